@@ -1,0 +1,143 @@
+/**
+ * The one table of errors. HTTP, CLI, logs and docs/reference/errors.md all come from these rows; callers match
+ * `error.code`, never its text.
+ */
+interface ErrorRow {
+  /** HTTP status. */
+  readonly status: number;
+  /** Exit code of the CLI. */
+  readonly exit: number;
+  /** Whether the same request may succeed later, unchanged. */
+  readonly retry: boolean;
+  /** What it means and what to do, one sentence. */
+  readonly text: string;
+}
+
+export const ERRORS = {
+  BAD_REQUEST: { status: 400, exit: 2, retry: false, text: 'The request is malformed; the detail names the field.' },
+  BAD_JSON: { status: 400, exit: 2, retry: false, text: 'The body is not JSON.' },
+  BAD_RANGE: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'start and end must be safe integers with start < end and at most 2^53-1 points between them.',
+  },
+  BAD_ID: { status: 400, exit: 2, retry: false, text: 'A job id must be a UUIDv4.' },
+  BAD_METADATA: { status: 400, exit: 2, retry: false, text: 'The job type refuses the metadata; the detail says why.' },
+  BAD_OPTION: { status: 400, exit: 2, retry: false, text: 'An option is unknown, or its value is not allowed.' },
+  UNKNOWN_JOB_TYPE: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'No worker ever offered this job type and this node does not have it; start a node with --jobs DIR.',
+  },
+  METADATA_TOO_LARGE: { status: 413, exit: 2, retry: false, text: 'Metadata may have 64 KiB as canonical JSON.' },
+  BODY_TOO_LARGE: { status: 413, exit: 2, retry: false, text: 'The body is larger than the limit.' },
+  NOT_FOUND: { status: 404, exit: 1, retry: false, text: 'There is no such thing.' },
+  JOB_NOT_FOUND: { status: 404, exit: 1, retry: false, text: 'There is no job with this id.' },
+  AMBIGUOUS_ID: { status: 400, exit: 2, retry: false, text: 'The shortened id fits several jobs; give more of it.' },
+  METHOD_NOT_ALLOWED: { status: 405, exit: 2, retry: false, text: 'This path does not take this method.' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, exit: 2, retry: false, text: 'Send application/json.' },
+  SPEC_CONFLICT: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    text: 'A job with this id exists and has another specification.',
+  },
+  WRONG_STATE: { status: 409, exit: 1, retry: false, text: 'The job is in a state in which this cannot be done.' },
+  STALE_EPOCH: {
+    status: 410,
+    exit: 1,
+    retry: false,
+    text: 'The lease of this epoch has ended; its work is given to others.',
+  },
+  NO_LEADER: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'The cluster has no leader just now; nothing was changed, try again.',
+  },
+  OUTCOME_UNKNOWN: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'The leader was lost before it could say whether the change was made; repeat it with the same id.',
+  },
+  OVERLOADED: { status: 503, exit: 5, retry: true, text: 'Too much is waiting for the log; try again.' },
+  TOO_MANY_JOBS: { status: 503, exit: 1, retry: true, text: 'Too many unfinished jobs; wait for some or cancel some.' },
+  STOPPING: { status: 503, exit: 5, retry: true, text: 'This node is stopping; ask another.' },
+  UNREACHABLE: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'No node of the cluster can be reached at the given address.',
+  },
+  TIMED_OUT: { status: 504, exit: 6, retry: true, text: 'It took longer than the time given.' },
+  USAGE: { status: 400, exit: 2, retry: false, text: 'The command line is wrong; see --help.' },
+  NOT_LOOPBACK: {
+    status: 403,
+    exit: 4,
+    retry: false,
+    text: 'Without TLS and tokens a node listens on loopback only; say --insecure to listen elsewhere.',
+  },
+  STRANGER: {
+    status: 403,
+    exit: 4,
+    retry: false,
+    text: 'The other side is not a member of this cluster.',
+  },
+  CLUSTER_MISMATCH: { status: 403, exit: 4, retry: false, text: 'The other side belongs to another cluster.' },
+  PROTOCOL_MISMATCH: { status: 403, exit: 4, retry: false, text: 'The two sides speak no common protocol version.' },
+  INSTANCE_MISMATCH: {
+    status: 403,
+    exit: 4,
+    retry: false,
+    text: 'This id is bound to another data directory: join under a new id.',
+  },
+  BAD_FRAME: {
+    status: 400,
+    exit: 1,
+    retry: false,
+    text: 'A peer sent bytes that are no Polaris frame; the connection is closed.',
+  },
+  LOG_DAMAGED: {
+    status: 500,
+    exit: 1,
+    retry: false,
+    text: 'The data directory is damaged: move it away and join under a new id.',
+  },
+  DATA_DIR_BUSY: { status: 500, exit: 1, retry: false, text: 'Another process uses this data directory.' },
+  DISK_FAILED: {
+    status: 500,
+    exit: 1,
+    retry: false,
+    text: 'A write to the data directory failed; the process stops and rebuilds from disk at its next start.',
+  },
+  INTERNAL: { status: 500, exit: 70, retry: false, text: 'A fault in Polaris itself; its log has the trace.' },
+  FAILED_RANGES: { status: 200, exit: 3, retry: false, text: 'The job is finished, but some ranges failed.' },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export class PolarisError extends Error {
+  override readonly name = 'PolarisError';
+  readonly code: ErrorCode;
+  /** What happened, to what: one sentence for a person. */
+  readonly detail: string;
+
+  constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown }) {
+    const said = detail ?? ERRORS[code].text;
+    super(`${code}: ${said}`, options);
+    this.code = code;
+    this.detail = said;
+  }
+
+  get row(): ErrorRow {
+    return ERRORS[this.code];
+  }
+}
+
+/** The text of anything that was thrown. */
+export function errorText(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

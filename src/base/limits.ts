@@ -1,0 +1,156 @@
+/**
+ * Every queue, message, loop and retry of Polaris has its number here, with the reason for it.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// ---- Raft -----------------------------------------------------------------------------------------------------------
+
+/** 20 ms: fine enough that 500 to 1000 ms gives 25 different election timeouts, coarse enough to cost 50 wake-ups a second. */
+export const TICK_MS = 20;
+/** 100 ms, the field's usual 1:5 to the shortest election. */
+export const HEARTBEAT_TICKS = 5;
+/** 500 ms: ten times a slow fsync, so that a busy disk does not cost a leader. */
+export const ELECTION_TICKS_MIN = 25;
+/** 1000 ms, exclusive: double the minimum, so that two candidates rarely collide twice. */
+export const ELECTION_TICKS_MAX = 50;
+/** After a stall at most this many ticks fire at once: less than a heartbeat, far less than an election. */
+export const TICKS_AT_ONCE_MAX = 4;
+/** One append message: large enough to fill a synced batch, small enough to pass in a few ms. */
+export const APPEND_BYTES_MAX = 1 * MIB;
+/** Appends under way to one follower: covers a 100 ms round trip at one message a ms. */
+export const INFLIGHT_MESSAGES_MAX = 128;
+/** Bytes under way to one follower. */
+export const INFLIGHT_BYTES_MAX = 8 * MIB;
+/** Proposed and not committed: what a leader without a quorum may pile up in memory. */
+export const UNCOMMITTED_BYTES_MAX = 16 * MIB;
+/** Entries applied before other events get their turn. */
+export const APPLY_BYTES_AT_ONCE_MAX = 256 * KIB;
+/** A snapshot is taken after so many entries: some 3 MB of grants and progress, one second of replay. */
+export const SNAPSHOT_EVERY_ENTRIES = 10_000;
+/** Or after so many bytes of entries. */
+export const SNAPSHOT_EVERY_BYTES = 32 * MIB;
+/** Entries kept behind a snapshot, so that a follower that was away for seconds needs no snapshot. */
+export const LOG_TAIL_ENTRIES = 2_000;
+/** Proposals that wait for their commit; beyond it callers get OVERLOADED. */
+export const PROPOSALS_WAITING_MAX = 10_000;
+/** Reads that wait for their round. */
+export const READS_WAITING_MAX = 10_000;
+
+// ---- Wire -----------------------------------------------------------------------------------------------------------
+
+/** Version of the frames spoken here, and the oldest that is understood. */
+export const PROTOCOL = 1;
+export const PROTOCOL_MIN = 1;
+/** Largest frame: a whole snapshot must pass; the job table's own limits keep it below. */
+export const FRAME_BYTES_MAX = 64 * MIB;
+/** Queued on one socket; beyond it messages are dropped, which Raft and the sessions both survive. */
+export const SOCKET_QUEUE_BYTES_MAX = 128 * MIB;
+/** Reconnect back-off, doubled from the first to the last, with jitter. */
+export const RECONNECT_MS_MIN = 50;
+export const RECONNECT_MS_MAX = 1_000;
+/** A connection that says no hello within this time is closed. */
+export const HELLO_TIMEOUT_MS = 5_000;
+/** Pings find half-open connections; two unanswered close the socket. */
+export const PING_INTERVAL_MS = 2_000;
+/** One probe of a silent worker on this host. */
+export const PROBE_TIMEOUT_MS = 250;
+/** Connections accepted from strangers that have not yet said hello. */
+export const PENDING_CONNECTIONS_MAX = 64;
+
+// ---- Sessions -------------------------------------------------------------------------------------------------------
+
+/** Default life of a session without a word from its worker. */
+export const SESSION_TTL_MS = 5_000;
+/** Four times the longest election: a worker must outlive a change of leader. */
+export const SESSION_TTL_MS_MIN = 4 * ELECTION_TICKS_MAX * TICK_MS;
+export const SESSION_TTL_MS_MAX = 600_000;
+/** Keep-alives in a TTL: nine may be lost before a session ends. */
+export const KEEP_ALIVES_PER_TTL = 10;
+/** Quarters of the TTL that the log may hold against a silent worker. */
+export const SUSPECT_QUARTERS_MAX = 3;
+/** Refused connections must last this long to prove a death. */
+export const DEATH_PROOF_MS = 500;
+/** Full orders in one 'leases' message; the rest comes with the next. 16 × 64 KiB of metadata stay below 2 MiB. */
+export const ORDERS_PER_MESSAGE_MAX = 16;
+/** Slots of one worker. */
+export const SLOTS_MAX = 1_024;
+/** Workers with a session: beyond it a join is refused. */
+export const WORKERS_MAX = 10_000;
+/** Job types offered by one worker. */
+export const OFFERS_MAX = 256;
+/** Reports in one message of a worker: one a slot. */
+export const REPORTS_PER_MESSAGE_MAX = SLOTS_MAX;
+
+// ---- Jobs -----------------------------------------------------------------------------------------------------------
+
+/** Canonical JSON of a job's metadata: a job is a pointer to work, not the work. */
+export const METADATA_BYTES_MAX = 64 * KIB;
+/** Jobs that are neither done, failed nor cancelled. */
+export const OPEN_JOBS_MAX = 1_000;
+/** Finished jobs kept for `show` and `verify`; the oldest go first. */
+export const FINISHED_JOBS_MAX = 1_000;
+/** And no longer than 30 days by the leader's stamps. */
+export const FINISHED_JOBS_AGE_MS = 30 * 24 * 3_600_000;
+/** Failed ranges of one job; beyond it neighbours are merged, never dropped. */
+export const FAILED_RANGES_MAX = 1_000;
+/** Re-executed ranges of one job; beyond it neighbours are merged, which can only overstate. */
+export const REEXECUTED_RANGES_MAX = 1_000;
+/** Returned ranges of one job: one for each lease that ended early and was not granted again. Beyond it nothing new is granted from the frontier. */
+export const RETURNED_RANGES_MAX = 10_000;
+/** Text of an error kept in the table. */
+export const ERROR_TEXT_MAX = 1_024;
+/** Name of a job type. */
+export const NAME_LENGTH_MAX = 64;
+
+export const COMMIT_EVERY_DEFAULT = 100;
+export const COMMIT_EVERY_MAX = 1_000_000;
+export const COMMIT_INTERVAL_MS_DEFAULT = 200;
+export const COMMIT_INTERVAL_MS_MIN = 10;
+export const COMMIT_INTERVAL_MS_MAX = 60_000;
+export const MAX_ATTEMPTS_DEFAULT = 3;
+export const MAX_ATTEMPTS_MAX = 100;
+/** A failed range waits this long before its next attempt, doubled each time. */
+export const RETRY_MS_MIN = 500;
+export const RETRY_MS_MAX = 30_000;
+
+/** A task should take about this long: long enough to make grants cheap, short enough to share the tail. */
+export const TASK_TARGET_MS = 5_000;
+/** The first task of a job on a worker, in points. */
+export const TASK_SIZE_FIRST = 16;
+/** A task may be this many times larger than the last one of the same worker. */
+export const TASK_GROWTH_MAX = 4;
+export const TASK_SIZE_MAX = 1_000_000_000;
+
+// ---- HTTP -----------------------------------------------------------------------------------------------------------
+
+/** Body of a request: metadata with room for its JSON escapes. */
+export const BODY_BYTES_MAX = 512 * KIB;
+/** A request waits this long for a leader, then gets 503. */
+export const LEADER_WAIT_MS = 500;
+/** And this long for its commit, then OUTCOME_UNKNOWN. */
+export const COMMIT_WAIT_MS = 10_000;
+/** `Retry-After` of a 503. */
+export const RETRY_AFTER_SECONDS = 1;
+/** Jobs in one page of the list. */
+export const LIST_JOBS_MAX = 1_000;
+
+// ---- Job host -------------------------------------------------------------------------------------------------------
+
+/** Old-space heap of one worker thread. */
+export const THREAD_HEAP_MB = 512;
+/** Resident memory of one job host; beyond it the host is ended and its attempts fail. */
+export const HOST_MEMORY_MB = 1_024;
+/** How often resident memory is read: at 1 GB/s of allocation it overshoots by 100 MB. */
+export const HOST_MEMORY_CHECK_MS = 100;
+/** An abort that is ignored this long is followed by terminate. */
+export const ABORT_GRACE_MS = 1_000;
+/** Log lines of job code kept a second; the rest is counted and dropped. */
+export const JOB_LOG_LINES_PER_SECOND = 100;
+/** End of a program's stderr that is kept for the error text. */
+export const EXEC_STDERR_TAIL_BYTES = 4 * KIB;
+/** Job hosts kept warm after their last task. */
+export const HOST_IDLE_MS = 10_000;
+/** Time that a draining node gives its tasks to reach a point. */
+export const DRAIN_MS = 5_000;

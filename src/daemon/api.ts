@@ -1,0 +1,64 @@
+/**
+ * What a node offers to those above it (HTTP, the simulator's clients). Callbacks, called exactly once, in a later turn
+ * or at once.
+ */
+import type { PolarisError } from '../base/errors.ts';
+import type { Address, ClusterId, JobId, LogIndex, NodeId, Term } from '../base/types.ts';
+import type { JobSpec, JobView, Outcome, Table } from '../ranges/types.ts';
+import type { JobTypeInfo } from './env.ts';
+
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PolarisError };
+export type Done<T> = (result: Result<T>) => void;
+
+export type Consistency = 'linearizable' | 'local';
+
+export interface MemberStatus {
+  readonly id: NodeId;
+  readonly address: Address;
+  readonly role: 'leader' | 'follower' | 'candidate' | 'unknown';
+  /** Known to the leader only; null elsewhere. */
+  readonly matchIndex: LogIndex | null;
+}
+
+export interface ClusterStatus {
+  /** Null until the cluster is formed. */
+  readonly id: ClusterId | null;
+  /** Named only after its own-term commit. */
+  readonly leader: NodeId | null;
+  readonly term: Term;
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly members: readonly MemberStatus[];
+  readonly workers: readonly { readonly id: NodeId; readonly slots: number; readonly busy: number }[];
+}
+
+/** Speed of a job as its leader measures it. */
+export interface JobPace {
+  readonly pointsPerSecond: number;
+  /** Null when nothing moves or nothing is left. */
+  readonly etaSeconds: number | null;
+}
+
+export interface NodeApi {
+  readonly id: NodeId;
+  readonly address: Address;
+  /** Local, at once, never fails. */
+  status(): ClusterStatus;
+  /** This node leads, and its own-term no-op is committed. */
+  leads(): boolean;
+  /** Where the leader listens: null when this node knows none. A worker-role node knows one by hearsay. */
+  leaderAddress(): Address | null;
+  /** Calls back with true as soon as there is a leader (this node or another), with false after `waitMs`. */
+  awaitLeader(waitMs: number, done: (found: boolean) => void): void;
+  /** Leader only, else NO_LEADER. Fails with OUTCOME_UNKNOWN when leadership is lost before the commit. */
+  submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void;
+  control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void;
+  /** 'linearizable' is for the leader, else NO_LEADER; 'local' works everywhere. `look` runs in the turn of the read. */
+  read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void;
+  /** Null on nodes that do not lead, or before anything was measured. */
+  pace(job: JobView): JobPace | null;
+  /** The job types of this node itself. */
+  readonly types: readonly JobTypeInfo[];
+  /** What `/readyz` says, by name: 'formed', 'leader', 'applied', 'stopping'. */
+  readiness(): readonly { readonly name: string; readonly ok: boolean }[];
+}

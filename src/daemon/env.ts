@@ -1,0 +1,101 @@
+/**
+ * Env: everything that the daemon takes from outside. The same daemon runs on the real one (daemon/real.ts) and in the
+ * simulator (test/sim), and cannot tell which.
+ *
+ * Think of a diver's suit: air, pressure and light all come through it, and the diver is the same person in the tank
+ * and in the sea. Callbacks, not promises: one event is one turn, and in the simulator a turn is a plain call.
+ *
+ * Invariant: nothing in src/daemon, but real.ts, names a clock, a timer, a socket, a file or a random source.
+ */
+import type { Logger } from '../base/log.ts';
+import type { Prng } from '../base/prng.ts';
+import type { Address, Epoch, NodeId, Point } from '../base/types.ts';
+import type { Store } from '../store/types.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import type { Network } from '../wire/network.ts';
+
+export interface Clock {
+  /** Monotonic milliseconds, fractional. The same clock in all processes of a machine. */
+  now(): number;
+  /** Milliseconds since 1970, for display only. */
+  wall(): number;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Timers {
+  after(delayMs: number, run: () => void): Timer;
+  /** Runs once what is waiting to be read has been read; several calls in one turn run in order. */
+  soon(run: () => void): void;
+}
+
+/** How an attempt at a task ended. `begun` is the first point not begun. */
+export interface ExecutorEnding {
+  readonly epoch: Epoch;
+  readonly cursor: Point;
+  readonly begun: Point;
+  readonly ending: 'complete' | 'fail' | 'release';
+  readonly error: string;
+}
+
+export interface ExecutorHandler {
+  /** Every point of the task below `cursor` is done; `begun` is the first not begun. Monotone. */
+  progress(epoch: Epoch, cursor: Point, begun: Point): void;
+  /** The attempt is over: no code of it runs any more. Exactly once for each start, unless the node stops first. */
+  ended(ending: ExecutorEnding): void;
+}
+
+/** A job type as the node knows it without running its code. */
+export interface JobTypeInfo {
+  readonly name: string;
+  readonly hash: string;
+  readonly exposure: 'window' | 'task';
+  /** JSON Schema of the metadata; null takes any object. */
+  readonly metadataSchema: Readonly<Record<string, unknown>> | null;
+}
+
+/** Where job code runs: the job hosts in reality, a model of them in the simulator. */
+export interface Executor {
+  readonly types: readonly JobTypeInfo[];
+  start(handler: ExecutorHandler): void;
+  /** Begins a task at `order.cursor`. The lease deadline set last holds for it too. */
+  run(order: TaskOrder): void;
+  /** The cursor is committed: points below `cursor + commitEvery` may be handed out. */
+  committed(epoch: Epoch, cursor: Point): void;
+  /** Stop at the next point, then `ended` with 'release' (or what came first). Ignored too long, the code is terminated. */
+  release(epoch: Epoch): void;
+  /** The lease is lost: terminate at once. `ended` follows, and what it says counts for nothing. */
+  abort(epoch: Epoch): void;
+  /** Monotonic time (Clock.now) at which every running task must be stopped, unless it is moved on before. */
+  deadline(at: number): void;
+  /** Ends all job code, then calls back. */
+  stop(done: () => void): void;
+}
+
+/** Where ids of jobs, clusters and nonces come from. */
+export interface Env {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly prng: Prng;
+  readonly network: Network;
+  readonly store: Store;
+  readonly executor: Executor;
+  readonly log: Logger;
+  /** The process cannot go on: prints the error and exits in reality, stops the node in the simulator. */
+  readonly fatal: (error: Error) => void;
+}
+
+export interface NodeConfig {
+  readonly id: NodeId;
+  readonly address: Address;
+  readonly role: 'voter' | 'worker';
+  /** The founding voters with their addresses, this node included; empty for a worker that joins by address. */
+  readonly peers: readonly { readonly id: NodeId; readonly address: Address }[];
+  /** Addresses of any members, for a worker. */
+  readonly join: readonly Address[];
+  /** 0: no worker. */
+  readonly slots: number;
+  readonly sessionTtlMs: number;
+}

@@ -1,0 +1,265 @@
+/**
+ * The replicated job table, as values: commands in, state and events out.
+ *
+ * A job is one record however long its range is: what is covered, where the frontier of never-granted points stands,
+ * what came back, and who works on what. Memory grows with open tasks and holes, never with points.
+ *
+ * Invariants: tasks of a job never overlap · epochs only grow · a covered point is never leased again ·
+ * covered + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
+ */
+import type { Address, Epoch, Incarnation, InstanceId, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
+
+/** Options of a job, all filled in. */
+export interface JobOptions {
+  /** At most this many points beyond the committed cursor are handed out: what one lost slot may repeat. */
+  readonly commitEvery: number;
+  readonly commitIntervalMs: number;
+  /** Points of a task; null lets the leader adapt it. */
+  readonly taskSize: number | null;
+  /** Times a returned range is begun before it counts as failed. */
+  readonly maxAttempts: number;
+}
+
+/** What was asked for; two submits of one id are the same if and only if these are equal byte for byte. */
+export interface JobSpec {
+  readonly id: JobId;
+  /** Its job type. */
+  readonly name: string;
+  readonly start: Point;
+  readonly end: Point;
+  /** Canonical JSON text (RFC 8785) of an object. */
+  readonly metadata: string;
+  readonly options: JobOptions;
+  /**
+   * How much of a task may have run when it is lost: 'window' for types that take points within `commitEvery`,
+   * 'task' for those that begin the whole task at once (exec).
+   */
+  readonly exposure: 'window' | 'task';
+}
+
+export type JobState = 'pending' | 'running' | 'paused' | 'done' | 'failed' | 'cancelled';
+
+/** A job type that a worker can run; `hash` is that of its code. */
+export interface Offer {
+  readonly name: string;
+  readonly hash: string;
+}
+
+/** How a task ended, from its worker. `begun` is the first point that was not begun: `cursor <= begun <= end`. */
+export interface Ending {
+  readonly epoch: Epoch;
+  readonly cursor: Point;
+  readonly begun: Point;
+}
+
+/** `at` is the leader's stamp, epoch ms, monotone: for display and retention only. */
+export type Command =
+  | { readonly kind: 'submit-job'; readonly at: number; readonly spec: JobSpec }
+  | {
+      readonly kind: 'control-job';
+      readonly at: number;
+      readonly id: JobId;
+      readonly action: 'pause' | 'resume' | 'cancel';
+    }
+  | {
+      readonly kind: 'worker-join';
+      readonly at: number;
+      readonly worker: NodeId;
+      readonly instanceId: InstanceId;
+      readonly address: Address;
+      readonly slots: number;
+      readonly offers: readonly Offer[];
+    }
+  /** The session ended: silence of a whole TTL, or proof of death. */
+  | {
+      readonly kind: 'worker-expire';
+      readonly at: number;
+      readonly worker: NodeId;
+      readonly incarnation: Incarnation;
+      readonly reason: string;
+    }
+  /** Another quarter of the TTL in silence. */
+  | {
+      readonly kind: 'worker-suspect';
+      readonly worker: NodeId;
+      readonly incarnation: Incarnation;
+      readonly quarters: number;
+    }
+  | { readonly kind: 'worker-heard'; readonly worker: NodeId; readonly incarnation: Incarnation }
+  /**
+   * A task for a worker, its range picked here: the first returned range that was not failed before, else the frontier.
+   * `retry` names a failed-before range by its start instead. Its epoch is this entry's index.
+   */
+  | {
+      readonly kind: 'grant';
+      readonly at: number;
+      readonly job: JobId;
+      readonly worker: NodeId;
+      readonly incarnation: Incarnation;
+      readonly size: number;
+      readonly retry: Point | null;
+    }
+  | {
+      readonly kind: 'progress';
+      readonly at: number;
+      readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point }[];
+    }
+  /** `cursor` short of the committed end is progress plus release. */
+  | ({ readonly kind: 'complete'; readonly at: number } & Ending)
+  | ({ readonly kind: 'fail'; readonly at: number; readonly error: string } & Ending)
+  | ({ readonly kind: 'release'; readonly at: number } & Ending);
+
+/** What applying a command gave to its proposer. */
+export type Outcome =
+  | { readonly kind: 'created'; readonly id: JobId }
+  | { readonly kind: 'exists'; readonly id: JobId }
+  | { readonly kind: 'joined'; readonly incarnation: Incarnation }
+  | { readonly kind: 'granted'; readonly epoch: Epoch }
+  /** A grant that found nothing to give: the job changed meanwhile. Harmless. */
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'ok' }
+  /** For progress: epochs that are no longer live. */
+  | { readonly kind: 'progressed'; readonly stale: readonly Epoch[] }
+  | {
+      readonly kind: 'refused';
+      readonly code:
+        | 'SPEC_CONFLICT'
+        | 'JOB_NOT_FOUND'
+        | 'WRONG_STATE'
+        | 'TOO_MANY_JOBS'
+        | 'STALE_EPOCH'
+        | 'INSTANCE_MISMATCH';
+      readonly detail: string;
+    };
+
+/** What changed, for the leader, the worker, the log line and the event stream. */
+export type TableEvent =
+  | { readonly kind: 'job-submitted'; readonly job: JobId }
+  | { readonly kind: 'job-state'; readonly job: JobId; readonly state: JobState; readonly reason: string | null }
+  | { readonly kind: 'job-evicted'; readonly job: JobId }
+  | { readonly kind: 'worker-joined'; readonly worker: NodeId; readonly incarnation: Incarnation }
+  | {
+      readonly kind: 'worker-ended';
+      readonly worker: NodeId;
+      readonly incarnation: Incarnation;
+      readonly reason: string;
+    }
+  | { readonly kind: 'task-granted'; readonly job: JobId; readonly epoch: Epoch; readonly worker: NodeId }
+  | {
+      readonly kind: 'task-progressed';
+      readonly job: JobId;
+      readonly epoch: Epoch;
+      readonly worker: NodeId;
+      readonly from: Point;
+      readonly to: Point;
+    }
+  | {
+      readonly kind: 'task-ended';
+      readonly job: JobId;
+      readonly epoch: Epoch;
+      readonly worker: NodeId;
+      readonly how: 'completed' | 'failed' | 'released' | 'expired' | 'cancelled';
+      /** Points of [cursor, end) that went back or failed; null when nothing is left. */
+      readonly rest: Range | null;
+    }
+  | { readonly kind: 'range-failed'; readonly job: JobId; readonly range: Range; readonly error: string };
+
+/** A lease. Points below `cursor` are covered. */
+export interface Task {
+  readonly epoch: Epoch;
+  readonly job: JobId;
+  readonly start: Point;
+  readonly end: Point;
+  readonly cursor: Point;
+  readonly worker: NodeId;
+  readonly incarnation: Incarnation;
+  /** Times this range was begun before, and failed. */
+  readonly attempts: number;
+}
+
+/** A range that came back. Points of [start, touched) may have run already. */
+export interface Returned {
+  readonly start: Point;
+  readonly end: Point;
+  readonly touched: Point;
+  /** 0 when it came back without a failure. */
+  readonly attempts: number;
+  /** Of the last failure; empty when there was none. */
+  readonly error: string;
+}
+
+export interface FailedRange {
+  readonly start: Point;
+  readonly end: Point;
+  readonly error: string;
+  readonly attempts: number;
+  readonly worker: NodeId;
+  readonly at: number;
+}
+
+/** Points of a range that may have run more than once: at most `times` times again. */
+export interface Reexecuted {
+  readonly start: Point;
+  readonly end: Point;
+  readonly times: number;
+}
+
+/** A job as others see it; a view that must not be changed. */
+export interface JobView {
+  readonly spec: JobSpec;
+  readonly state: JobState;
+  /** Why it is paused or failed; null otherwise. */
+  readonly reason: string | null;
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  /** Points never granted begin here. */
+  readonly frontier: Point;
+  /** Acknowledged points: disjoint, ascending, not touching. */
+  readonly covered: readonly Range[];
+  readonly coveredPoints: number;
+  readonly returned: readonly Returned[];
+  readonly tasks: readonly Task[];
+  readonly failed: readonly FailedRange[];
+  readonly failedPoints: number;
+  readonly reexecuted: readonly Reexecuted[];
+  readonly reexecutedPoints: number;
+}
+
+export interface WorkerView {
+  readonly id: NodeId;
+  readonly incarnation: Incarnation;
+  readonly instanceId: InstanceId;
+  readonly address: Address;
+  readonly slots: number;
+  readonly offers: readonly Offer[];
+  /** Quarters of the TTL in silence that the log holds: 0 to 3. */
+  readonly suspectQuarters: number;
+  /** Epochs of its live tasks, ascending. */
+  readonly epochs: readonly Epoch[];
+}
+
+/**
+ * The state machine. Equal commands at equal indexes give equal states on every replica, and equal states give equal
+ * bytes. Implemented by `JobTable` in table.ts.
+ */
+export interface Table {
+  readonly appliedIndex: LogIndex;
+  /** `payload` as made by `encodeCommand`; an empty one is the no-op of a new leader. Indexes come without a gap. */
+  apply(index: LogIndex, payload: Uint8Array): { readonly outcome: Outcome; readonly events: readonly TableEvent[] };
+  job(id: JobId): JobView | undefined;
+  /** In order of submission. */
+  jobs(): Iterable<JobView>;
+  /** Ids that begin with the prefix, at most `limit`. */
+  jobIdsWith(prefix: string, limit: number): readonly JobId[];
+  task(epoch: Epoch): Task | undefined;
+  worker(id: NodeId): WorkerView | undefined;
+  /** In id order. */
+  workers(): Iterable<WorkerView>;
+  /** Whether some worker ever offered this job type (kept after it left). */
+  everOffered(name: string): boolean;
+  /** Canonical bytes of the whole state. */
+  snapshot(): Uint8Array;
+  /** Replaces the whole state. */
+  restore(index: LogIndex, snapshot: Uint8Array): void;
+}

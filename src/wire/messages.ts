@@ -1,0 +1,131 @@
+/**
+ * Everything that nodes say to each other, beside the hello: Raft, formation, and the talk between leader and workers.
+ */
+import type { Address, Epoch, Incarnation, InstanceId, LogIndex, NodeId, Point, Term } from '../base/types.ts';
+import type { RaftMessage } from '../raft/types.ts';
+import type { JobOptions, Offer } from '../ranges/types.ts';
+import type { Formation } from '../store/types.ts';
+
+/** A task as its worker needs it. */
+export interface TaskOrder {
+  readonly epoch: Epoch;
+  readonly job: string;
+  /** Job type. */
+  readonly name: string;
+  readonly start: Point;
+  readonly end: Point;
+  readonly cursor: Point;
+  /** Canonical JSON text. */
+  readonly metadata: string;
+  readonly options: JobOptions;
+  readonly attempts: number;
+}
+
+/** How far a task is. `ending` is null while it runs. */
+export interface TaskReport {
+  readonly epoch: Epoch;
+  readonly cursor: Point;
+  /** First point not begun. */
+  readonly begun: Point;
+  readonly ending: null | 'complete' | 'fail' | 'release';
+  /** Empty unless it failed. */
+  readonly error: string;
+}
+
+/** What became of a report: `cursor` is what is committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
+export interface ReportResult {
+  readonly epoch: Epoch;
+  readonly cursor: Point;
+  readonly state: 'live' | 'ended' | 'stale';
+}
+
+/** From worker to leader. */
+export type WorkerMessage =
+  | {
+      readonly type: 'join';
+      /** Chosen anew for each attempt; comes back in the answer. */
+      readonly nonce: number;
+      readonly instanceId: InstanceId;
+      readonly address: Address;
+      readonly slots: number;
+      readonly offers: readonly Offer[];
+    }
+  | {
+      readonly type: 'keep-alive';
+      readonly incarnation: Incarnation;
+      /** Grows by one with each keep-alive of an incarnation. */
+      readonly sequence: number;
+      /** The leases that the worker holds. */
+      readonly epochs: readonly Epoch[];
+    }
+  | {
+      readonly type: 'report';
+      readonly incarnation: Incarnation;
+      readonly sequence: number;
+      readonly reports: readonly TaskReport[];
+    };
+
+/** From leader (or, for 'leader', from any voter) to worker. */
+export type LeaderMessage =
+  | {
+      readonly type: 'joined';
+      readonly nonce: number;
+      readonly incarnation: Incarnation;
+      readonly sessionTtlMs: number;
+    }
+  | { readonly type: 'join-refused'; readonly nonce: number; readonly code: string; readonly detail: string }
+  /**
+   * Answer to a keep-alive (`sequence` > 0), or a push after a grant (`sequence` 0, which proves nothing about the
+   * session). `epochs` are all live leases of the worker at `appliedIndex`; a lease it holds with a lower or equal epoch
+   * that is not among them has ended. `orders` tells of those it did not name. `release` asks for some back.
+   */
+  | {
+      readonly type: 'leases';
+      readonly incarnation: Incarnation;
+      readonly sequence: number;
+      readonly appliedIndex: LogIndex;
+      readonly epochs: readonly Epoch[];
+      readonly orders: readonly TaskOrder[];
+      readonly release: readonly Epoch[];
+    }
+  | {
+      readonly type: 'reported';
+      readonly incarnation: Incarnation;
+      readonly sequence: number;
+      readonly results: readonly ReportResult[];
+    }
+  /** The incarnation is over: join again. */
+  | { readonly type: 'ended'; readonly incarnation: Incarnation }
+  /** Who leads, as far as the sender knows; sent when a worker asks a node that does not lead, and at every change. */
+  | { readonly type: 'leader'; readonly leader: NodeId | null; readonly term: Term };
+
+export type FormationMessage =
+  /** To every founding peer, again and again until all have it. */
+  | { readonly type: 'form'; readonly formation: Formation }
+  /** The record is synced on the sender. */
+  | { readonly type: 'formed' };
+
+export type WireMessage = RaftMessage | WorkerMessage | LeaderMessage | FormationMessage;
+
+/** First frame of each side of a connection. */
+export interface Hello {
+  readonly protocol: number;
+  readonly protocolMin: number;
+  /** Null until the node has formed or joined a cluster. */
+  readonly clusterId: string | null;
+  readonly nodeId: NodeId;
+  readonly instanceId: InstanceId;
+  readonly role: 'voter' | 'worker';
+  /** Where the sender listens. */
+  readonly address: Address;
+  /** Neither formation record nor HardState nor entry on its disk. */
+  readonly empty: boolean;
+  /** The voters and where they listen, as far as the sender knows: how a worker finds the others. */
+  readonly members: readonly { readonly id: NodeId; readonly address: Address }[];
+}
+
+/** Sent instead of messages when a hello is refused; then the connection closes. */
+export interface Refusal {
+  readonly code: string;
+  readonly detail: string;
+}
