@@ -25,6 +25,8 @@ export interface StoreBatch {
   /** Entries below this index are deleted. */
   readonly keepFrom?: LogIndex;
   readonly formation?: Formation;
+  /** The cluster that a worker-role node joined; a founding member has it in its formation. */
+  readonly clusterId?: ClusterId;
 }
 
 /** What the disk held at open, checked: CRC of every record, indexes without a gap, terms that never fall. */

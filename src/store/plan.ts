@@ -1,0 +1,120 @@
+/**
+ * Plan: what one StoreBatch changes, cell by cell, and where the log stands after it.
+ *
+ * LevelDB has no atomic "delete this range", so the store knows its own bounds and names every cell that goes. Pure:
+ * both stores carry out the same plan, and differ only in how a list of changes becomes durable.
+ *
+ * Invariants: entries first..last are on disk without a gap · first <= snapshotIndex + 1 <= last + 1.
+ */
+import { assert, must } from '../base/assert.ts';
+import { openRecord } from '../base/record.ts';
+import type { LogIndex, Term } from '../base/types.ts';
+import type { Entry } from '../raft/types.ts';
+import * as cells from './cells.ts';
+import type { StoreBatch, StoreContents } from './types.ts';
+
+/** Puts the value under the key; null deletes the key. */
+export interface Change {
+  readonly key: string;
+  readonly value: Uint8Array | null;
+}
+
+/** Where the log on disk stands. It is empty when `last` is `first - 1`; `last` is then the snapshot's index, or 0. */
+export interface LogBounds {
+  readonly first: LogIndex;
+  readonly last: LogIndex;
+  /** 0 when the log is empty and there is no snapshot. */
+  readonly lastTerm: Term;
+  readonly snapshotIndex: LogIndex;
+}
+
+export interface Plan {
+  readonly changes: readonly Change[];
+  readonly bounds: LogBounds;
+  /** Entries above this index are deleted or overwritten; null when nothing but new entries is written. */
+  readonly truncatedTo: LogIndex | null;
+}
+
+export function boundsOf(contents: Pick<StoreContents, 'snapshot' | 'entries'>): LogBounds {
+  const snapshotIndex = contents.snapshot?.meta.index ?? 0;
+  const snapshotTerm = contents.snapshot?.meta.term ?? 0;
+  const first = contents.entries[0]?.index ?? snapshotIndex + 1;
+  const last = contents.entries.at(-1);
+  return { first, last: last?.index ?? snapshotIndex, lastTerm: last?.term ?? snapshotTerm, snapshotIndex };
+}
+
+export function planBatch(before: LogBounds, batch: StoreBatch): Plan {
+  const changes: Change[] = [];
+  let truncatedTo: LogIndex | null = null;
+  let bounds = before;
+  planMeta(batch, changes);
+  const { snapshot } = batch;
+  if (snapshot) changes.push({ key: cells.SNAPSHOT_KEY, value: cells.encodeSnapshot(snapshot) });
+  if (snapshot && beginsLog(before, batch)) {
+    if (before.last > 0) truncatedTo = 0;
+    planDeletes(before.first, before.last, changes);
+    const { index, term } = snapshot.meta;
+    bounds = { first: index + 1, last: index, lastTerm: term, snapshotIndex: index };
+  }
+  if (batch.entries !== undefined && batch.entries.length > 0) {
+    const first = must(batch.entries[0], 'a batch of entries has a first one').index;
+    if (first <= bounds.last) truncatedTo = Math.min(first - 1, truncatedTo ?? first - 1);
+    bounds = planEntries(bounds, batch.entries, changes);
+  }
+  if (snapshot) {
+    assert(snapshot.meta.index >= bounds.snapshotIndex, 'snapshots only move on');
+    bounds = { ...bounds, snapshotIndex: snapshot.meta.index };
+  }
+  if (batch.keepFrom !== undefined) bounds = planCompaction(bounds, batch.keepFrom, changes);
+  assert(bounds.first <= bounds.snapshotIndex + 1, 'the log on disk joins its snapshot');
+  assert(bounds.snapshotIndex <= bounds.last, 'a snapshot of our own does not pass the log on disk');
+  return { changes, bounds, truncatedTo };
+}
+
+function planMeta(batch: StoreBatch, changes: Change[]): void {
+  if (batch.formation !== undefined) {
+    changes.push({ key: cells.FORMATION_KEY, value: cells.encodeFormation(batch.formation) });
+  }
+  if (batch.clusterId !== undefined) {
+    changes.push({ key: cells.CLUSTER_KEY, value: cells.encodeCluster(batch.clusterId) });
+  }
+  if (batch.hardState) changes.push({ key: cells.HARD_STATE_KEY, value: cells.encodeHardState(batch.hardState) });
+}
+
+/**
+ * Whether the log starts anew behind the snapshot of this batch: a leader's does so, and the very first one of a founding
+ * member, which stands where no entry ever was.
+ */
+function beginsLog(before: LogBounds, batch: StoreBatch): boolean {
+  if (batch.resetLog === true) return true;
+  const firstWritten = batch.entries?.[0]?.index ?? Number.POSITIVE_INFINITY;
+  return before.last === 0 && firstWritten > (batch.snapshot?.meta.index ?? 0);
+}
+
+function planEntries(before: LogBounds, entries: readonly Entry[], changes: Change[]): LogBounds {
+  const first = must(entries[0], 'a batch of entries has a first one');
+  const last = must(entries.at(-1), 'a batch of entries has a last one');
+  assert(first.index >= before.first, 'compacted entries are never written again');
+  assert(first.index <= before.last + 1, 'the log on disk has no gap');
+  let expected = first.index;
+  for (const entry of entries) {
+    const opened = openRecord(entry.record);
+    assert(entry.index === expected, 'entries of a batch are contiguous');
+    assert(opened.index === entry.index && opened.term === entry.term, 'a record belongs to its entry');
+    changes.push({ key: cells.logKey(entry.index), value: entry.record });
+    expected += 1;
+  }
+  planDeletes(last.index + 1, before.last, changes);
+  return { ...before, last: last.index, lastTerm: last.term };
+}
+
+function planCompaction(before: LogBounds, keepFrom: LogIndex, changes: Change[]): LogBounds {
+  if (keepFrom <= before.first) return before;
+  assert(keepFrom <= before.snapshotIndex + 1, 'only entries that the snapshot holds are compacted');
+  planDeletes(before.first, keepFrom - 1, changes);
+  return { ...before, first: keepFrom };
+}
+
+function planDeletes(first: LogIndex, last: LogIndex, changes: Change[]): void {
+  for (let index = first; index <= last; index++) changes.push({ key: cells.logKey(index), value: null });
+}
