@@ -80,6 +80,12 @@ export const ERRORS = {
     retry: false,
     text: 'Without TLS and tokens a node listens on loopback only; say --insecure to listen elsewhere.',
   },
+  FOREIGN_ORIGIN: {
+    status: 403,
+    exit: 4,
+    retry: false,
+    text: 'A page of another site may not send requests here.',
+  },
   STRANGER: {
     status: 403,
     exit: 4,

@@ -99,6 +99,18 @@ export const FAILED_RANGES_MAX = 1_000;
 export const REEXECUTED_RANGES_MAX = 1_000;
 /** Returned ranges of one job: one for each lease that ended early and was not granted again. Beyond it nothing new is granted from the frontier. */
 export const RETURNED_RANGES_MAX = 10_000;
+/** Returned ranges and live tasks of one job together: at the limit a returned range is granted whole, so the sum cannot grow. */
+export const OPEN_RANGES_MAX = 2 * RETURNED_RANGES_MAX;
+/** Cursors in one progress entry: some 500 KB; the leader splits what is longer. */
+export const CURSORS_PER_ENTRY_MAX = 50_000;
+/** Names of job types remembered after the last worker that offered them left; the longest unseen is forgotten first. */
+export const OFFERED_NAMES_MAX = 16 * OFFERS_MAX;
+/** Ids of nodes, jobs and instances: a UUID has 36 characters, a node id up to 64. */
+export const ID_LENGTH_MAX = 64;
+/** HOST:PORT, where a DNS name has at most 253 characters. */
+export const ADDRESS_LENGTH_MAX = 300;
+/** Content hash of a job type: SHA-512 in hexadecimal fits. */
+export const HASH_LENGTH_MAX = 128;
 /** Text of an error kept in the table. */
 export const ERROR_TEXT_MAX = 1_024;
 /** Name of a job type. */
@@ -133,8 +145,36 @@ export const LEADER_WAIT_MS = 500;
 export const COMMIT_WAIT_MS = 10_000;
 /** `Retry-After` of a 503. */
 export const RETRY_AFTER_SECONDS = 1;
-/** Jobs in one page of the list. */
+/** Jobs in one page of the list, and when no limit is said: a screen or two. */
 export const LIST_JOBS_MAX = 1_000;
+export const LIST_JOBS_DEFAULT = 100;
+/** A read waits this long for its round; a leader without a quorum steps down within an election timeout. */
+export const READ_WAIT_MS = 2 * ELECTION_TICKS_MAX * TICK_MS;
+/** A forwarded request waits longer than the leader itself does, so that the leader's own answer wins. */
+export const FORWARD_WAIT_MS = COMMIT_WAIT_MS + 1_000;
+/** Between two looks for a leader that can be reached: twenty looks in LEADER_WAIT_MS. */
+export const FORWARD_RETRY_MS = 25;
+/** Connections to the leader for forwarded requests; more wait in turn. */
+export const FORWARDS_MAX = 256;
+/** URL of a request: the longest useful one has a UUID and two parameters. */
+export const URL_LENGTH_MAX = 2 * KIB;
+/** Nesting of a body: far beyond any sensible metadata, far below what overflows the stack. */
+export const JSON_DEPTH_MAX = 64;
+export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+/** Candidates named when a shortened id fits several jobs. */
+export const CANDIDATES_MAX = 10;
+/** A client that sends its request slower than this is cut off. */
+export const REQUEST_TIMEOUT_MS = 30_000;
+
+// ---- Client ---------------------------------------------------------------------------------------------------------
+
+/** A call of the client, with all its tries: covers a change of leader and a slow commit. */
+export const CLIENT_TIMEOUT_MS = 15_000;
+/** Between tries, doubled each time, with jitter. */
+export const CLIENT_RETRY_MS_MIN = 50;
+export const CLIENT_RETRY_MS_MAX = 1_000;
+/** Between looks at a job that is waited for: fast enough for a person, cheap for a cluster. */
+export const WATCH_INTERVAL_MS = 250;
 
 // ---- Job host -------------------------------------------------------------------------------------------------------
 
@@ -154,3 +194,21 @@ export const EXEC_STDERR_TAIL_BYTES = 4 * KIB;
 export const HOST_IDLE_MS = 10_000;
 /** Time that a draining node gives its tasks to reach a point. */
 export const DRAIN_MS = 5_000;
+
+// ---- Leader ---------------------------------------------------------------------------------------------------------
+
+/** Grants proposed and not yet applied: a synced batch's worth. */
+export const GRANTS_IN_FLIGHT_MAX = 512;
+/** A terminated thread that still runs after this long (it sits in a system call) costs its whole job host. Below a third of the least TTL. */
+export const TERMINATE_GRACE_MS = 300;
+/** Hosts that may stay warm beside those of the running tasks; the longest idle goes first. */
+export const HOSTS_SPARE = 4;
+/** Output pipes that somebody still holds this long after their process ended are closed. */
+export const PIPES_CLOSE_MS = 500;
+/** One log line of job code; the rest is cut off. */
+export const JOB_LOG_LINE_MAX = 4 * KIB;
+/** Loading a job type to describe it, in a child process: a second of work on a busy machine, ten times over. */
+export const DESCRIBE_MS = 10_000;
+/** Files and bytes in the folder of a job type: all are read and hashed at start. */
+export const JOB_TYPE_FILES_MAX = 10_000;
+export const JOB_TYPE_BYTES_MAX = 256 * MIB;

@@ -1,0 +1,153 @@
+/**
+ * Forward: any node takes any request, and the one that leads answers it.
+ *
+ * A node that does not lead passes the request on and streams the answer back. A header marks the hop, so that two
+ * nodes that each believe the other leads cannot play ball with a request: the second says NO_LEADER.
+ *
+ * Invariants: a request hops once at most · it is sent again only while nothing of it can have been carried out (never
+ * connected, or answered NO_LEADER), or when it changes nothing · a write whose connection broke after that has an
+ * unknown outcome, and the answer says so.
+ */
+import { Agent, type IncomingMessage, request as sendRequest } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { splitAddress } from '../base/config.ts';
+import { errorText, PolarisError } from '../base/errors.ts';
+import { FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
+import type { Address, Json } from '../base/types.ts';
+import { CODE_HEADER } from './problem.ts';
+import type { HttpContext } from './route.ts';
+
+export const HOP_HEADER = 'polaris-forwarded-by';
+
+const REQUEST_HEADERS = ['accept', 'idempotency-key'] as const;
+const ANSWER_HEADERS = ['content-type', 'content-length', 'location', 'retry-after', 'allow', CODE_HEADER] as const;
+
+// A kept connection may be closed by the other side just as a write goes out on it, which would make outcomes unknown
+// without need; one connection a request costs a fraction of a commit.
+const AGENT = new Agent({ keepAlive: false, maxSockets: FORWARDS_MAX });
+
+type Attempt =
+  | { readonly kind: 'answered'; readonly answer: IncomingMessage }
+  /** The connection was never made. */
+  | { readonly kind: 'unsent' }
+  | { readonly kind: 'broken'; readonly error: Error };
+
+export interface ForwardOptions {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** Whether it changes anything: decides what a broken connection means. */
+  readonly write: boolean;
+  /** Sent on in place of the body that came in. */
+  readonly body?: Json;
+}
+
+/** Runs `handle` when this node leads, else has the leader answer. @throws PolarisError NO_LEADER, OUTCOME_UNKNOWN */
+export async function onLeader(
+  context: HttpContext,
+  options: ForwardOptions,
+  handle: () => Promise<FastifyReply>,
+): Promise<FastifyReply> {
+  const { api } = context;
+  const giveUpAt = performance.now() + LEADER_WAIT_MS;
+  while (!api.leads()) {
+    const leftMs = giveUpAt - performance.now();
+    if (options.request.headers[HOP_HEADER] !== undefined) {
+      throw new PolarisError('NO_LEADER', `${api.id} was asked as the leader, but does not lead`);
+    }
+    if (leftMs <= 0 || !(await leaderFound(context, leftMs))) throw new PolarisError('NO_LEADER');
+    if (api.leads()) break;
+    const address = api.leaderAddress();
+    const answer = address === null ? null : await askLeader(context, options, address, giveUpAt);
+    if (answer !== null) return streamAnswer(options.reply, answer);
+    await sleep(FORWARD_RETRY_MS);
+  }
+  return handle();
+}
+
+function leaderFound(context: HttpContext, waitMs: number): Promise<boolean> {
+  return new Promise((resolve) => context.api.awaitLeader(waitMs, resolve));
+}
+
+/** The leader's answer; null when another try may be made. */
+async function askLeader(
+  context: HttpContext,
+  options: ForwardOptions,
+  address: Address,
+  giveUpAt: number,
+): Promise<IncomingMessage | null> {
+  const attempt = await send(context, options, address, giveUpAt);
+  switch (attempt.kind) {
+    case 'answered': {
+      if (attempt.answer.headers[CODE_HEADER] !== 'NO_LEADER') return attempt.answer;
+      attempt.answer.resume();
+      return null;
+    }
+    case 'unsent':
+      return null;
+    case 'broken': {
+      context.log.warn({ leader: address, error: errorText(attempt.error) }, 'forward-broken');
+      if (!options.write) return null;
+      throw new PolarisError('OUTCOME_UNKNOWN', `the connection to the leader at ${address} broke`, {
+        cause: attempt.error,
+      });
+    }
+  }
+}
+
+function send(context: HttpContext, options: ForwardOptions, address: Address, giveUpAt: number): Promise<Attempt> {
+  const { host, port } = splitAddress(address);
+  const body = options.body === undefined ? '' : JSON.stringify(options.body);
+  const { method, url: path } = options.request;
+  return new Promise((resolve) => {
+    let connected = false;
+    const outgoing = sendRequest({
+      ...{ host, port, method, path, agent: AGENT },
+      headers: headersFor(context, options.request, body),
+    });
+    const finish = (attempt: Attempt): void => {
+      clearTimeout(connectTimer);
+      clearTimeout(answerTimer);
+      resolve(attempt);
+    };
+    const connectTimer = setTimeout(
+      () => {
+        if (!connected) outgoing.destroy(new Error('no connection in time'));
+      },
+      Math.max(0, giveUpAt - performance.now()),
+    );
+    const answerTimer = setTimeout(() => outgoing.destroy(new Error('no answer in time')), FORWARD_WAIT_MS);
+    outgoing.once('socket', (socket) => {
+      socket.once('connect', () => {
+        connected = true;
+      });
+    });
+    outgoing.once('response', (answer) => finish({ kind: 'answered', answer }));
+    // `on`, not `once`: a socket may fail again while it is torn down.
+    outgoing.on('error', (error) => finish(connected ? { kind: 'broken', error } : { kind: 'unsent' }));
+    outgoing.end(body);
+  });
+}
+
+function headersFor(context: HttpContext, request: FastifyRequest, body: string): Record<string, string> {
+  const headers: Record<string, string> = { [HOP_HEADER]: context.api.id };
+  for (const name of REQUEST_HEADERS) {
+    const value = request.headers[name];
+    if (typeof value === 'string') headers[name] = value;
+  }
+  if (body !== '') {
+    headers['content-type'] = 'application/json';
+    headers['content-length'] = String(Buffer.byteLength(body));
+  } else if (request.method === 'POST') {
+    headers['content-length'] = '0';
+  }
+  return headers;
+}
+
+function streamAnswer(reply: FastifyReply, answer: IncomingMessage): FastifyReply {
+  for (const name of ANSWER_HEADERS) {
+    const value = answer.headers[name];
+    if (typeof value === 'string') reply.header(name, value);
+  }
+  return reply.code(answer.statusCode ?? 500).send(answer);
+}

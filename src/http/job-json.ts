@@ -1,0 +1,180 @@
+/**
+ * The job resource: what a job looks like outside. Everything is computed from the job's ranges in the turn of the
+ * read, and copied, since a view must not be kept.
+ *
+ * Invariant of `verify`: covered points, `missing`, `failed` and `uncertain` tile the range of the job, and `covered` is
+ * read off the ranges themselves, never off a counter.
+ */
+import type { Json, NodeId, Range } from '../base/types.ts';
+import type { JobPace } from '../daemon/api.ts';
+import type { JobOptions, JobState, JobView, Reexecuted, WorkerView } from '../ranges/types.ts';
+
+/** `[start, end)` as a pair. */
+export type RangeJson = readonly [start: number, end: number];
+
+export interface ProgressJson {
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly uncertain: number;
+  /** Points of live tasks that are not yet acknowledged. */
+  readonly leased: number;
+  readonly pending: number;
+  readonly reexecuted: number;
+  /** Null where the speed is not known: on a node that does not lead, and before anything was measured. */
+  readonly ratePerSecond: number | null;
+  readonly etaSeconds: number | null;
+}
+
+export interface JobJson {
+  readonly id: string;
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+  readonly metadata: Json;
+  readonly options: JobOptions;
+  readonly state: JobState;
+  /** Why it is paused, failed or not getting on; null otherwise. */
+  readonly reason: string | null;
+  readonly progress: ProgressJson;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+}
+
+export interface RangesJson {
+  readonly done: readonly RangeJson[];
+  readonly pending: readonly RangeJson[];
+  readonly tasks: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly cursor: number;
+    readonly epoch: number;
+    readonly worker: NodeId;
+  }[];
+  readonly failed: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly error: string;
+    readonly attempts: number;
+  }[];
+}
+
+export interface VerifyJson {
+  /** Whether the acknowledged ranges tile the job's range exactly. */
+  readonly covered: boolean;
+  /** Neither acknowledged nor failed. */
+  readonly missing: readonly RangeJson[];
+  readonly failed: readonly RangeJson[];
+  readonly uncertain: readonly RangeJson[];
+  readonly reexecuted: readonly Reexecuted[];
+}
+
+export function jobJson(job: JobView, pace: JobPace | null, workers: Iterable<WorkerView>): JobJson {
+  const { id, name, start, end, metadata, options } = job.spec;
+  return {
+    ...{ id, name, start, end },
+    metadata: JSON.parse(metadata),
+    options,
+    state: job.state,
+    reason: job.reason ?? waitReason(job, workers),
+    progress: progressJson(job, pace),
+    createdAt: isoTime(job.createdAt),
+    startedAt: job.startedAt === null ? null : isoTime(job.startedAt),
+    finishedAt: job.finishedAt === null ? null : isoTime(job.finishedAt),
+  };
+}
+
+function progressJson(job: JobView, pace: JobPace | null): ProgressJson {
+  const total = job.spec.end - job.spec.start;
+  const leased = job.tasks.reduce((sum, task) => sum + (task.end - task.cursor), 0);
+  return {
+    total,
+    done: job.coveredPoints,
+    failed: job.failedPoints,
+    uncertain: 0,
+    leased,
+    pending: total - job.coveredPoints - job.failedPoints - leased,
+    reexecuted: job.reexecutedPoints,
+    ratePerSecond: pace?.pointsPerSecond ?? null,
+    etaSeconds: pace?.etaSeconds ?? null,
+  };
+}
+
+/** Why an open job does not get on, where the table shows it. */
+function waitReason(job: JobView, workers: Iterable<WorkerView>): string | null {
+  if (job.state !== 'pending' && job.state !== 'running') return null;
+  for (const worker of workers) {
+    if (worker.slots > 0 && worker.offers.some((offer) => offer.name === job.spec.name)) return null;
+  }
+  return `no worker offers "${job.spec.name}"`;
+}
+
+export function rangesJson(job: JobView): RangesJson {
+  const pending: Range[] = [...job.returned];
+  if (job.frontier < job.spec.end) pending.push({ start: job.frontier, end: job.spec.end });
+  return {
+    done: job.covered.map(pair),
+    pending: merged(pending).map(pair),
+    tasks: job.tasks.map(({ start, end, cursor, epoch, worker }) => ({ start, end, cursor, epoch, worker })),
+    failed: job.failed.map(({ start, end, error, attempts }) => ({ start, end, error, attempts })),
+  };
+}
+
+export function verifyJson(job: JobView): VerifyJson {
+  const whole = { start: job.spec.start, end: job.spec.end };
+  const failed = merged(job.failed);
+  return {
+    covered: tilesExactly(job.covered, whole),
+    missing: gaps(merged([...job.covered, ...failed]), whole).map(pair),
+    failed: failed.map(pair),
+    uncertain: [],
+    reexecuted: job.reexecuted.map(({ start, end, times }) => ({ start, end, times })),
+  };
+}
+
+/** Whether the ranges, in any order, fill `whole` without a gap, an overlap or anything outside. */
+function tilesExactly(ranges: readonly Range[], whole: Range): boolean {
+  let next = whole.start;
+  for (const range of byStart(ranges)) {
+    if (range.start !== next) return false;
+    next = range.end;
+  }
+  return next === whole.end;
+}
+
+/** The parts of `whole` in none of the ranges, which ascend and do not overlap. */
+function gaps(ranges: readonly Range[], whole: Range): readonly Range[] {
+  const found: Range[] = [];
+  let next = whole.start;
+  for (const range of ranges) {
+    if (range.start > next) found.push({ start: next, end: range.start });
+    next = Math.max(next, range.end);
+  }
+  if (next < whole.end) found.push({ start: next, end: whole.end });
+  return found;
+}
+
+/** Ascending, and one where two touch. */
+function merged(ranges: readonly Range[]): readonly Range[] {
+  const result: { start: number; end: number }[] = [];
+  for (const range of byStart(ranges)) {
+    const last = result.at(-1);
+    if (last !== undefined && range.start <= last.end) last.end = Math.max(last.end, range.end);
+    else result.push({ start: range.start, end: range.end });
+  }
+  return result;
+}
+
+function byStart(ranges: readonly Range[]): readonly Range[] {
+  return [...ranges].sort((a, b) => a.start - b.start);
+}
+
+function pair(range: Range): RangeJson {
+  return [range.start, range.end];
+}
+
+function isoTime(epochMs: number): string {
+  return new Date(epochMs).toISOString();
+}

@@ -1,0 +1,81 @@
+/**
+ * /v1/jobs: submit, list, and the three views of one job.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PolarisError } from '../base/errors.ts';
+import type { Consistency } from '../daemon/api.ts';
+import type { JobView, Table } from '../ranges/types.ts';
+import { findJob } from './find-job.ts';
+import { onLeader } from './forward.ts';
+import { type JobJson, jobJson, rangesJson, verifyJson } from './job-json.ts';
+import type { HttpContext, HttpRoute } from './route.ts';
+import { expectNothing, parseConsistency, parseListQuery } from './schema.ts';
+import { readTable, submitJob } from './settle.ts';
+import { admit, readSubmission } from './submit.ts';
+
+export function jobRoutes(context: HttpContext): readonly HttpRoute[] {
+  return [
+    { method: 'POST', url: '/v1/jobs', handle: (request, reply) => submit(context, request, reply) },
+    { method: 'GET', url: '/v1/jobs', handle: (request, reply) => list(context, request, reply) },
+    view(context, '/v1/jobs/:id', (job, table) => viewJob(context, job, table)),
+    view(context, '/v1/jobs/:id/ranges', rangesJson),
+    view(context, '/v1/jobs/:id/verify', verifyJson),
+  ];
+}
+
+/** The job resource, with the speed as this node knows it. */
+export function viewJob(context: HttpContext, job: JobView, table: Table): JobJson {
+  return jobJson(job, context.api.pace(job), table.workers());
+}
+
+async function submit(context: HttpContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  expectNothing(request.query, 'the query');
+  const submission = readSubmission(context, request.body, request.headers['idempotency-key']);
+  return onLeader(context, { request, reply, write: true, body: submission.body }, async () => {
+    const outcome = await submitJob(context.api, await admit(context, submission));
+    // Local on the leader that applied it: at least as new as the answer.
+    const job = await readTable(context.api, 'local', (table) => viewJob(context, findJob(table, outcome.id), table));
+    if (outcome.kind === 'created') reply.code(201).header('location', `/v1/jobs/${outcome.id}`);
+    return reply.send(job);
+  });
+}
+
+async function list(context: HttpContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const query = parseListQuery(request.query);
+  return answerRead(context, request, reply, query.consistency, (table) => {
+    const wanted = [...table.jobs()].filter((job) => query.state === undefined || job.state === query.state);
+    const newestFirst = wanted.reverse().slice(0, query.limit);
+    return { jobs: newestFirst.map((job) => viewJob(context, job, table)) };
+  });
+}
+
+function view(context: HttpContext, url: string, look: (job: JobView, table: Table) => object): HttpRoute {
+  return {
+    method: 'GET',
+    url,
+    handle: async (request, reply) => {
+      const id = pathId(request);
+      const consistency = parseConsistency(request.query);
+      return answerRead(context, request, reply, consistency, (table) => look(findJob(table, id), table));
+    },
+  };
+}
+
+async function answerRead(
+  context: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  consistency: Consistency,
+  look: (table: Table) => object,
+): Promise<FastifyReply> {
+  const answer = async () => reply.send(await readTable(context.api, consistency, look));
+  if (consistency === 'local') return answer();
+  return onLeader(context, { request, reply, write: false }, answer);
+}
+
+/** The id in the path; Fastify has decoded it. */
+export function pathId(request: FastifyRequest): string {
+  const { id } = request.params as { id?: string };
+  if (id === undefined || id === '') throw new PolarisError('JOB_NOT_FOUND', 'the path names no job');
+  return id;
+}

@@ -1,0 +1,150 @@
+/**
+ * Shapes of what comes in: the edge at which untrusted input becomes values of our own, or a PolarisError that names
+ * the field. Nothing is coerced: "5" is no integer, and an unknown field is refused by name, since a misspelt one that
+ * is ignored would run another job than was meant.
+ *
+ * Points are read as IEEE doubles, as JSON is: 9007199254740993 reaches us as …992, which is no safe integer and so is
+ * refused. A fraction beyond a double's precision (5.00000000000000000001) cannot be told from 5.
+ */
+import { z } from 'zod';
+import { type ErrorCode, PolarisError } from '../base/errors.ts';
+import { LIST_JOBS_DEFAULT, LIST_JOBS_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
+import type { JobId, Json, Range } from '../base/types.ts';
+import type { Consistency } from '../daemon/api.ts';
+import type { JobState } from '../ranges/types.ts';
+
+const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const STATES = ['pending', 'running', 'paused', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[];
+
+export type JsonObject = { readonly [key: string]: Json };
+
+/** What `POST /v1/jobs` asks for; `options` are judged by `fillOptions`. */
+export interface Submission {
+  readonly id: JobId | null;
+  readonly name: string;
+  readonly range: Range;
+  readonly metadata: JsonObject;
+  readonly options: JsonObject;
+}
+
+const jsonObject = z.custom<JsonObject>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'must be a JSON object',
+);
+
+const submissionSchema = z.strictObject({
+  id: z.string('must be a UUIDv4').optional(),
+  name: z
+    .string('must be the name of a job type')
+    .min(1, 'must not be empty')
+    .max(NAME_LENGTH_MAX, `may have ${NAME_LENGTH_MAX} characters`),
+  start: z.unknown(),
+  end: z.unknown(),
+  metadata: jsonObject.optional(),
+  options: jsonObject.optional(),
+});
+
+const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
+  id: 'BAD_ID',
+  metadata: 'BAD_METADATA',
+  options: 'BAD_OPTION',
+};
+
+/** @throws PolarisError BAD_JSON, BAD_REQUEST, BAD_ID, BAD_RANGE, BAD_METADATA or BAD_OPTION */
+export function parseSubmission(body: unknown): Submission {
+  if (body === undefined) throw new PolarisError('BAD_JSON', 'the body is empty; send a JSON object');
+  const read = parse(submissionSchema, body, 'the body');
+  return {
+    id: read.id === undefined ? null : parseJobId(read.id),
+    name: read.name,
+    range: parseRange(read.start, read.end),
+    metadata: read.metadata ?? {},
+    options: read.options ?? {},
+  };
+}
+
+/** A UUIDv4, lower case whatever the case it came in (RFC 9562 §4). @throws PolarisError BAD_ID */
+export function parseJobId(text: string): JobId {
+  const id = text.toLowerCase();
+  if (!UUID_V4.test(id)) throw new PolarisError('BAD_ID', `id ${shown(text)} is not a UUIDv4`);
+  return id;
+}
+
+const listSchema = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, `must be an integer from 1 to ${LIST_JOBS_MAX}`)
+    .transform(Number)
+    .refine((limit) => limit <= LIST_JOBS_MAX, `must be an integer from 1 to ${LIST_JOBS_MAX}`)
+    .default(LIST_JOBS_DEFAULT),
+  state: z.enum(STATES, `must be one of ${STATES.join(', ')}`).optional(),
+  consistency: z.enum(['linearizable', 'local'], 'must be linearizable or local').default('linearizable'),
+});
+
+export interface ListQuery {
+  readonly limit: number;
+  readonly state?: JobState | undefined;
+  readonly consistency: Consistency;
+}
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseListQuery(query: unknown): ListQuery {
+  return parse(listSchema, query, 'the query');
+}
+
+const readSchema = listSchema.pick({ consistency: true });
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseConsistency(query: unknown): Consistency {
+  return parse(readSchema, query, 'the query').consistency;
+}
+
+const emptySchema = z.strictObject({});
+
+/** For requests that take neither a query nor a body. @throws PolarisError BAD_REQUEST */
+export function expectNothing(value: unknown, what: 'the query' | 'the body'): void {
+  if (value !== undefined) parse(emptySchema, value, what);
+}
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue === undefined) throw new PolarisError('BAD_REQUEST');
+  if (issue.code === 'unrecognized_keys') {
+    const names = issue.keys.slice(0, 5).map(shown).join(', ');
+    throw new PolarisError('BAD_REQUEST', `${what} has what is not known here: ${names}`);
+  }
+  const field = String(issue.path[0] ?? '');
+  if (field === '') throw new PolarisError('BAD_REQUEST', `${what} must be a JSON object`);
+  const missing = typeof value === 'object' && value !== null && !Object.hasOwn(value, field);
+  throw new PolarisError(CODE_OF_FIELD[field] ?? 'BAD_REQUEST', `${field} ${missing ? 'is missing' : issue.message}`);
+}
+
+function parseRange(start: unknown, end: unknown): Range {
+  const range = { start: parsePoint(start, 'start'), end: parsePoint(end, 'end') };
+  const refuse = (why: string): never => {
+    throw new PolarisError('BAD_RANGE', `${why} (start ${range.start}, end ${range.end})`);
+  };
+  if (range.start === range.end) refuse('the range is empty: end is the first point that is not worked');
+  if (range.start > range.end) refuse('start is beyond end');
+  if (!Number.isSafeInteger(range.end - range.start)) refuse('the range has more than 2^53-1 points');
+  return range;
+}
+
+function parsePoint(value: unknown, field: 'start' | 'end'): number {
+  const refuse = (why: string): never => {
+    throw new PolarisError('BAD_RANGE', `${field} ${why}`);
+  };
+  if (value === undefined) return refuse('is missing');
+  if (typeof value !== 'number') return refuse(`must be a number, not ${shown(value)}`);
+  if (!Number.isInteger(value)) return refuse(`must be an integer, not ${value}`);
+  if (!Number.isSafeInteger(value)) return refuse('is beyond ±(2^53-1)');
+  // Minus zero is zero: canonical JSON knows one of them.
+  return value + 0;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

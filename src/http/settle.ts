@@ -1,0 +1,50 @@
+/**
+ * From the node's callbacks to promises with a deadline. A node that never answers (a leader cut off from its quorum)
+ * must not hold a request for ever, and what is thrown by a look at the table must not reach the node's own turn.
+ */
+import { PolarisError } from '../base/errors.ts';
+import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
+import type { JobId } from '../base/types.ts';
+import type { Consistency, Done, NodeApi } from '../daemon/api.ts';
+import type { JobSpec, Outcome, Table } from '../ranges/types.ts';
+
+export type SubmitOutcome = Extract<Outcome, { kind: 'created' | 'exists' }>;
+export type JobAction = 'pause' | 'resume' | 'cancel';
+
+export function submitJob(api: NodeApi, spec: JobSpec): Promise<SubmitOutcome> {
+  return settle((done) => api.submit(spec, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function controlJob(api: NodeApi, id: JobId, action: JobAction): Promise<void> {
+  return settle((done) => api.control(id, action, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+/** What `look` returns or throws. It runs in the turn of the read, so it must copy whatever it keeps. */
+export async function readTable<T>(api: NodeApi, consistency: Consistency, look: (table: Table) => T): Promise<T> {
+  type Looked = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly thrown: unknown };
+  const careful = (table: Table): Looked => {
+    try {
+      return { ok: true, value: look(table) };
+    } catch (thrown) {
+      return { ok: false, thrown };
+    }
+  };
+  const looked = await settle<Looked>((done) => api.read(consistency, careful, done), READ_WAIT_MS, 'NO_LEADER');
+  if (!looked.ok) throw looked.thrown;
+  return looked.value;
+}
+
+function settle<T>(
+  start: (done: Done<T>) => void,
+  waitMs: number,
+  lateCode: 'OUTCOME_UNKNOWN' | 'NO_LEADER',
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new PolarisError(lateCode)), waitMs);
+    start((result) => {
+      clearTimeout(timer);
+      if (result.ok) resolve(result.value);
+      else reject(result.error);
+    });
+  });
+}

@@ -1,0 +1,109 @@
+/**
+ * Submit: from a request to a job in the table.
+ *
+ * The node that first gets the request settles everything that needs no cluster: shape, range, options, size, and the
+ * id, so that a repeated forward is the same submit. The leader then judges what only it can: whether the job type is
+ * known, and whether that type takes the metadata. An Idempotency-Key *is* an id in other clothes (its hash, shaped as
+ * a UUIDv4), so no table of keys is needed and a key lives exactly as long as its job.
+ */
+import { createHash } from 'node:crypto';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { v4 } from 'uuid';
+import { errorText, PolarisError } from '../base/errors.ts';
+import { IDEMPOTENCY_KEY_LENGTH_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
+import type { JobId, Json } from '../base/types.ts';
+import type { JobTypeInfo } from '../daemon/env.ts';
+import { canonicalJson, fillOptions } from '../ranges/spec.ts';
+import type { JobSpec } from '../ranges/types.ts';
+import type { HttpContext } from './route.ts';
+import { parseSubmission, type Submission } from './schema.ts';
+import { readTable } from './settle.ts';
+
+/** A submit that is sound in itself: `spec` lacks only what the leader adds. */
+export interface ReadySubmission {
+  readonly spec: Omit<JobSpec, 'exposure'>;
+  readonly metadata: Submission['metadata'];
+  /** The same request with its id, to send on. */
+  readonly body: Json;
+}
+
+/** @throws PolarisError for everything that is wrong whatever the state of the cluster */
+export function readSubmission(context: HttpContext, body: unknown, idempotencyKey: unknown): ReadySubmission {
+  const submission = parseSubmission(body);
+  const id = chooseId(context, submission.id, idempotencyKey);
+  const { name, range, metadata, options } = submission;
+  const text = canonicalJson(metadata);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > METADATA_BYTES_MAX) {
+    throw new PolarisError(
+      'METADATA_TOO_LARGE',
+      `metadata has ${bytes} bytes as canonical JSON, and may have ${METADATA_BYTES_MAX}`,
+    );
+  }
+  return {
+    spec: { id, name, start: range.start, end: range.end, metadata: text, options: fillOptions(options) },
+    metadata,
+    body: { id, name, start: range.start, end: range.end, metadata, options },
+  };
+}
+
+/** The whole spec, on the leader. @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA */
+export async function admit(context: HttpContext, submission: ReadySubmission): Promise<JobSpec> {
+  const { spec, metadata } = submission;
+  const type = context.api.types.find((candidate) => candidate.name === spec.name);
+  if (type === undefined) {
+    if (!(await readTable(context.api, 'local', (table) => table.everOffered(spec.name)))) {
+      throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"`);
+    }
+    // Offers carry no exposure; 'task' can only overstate what may have run twice.
+    return { ...spec, exposure: 'task' };
+  }
+  const refusal = metadataRefusal(type, metadata);
+  if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
+  return { ...spec, exposure: type.exposure };
+}
+
+function chooseId(context: HttpContext, id: JobId | null, idempotencyKey: unknown): JobId {
+  if (idempotencyKey === undefined) return id ?? v4({ random: context.prng.bytes(16) });
+  if (typeof idempotencyKey !== 'string' || !/^[\x21-\x7e]+$/.test(idempotencyKey)) {
+    throw new PolarisError('BAD_REQUEST', 'Idempotency-Key must be one printable ASCII word');
+  }
+  if (idempotencyKey.length > IDEMPOTENCY_KEY_LENGTH_MAX) {
+    throw new PolarisError('BAD_REQUEST', `Idempotency-Key may have ${IDEMPOTENCY_KEY_LENGTH_MAX} characters`);
+  }
+  const derived = idOfKey(idempotencyKey);
+  if (id === null || id === derived) return derived;
+  throw new PolarisError('BAD_REQUEST', `the Idempotency-Key stands for the id ${derived}, but the body says ${id}`);
+}
+
+/** The job id that an Idempotency-Key stands for. */
+export function idOfKey(key: string): JobId {
+  const random = createHash('sha256').update('polaris idempotency key\0').update(key).digest().subarray(0, 16);
+  return v4({ random });
+}
+
+const ajv = new Ajv2020({ strict: false, validateSchema: false, logger: false });
+const validators = new WeakMap<object, ValidateFunction>();
+
+/** Why the job type refuses the metadata, as a sentence; null when it takes it. */
+function metadataRefusal(type: JobTypeInfo, metadata: Submission['metadata']): string | null {
+  if (type.metadataSchema === null) return null;
+  const validate = validators.get(type.metadataSchema) ?? compile(type.name, type.metadataSchema);
+  validators.set(type.metadataSchema, validate);
+  if (validate(metadata)) return null;
+  const issue = validate.errors?.[0];
+  const place = `metadata${(issue?.instancePath ?? '').replaceAll('/', '.')}`;
+  const named = issue?.params['additionalProperty'] ?? issue?.params['unevaluatedProperty'];
+  const which = typeof named === 'string' ? ` ("${named}")` : '';
+  return `the job type "${type.name}" refuses it: ${place} ${issue?.message ?? 'does not fit its schema'}${which}`;
+}
+
+function compile(name: string, schema: Readonly<Record<string, unknown>>): ValidateFunction {
+  try {
+    // The dialect is ours to choose: an author's $schema line may name one that is not loaded here.
+    const { $schema: _dialect, ...rest } = schema;
+    return ajv.compile(rest);
+  } catch (cause) {
+    throw new PolarisError('INTERNAL', `the metadata schema of "${name}" is broken: ${errorText(cause)}`, { cause });
+  }
+}
