@@ -25,6 +25,10 @@ export const INFLIGHT_MESSAGES_MAX = 128;
 export const INFLIGHT_BYTES_MAX = 8 * MIB;
 /** Proposed and not committed: what a leader without a quorum may pile up in memory. */
 export const UNCOMMITTED_BYTES_MAX = 16 * MIB;
+/** 5 s: a snapshot not answered by then is asked after with a small probe. Longer than most transfers, and a mistake costs one message. */
+export const SNAPSHOT_LOST_TICKS = 250;
+/** 2 s: a leader whose own disk takes longer for one write steps down, for another disk serves better. Twice the longest election. */
+export const WRITE_STALLED_TICKS = 100;
 /** Entries applied before other events get their turn. */
 export const APPLY_BYTES_AT_ONCE_MAX = 256 * KIB;
 /** A snapshot is taken after so many entries: some 3 MB of grants and progress, one second of replay. */
@@ -45,6 +49,14 @@ export const PROTOCOL = 1;
 export const PROTOCOL_MIN = 1;
 /** Largest frame: a whole snapshot must pass; the job table's own limits keep it below. */
 export const FRAME_BYTES_MAX = 64 * MIB;
+/** Single values in one frame: 20 bytes is the smallest entry, so 1 MiB of entries has some 50,000; four times that. */
+export const FRAME_VALUES_MAX = 256 * KIB;
+/** Arrays in arrays: the deepest message (an order with its options) has four. */
+export const FRAME_DEPTH_MAX = 8;
+/** The largest text in a frame is a job's metadata. */
+export const FRAME_TEXT_BYTES_MAX = 64 * KIB;
+/** Voters in a hello, a formation or a snapshot: a larger quorum would only be slower. */
+export const MEMBERS_MAX = 64;
 /** Queued on one socket; beyond it messages are dropped, which Raft and the sessions both survive. */
 export const SOCKET_QUEUE_BYTES_MAX = 128 * MIB;
 /** Reconnect back-off, doubled from the first to the last, with jitter. */
@@ -170,6 +182,8 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 
 /** A call of the client, with all its tries: covers a change of leader and a slow commit. */
 export const CLIENT_TIMEOUT_MS = 15_000;
+/** One try at one of several nodes: a paused one accepts connections and answers nothing. */
+export const CLIENT_TRY_MS = 4_000;
 /** Between tries, doubled each time, with jitter. */
 export const CLIENT_RETRY_MS_MIN = 50;
 export const CLIENT_RETRY_MS_MAX = 1_000;
@@ -212,3 +226,7 @@ export const DESCRIBE_MS = 10_000;
 /** Files and bytes in the folder of a job type: all are read and hashed at start. */
 export const JOB_TYPE_FILES_MAX = 10_000;
 export const JOB_TYPE_BYTES_MAX = 256 * MIB;
+/** How long a starting node waits for killed leftovers of its former life: a core dump to a slow disk passes. */
+export const LEFTOVER_WAIT_MS = 10_000;
+/** And how often it looks. */
+export const LEFTOVER_POLL_MS = 10;

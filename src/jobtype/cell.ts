@@ -1,0 +1,105 @@
+/**
+ * Cell: where a thread and its host meet without a message.
+ *
+ * A point may cost less than a microsecond, a message costs ten. So the thread writes how far it is into shared memory,
+ * the host reads it when it wants to report, and messages are left for the moments when one of the two sleeps.
+ *
+ * Invariants: cursor <= begun, in whatever order the two are read · only the thread writes them · only the host writes
+ * committed, deadline and stop.
+ */
+import { assert } from '../base/assert.ts';
+import type { Point } from '../base/types.ts';
+
+const CURSOR = 0;
+const BEGUN = 1;
+const COMMITTED = 2;
+const DEADLINE = 3;
+const WORDS = 4;
+const STOP = 0;
+const WAITING = 1;
+const FLAGS = 2;
+const NEVER = 2n ** 63n - 1n;
+const NANOSECONDS_PER_MS = 1_000_000;
+
+export class Cell {
+  readonly buffer: SharedArrayBuffer;
+  /** 64-bit integers: a point needs 53 bits, and two halves could be read torn. */
+  readonly #words: BigInt64Array;
+  readonly #flags: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#words = new BigInt64Array(buffer, 0, WORDS);
+    this.#flags = new Int32Array(buffer, WORDS * BigInt64Array.BYTES_PER_ELEMENT, FLAGS);
+  }
+
+  static create(cursor: Point, deadline: number): Cell {
+    const bytes = WORDS * BigInt64Array.BYTES_PER_ELEMENT + FLAGS * Int32Array.BYTES_PER_ELEMENT;
+    const cell = new Cell(new SharedArrayBuffer(bytes));
+    cell.begin(cursor);
+    cell.acknowledge(cursor);
+    cell.commit(cursor);
+    cell.moveDeadline(deadline);
+    return cell;
+  }
+
+  // ---- the thread's side ----
+
+  /** Every point below `begun` was handed out. Written before a point is seen by job code. */
+  begin(begun: Point): void {
+    Atomics.store(this.#words, BEGUN, BigInt(begun));
+  }
+
+  acknowledge(cursor: Point): void {
+    assert(cursor <= this.begun, 'only points that were handed out are acknowledged');
+    Atomics.store(this.#words, CURSOR, BigInt(cursor));
+  }
+
+  /** Set before a last look at `committed`: the host looks the other way round, so that no wake-up is lost. */
+  set waiting(waiting: boolean) {
+    Atomics.store(this.#flags, WAITING, waiting ? 1 : 0);
+  }
+
+  /**
+   * Whether the thread must hand out nothing more. The deadline is looked at here too, because a machine that slept
+   * wakes its threads in any order.
+   */
+  get stopped(): boolean {
+    return Atomics.load(this.#flags, STOP) === 1 || process.hrtime.bigint() >= Atomics.load(this.#words, DEADLINE);
+  }
+
+  // ---- the host's side ----
+
+  commit(cursor: Point): void {
+    Atomics.store(this.#words, COMMITTED, BigInt(cursor));
+  }
+
+  /** Monotonic milliseconds. */
+  moveDeadline(at: number): void {
+    const nanoseconds = Number.isFinite(at) ? BigInt(Math.floor(at * NANOSECONDS_PER_MS)) : NEVER;
+    Atomics.store(this.#words, DEADLINE, nanoseconds);
+  }
+
+  stop(): void {
+    Atomics.store(this.#flags, STOP, 1);
+  }
+
+  get waiting(): boolean {
+    return Atomics.load(this.#flags, WAITING) === 1;
+  }
+
+  // ---- both ----
+
+  /** To read both, read the cursor first: begun can only have grown meanwhile. */
+  get cursor(): Point {
+    return Number(Atomics.load(this.#words, CURSOR));
+  }
+
+  get begun(): Point {
+    return Number(Atomics.load(this.#words, BEGUN));
+  }
+
+  get committed(): Point {
+    return Number(Atomics.load(this.#words, COMMITTED));
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Client: the half of a job type that an author writes.
+ *
+ * Think of a clerk with a tray: `points()` lays one sheet on the desk at a time, and reaching for the next sheet says
+ * that the last one is done. The tray holds no more sheets than the office may lose: nothing at or beyond the committed
+ * cursor + `commitEvery` is handed out, so that a clerk who drops dead leaves at most so many sheets to be done again.
+ *
+ * A job type is a folder. Its name is the job type's name, and its `index.js` exports exactly one class with a `work`
+ * method; extending `Client` gives that class its types and nothing else, so plain JavaScript may leave it out.
+ *
+ * Invariants: asking for the next acknowledges all before it · a point that was not handed out is never acknowledged ·
+ * one task has one sequence: every `points()` and `chunks()` of it goes on where the other stopped.
+ */
+import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
+
+/** One attempt at one task, as job code sees it. */
+export interface TaskContext<M = Readonly<Record<string, Json>>> {
+  readonly job: JobId;
+  /** The task is `[start, end)`; a task that was begun before is handed out from its first unacknowledged point. */
+  readonly start: Point;
+  readonly end: Point;
+  /** The fencing token: a sink that refuses a lower epoch than it has seen cannot be written by a lost worker. */
+  readonly epoch: Epoch;
+  /** Times this range failed before. */
+  readonly attempts: number;
+  /** The node that runs it. */
+  readonly worker: NodeId;
+  readonly metadata: M;
+  /** Aborts when the task must stop; code that ignores it for a second is terminated. */
+  readonly signal: AbortSignal;
+  /** One line for the log of the node. Lines beyond a rate are counted and dropped. */
+  log(line: string): void;
+  /**
+   * The points of the task, ascending. Asking for the next acknowledges the last. When the task must stop, the
+   * iteration ends early and without an error, so that code behind the loop closes what it opened; `signal.aborted`
+   * tells such an end from the real one. Points worked side by side want `chunks` and a `Promise.all` for each.
+   */
+  points(): AsyncIterableIterator<Point>;
+  /**
+   * The same as pieces `[start, end)` of `min(size, commitEvery)` points, the last one shorter. A piece that is half of
+   * `commitEvery` or less is worked while the one before is being committed.
+   */
+  chunks(size: number): AsyncIterableIterator<Range>;
+  /**
+   * Acknowledges every point that was handed out, this moment's included, and waits until that is committed.
+   * Rejects with `signal.reason` when the task must stop first.
+   */
+  commit(): Promise<void>;
+}
+
+/**
+ * Base of a job type. Polaris makes one instance for each attempt; what should outlive a task belongs to the module,
+ * which is loaded once in each worker thread.
+ */
+export abstract class Client<M = Readonly<Record<string, Json>>> {
+  /** JSON Schema that the metadata of a job must meet at submit. Without one, any object is taken. */
+  declare static readonly metadata?: Readonly<Record<string, unknown>>;
+
+  /**
+   * Returning says that every point that was handed out is done; short of the end, the rest goes back without a failure
+   * (with not a single point taken it is a failure, else it would come back for ever). Throwing fails the task at the
+   * last acknowledged point; whatever is thrown after `signal` aborted counts as stopping, not as a failure.
+   */
+  abstract work(task: TaskContext<M>): Promise<void>;
+}

@@ -1,0 +1,210 @@
+/**
+ * Executor: where a node runs job code, as the daemon sees it.
+ *
+ * One job host, a child process, for each job that runs here: a crash of a job's code costs attempts of that job alone,
+ * and the resident memory of a host is that of one job. A host stays warm for a while after its last task, because the
+ * next task of its job is usually a message away.
+ *
+ * Invariants: no job code runs in this process · `ended` comes exactly once for each `run`, never inside of it · at the
+ * deadline every task stops, by the host's clock and, if the host fails in it, by ours.
+ */
+
+import { assert, must } from '../base/assert.ts';
+import { ABORT_GRACE_MS, HOST_IDLE_MS, HOST_MEMORY_CHECK_MS, HOSTS_SPARE } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { Epoch, NodeId, Point } from '../base/types.ts';
+import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../daemon/env.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import { HostProcess } from './host-process.ts';
+import type { LoadedType, LoadedTypes } from './loader.ts';
+import type { JobLine } from './protocol.ts';
+import { recordsDirOf } from './records.ts';
+
+export { endLeftoverHosts } from './records.ts';
+
+export interface ExecutorOptions {
+  readonly types: LoadedTypes;
+  readonly slots: number;
+  readonly dataDir: string;
+  readonly log: Logger;
+  /** Path of the compiled host.js. */
+  readonly hostEntry: string;
+  readonly nodeId: NodeId;
+}
+
+export function createExecutor(options: ExecutorOptions): Executor {
+  return new HostExecutor(options);
+}
+
+class HostExecutor implements Executor {
+  readonly types: readonly JobTypeInfo[];
+  readonly #options: ExecutorOptions;
+  readonly #recordsDir: string;
+  #handler: ExecutorHandler | null = null;
+  /** In order of their last use: the longest idle comes first. */
+  readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
+  readonly #hostOf = new Map<Epoch, HostProcess>();
+  #deadline = Number.POSITIVE_INFINITY;
+  #deadlineTimer: NodeJS.Timeout | null = null;
+  #memoryTimer: NodeJS.Timeout | null = null;
+  #stopped: (() => void) | null = null;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.types = [...options.types.values()].map((type) => type.info);
+    this.#recordsDir = recordsDirOf(options.dataDir);
+  }
+
+  start(handler: ExecutorHandler): void {
+    assert(this.#handler === null, 'an executor is started once');
+    this.#handler = handler;
+  }
+
+  run(order: TaskOrder): void {
+    assert(!this.#hostOf.has(order.epoch), 'an epoch is run once');
+    if (this.#stopped !== null) return;
+    const type = this.#options.types.get(order.name);
+    if (type === undefined) {
+      this.#refuse(order);
+      return;
+    }
+    const host = this.#hostFor(order, type);
+    const idle = this.#hosts.get(host);
+    if (idle) clearTimeout(idle);
+    this.#use(host, null);
+    this.#hostOf.set(order.epoch, host);
+    host.run(order);
+  }
+
+  committed(epoch: Epoch, cursor: Point): void {
+    this.#hostOf.get(epoch)?.committed(epoch, cursor);
+  }
+
+  release(epoch: Epoch): void {
+    this.#hostOf.get(epoch)?.release(epoch);
+  }
+
+  abort(epoch: Epoch): void {
+    this.#hostOf.get(epoch)?.abort(epoch);
+  }
+
+  deadline(at: number): void {
+    this.#deadline = at;
+    for (const host of this.#hosts.keys()) host.deadline(at);
+    this.#watchDeadline();
+  }
+
+  stop(done: () => void): void {
+    assert(this.#stopped === null, 'an executor is stopped once');
+    this.#stopped = done;
+    if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
+    for (const host of this.#hosts.keys()) host.kill('the node stops');
+    if (this.#hosts.size === 0) setImmediate(done);
+  }
+
+  // ---- inside ----
+
+  #refuse(order: TaskOrder): void {
+    const { epoch, cursor, name } = order;
+    const error = `this node does not have the job type ${name}`;
+    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error }));
+  }
+
+  #hostFor(order: TaskOrder, type: LoadedType): HostProcess {
+    for (const host of this.#hosts.keys()) if (host.job === order.job && host.open) return host;
+    if (this.#hosts.size >= this.#options.slots + HOSTS_SPARE) this.#endLongestIdle();
+    return this.#spawn(order, type);
+  }
+
+  #spawn(order: TaskOrder, type: LoadedType): HostProcess {
+    const { log, nodeId, hostEntry } = this.#options;
+    const host = new HostProcess({
+      entry: hostEntry,
+      job: order.job,
+      type,
+      worker: nodeId,
+      recordsDir: this.#recordsDir,
+      deadline: this.#deadline,
+      handler: {
+        progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
+        ended: (ending) => this.#ended(ending),
+      },
+      line: (line) => this.#line(order, line),
+      idle: () => this.#idle(host),
+      gone: (reason) => this.#gone(host, reason),
+    });
+    log.info({ jobId: order.job, jobType: order.name, pid: host.pid }, 'job host started');
+    this.#memoryTimer ??= setInterval(() => this.#watchMemory(), HOST_MEMORY_CHECK_MS);
+    return host;
+  }
+
+  /** Puts the host at the end of the order of use. */
+  #use(host: HostProcess, idleTimer: NodeJS.Timeout | null): void {
+    this.#hosts.delete(host);
+    this.#hosts.set(host, idleTimer);
+  }
+
+  #idle(host: HostProcess): void {
+    this.#use(
+      host,
+      setTimeout(() => host.kill('idle'), HOST_IDLE_MS),
+    );
+  }
+
+  #endLongestIdle(): void {
+    for (const [host, idleTimer] of this.#hosts) {
+      if (idleTimer === null || !host.open) continue;
+      clearTimeout(idleTimer);
+      host.kill('idle, and its room is needed');
+      return;
+    }
+  }
+
+  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun);
+  }
+
+  #ended(ending: ExecutorEnding): void {
+    this.#hostOf.delete(ending.epoch);
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').ended(ending);
+  }
+
+  #gone(host: HostProcess, reason: string): void {
+    const idleTimer = this.#hosts.get(host);
+    if (idleTimer) clearTimeout(idleTimer);
+    this.#hosts.delete(host);
+    this.#options.log.info({ jobId: host.job, pid: host.pid, reason }, 'job host ended');
+    if (this.#hosts.size > 0) return;
+    if (this.#memoryTimer !== null) clearInterval(this.#memoryTimer);
+    this.#memoryTimer = null;
+    this.#stopped?.();
+  }
+
+  #line(order: TaskOrder, { epoch, source, line }: JobLine): void {
+    this.#options.log.info({ jobId: order.job, jobType: order.name, epoch, source, line }, 'job output');
+  }
+
+  #watchMemory(): void {
+    for (const host of this.#hosts.keys()) host.watchMemory();
+  }
+
+  /** The hosts stop their tasks at the deadline themselves; a host that could not is killed a little later. */
+  #watchDeadline(): void {
+    if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
+    const delayMs = this.#deadline - monotonicMs() + ABORT_GRACE_MS;
+    if (!Number.isFinite(delayMs)) return;
+    this.#deadlineTimer = setTimeout(
+      () => {
+        for (const host of this.#hosts.keys()) {
+          if (host.taskCount > 0) host.kill('job host was killed: it worked beyond the deadline of its leases');
+        }
+      },
+      Math.max(0, delayMs),
+    );
+    this.#deadlineTimer.unref();
+  }
+}
+
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}

@@ -1,0 +1,35 @@
+/**
+ * Which export of a module is its job type. Read by shape and not by `instanceof`: a folder of job types may resolve
+ * another copy of the package, or none.
+ */
+import type { Client } from './client.ts';
+import type { JobTypeKind } from './protocol.ts';
+
+export type ClientClass = (new () => Client) & { readonly metadata?: unknown };
+
+export type ExportedType =
+  | { readonly kind: Extract<JobTypeKind, 'client'>; readonly metadata: unknown; readonly type: ClientClass }
+  | { readonly kind: Extract<JobTypeKind, 'program'>; readonly metadata: unknown };
+
+/**
+ * A module exports one class with a `work` method, or one with `static kind = 'program'`, whose metadata is the command
+ * that the job host runs (see program.ts). @throws Error when it exports none or several.
+ */
+export function exportedClass(module: Readonly<Record<string, unknown>>): ExportedType {
+  const found = new Set(Object.values(module).filter((value) => isClient(value) || isProgram(value)));
+  if (found.size !== 1) {
+    throw new Error(`its index.js exports ${found.size} classes with a work() method; it must export exactly one`);
+  }
+  const [type] = found;
+  if (isProgram(type)) return { kind: 'program', metadata: type.metadata };
+  if (isClient(type)) return { kind: 'client', metadata: type.metadata, type };
+  throw new Error('its index.js exports no class with a work() method');
+}
+
+function isClient(value: unknown): value is ClientClass {
+  return typeof value === 'function' && typeof value.prototype?.work === 'function';
+}
+
+function isProgram(value: unknown): value is { readonly kind: 'program'; readonly metadata?: unknown } {
+  return typeof value === 'function' && 'kind' in value && value.kind === 'program';
+}

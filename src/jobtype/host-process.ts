@@ -1,0 +1,273 @@
+/**
+ * HostProcess: one job host as its node sees it.
+ *
+ * Think of a diver's attendant: the line tells how far the diver is, and when the line goes slack the attendant reports
+ * for him, from what was heard last. So the node never waits for a host: every promise that a host makes (to release, to
+ * stop, to keep its memory) is watched from here with a clock of our own, and a host that breaks one is killed.
+ *
+ * Invariants: every task that was run ends exactly once · what a dead host is said to have begun is never less than
+ * what it may have begun.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { assert, must, unreachable } from '../base/assert.ts';
+import { errorText } from '../base/errors.ts';
+import {
+  ABORT_GRACE_MS,
+  ERROR_TEXT_MAX,
+  HOST_MEMORY_MB,
+  JOB_LOG_LINES_PER_SECOND,
+  PIPES_CLOSE_MS,
+  TERMINATE_GRACE_MS,
+} from '../base/limits.ts';
+import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
+import type { ExecutorEnding, ExecutorHandler } from '../daemon/env.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import { captureLines } from './lines.ts';
+import type { LoadedType } from './loader.ts';
+import { residentMb, signalGroup } from './proc.ts';
+import type { HostOrder, HostReport, JobLine } from './protocol.ts';
+import { endRemains, writeRecord } from './records.ts';
+
+export interface HostProcessOptions {
+  readonly entry: string;
+  readonly job: JobId;
+  readonly type: LoadedType;
+  readonly worker: NodeId;
+  readonly recordsDir: string;
+  readonly deadline: number;
+  readonly handler: ExecutorHandler;
+  readonly line: (line: JobLine) => void;
+  /** Its last task ended; the host stays warm. */
+  readonly idle: () => void;
+  /** The process is gone, after the endings of all its tasks. `reason` says why, for the log. */
+  readonly gone: (reason: string) => void;
+}
+
+interface HostedTask {
+  readonly order: TaskOrder;
+  cursor: Point;
+  begun: Point;
+  committed: Point;
+  /** It was told to stop, and is killed with its host when this fires. */
+  stopping: NodeJS.Timeout | null;
+}
+
+export class HostProcess {
+  readonly job: JobId;
+  readonly #options: HostProcessOptions;
+  readonly #child: ChildProcess;
+  readonly #tasks = new Map<Epoch, HostedTask>();
+  /** Why we killed it, or why it killed itself. */
+  #reason: string | null = null;
+  #lastComplaint = '';
+  #exit: string | null = null;
+  #settled = false;
+
+  constructor(options: HostProcessOptions) {
+    this.#options = options;
+    this.job = options.job;
+    // Its own process group: a signal for the group of the node, from a terminal or a supervisor, does not reach it.
+    this.#child = fork(options.entry, [], {
+      detached: true,
+      serialization: 'advanced',
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    const { pid } = this.#child;
+    if (pid !== undefined) writeRecord(options.recordsDir, pid, null);
+    this.#listen();
+    const { type, worker, recordsDir, deadline } = options;
+    this.#send({ type: 'setup', job: this.job, kind: type.kind, module: type.module, worker, recordsDir, deadline });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Whether it may be given another task. */
+  get open(): boolean {
+    return this.#reason === null && this.#exit === null;
+  }
+
+  get taskCount(): number {
+    return this.#tasks.size;
+  }
+
+  run(order: TaskOrder): void {
+    assert(this.open, 'a task is given to a living host');
+    assert(!this.#tasks.has(order.epoch), 'an epoch is run once');
+    const { cursor } = order;
+    this.#tasks.set(order.epoch, { order, cursor, begun: cursor, committed: cursor, stopping: null });
+    this.#send({ type: 'run', order });
+  }
+
+  committed(epoch: Epoch, cursor: Point): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined || cursor <= task.committed) return;
+    task.committed = cursor;
+    this.#send({ type: 'committed', epoch, cursor });
+  }
+
+  /** The host has its own clock for this; ours is behind it, for a host that is stopped or wedged. */
+  release(epoch: Epoch): void {
+    this.#stopTask(epoch, { type: 'release', epoch }, 2 * ABORT_GRACE_MS + TERMINATE_GRACE_MS);
+  }
+
+  abort(epoch: Epoch): void {
+    this.#stopTask(epoch, { type: 'abort', epoch }, ABORT_GRACE_MS);
+  }
+
+  deadline(at: number): void {
+    this.#send({ type: 'deadline', at });
+  }
+
+  /** Ends the process and all its groups; the endings of its tasks carry the reason. */
+  kill(reason: string): void {
+    if (!this.open) return;
+    this.#reason = reason;
+    const { pid } = this.#child;
+    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    // Its group is named by its pid once it has called setsid, which it may not have reached yet.
+    this.#child.kill('SIGKILL');
+  }
+
+  watchMemory(): void {
+    const { pid } = this.#child;
+    if (pid === undefined || !this.open) return;
+    if ((residentMb(pid) ?? 0) > HOST_MEMORY_MB) this.kill(memoryReason());
+  }
+
+  // ---- inside ----
+
+  #stopTask(epoch: Epoch, order: HostOrder, killAfterMs: number): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined) return;
+    if (task.stopping !== null) clearTimeout(task.stopping);
+    task.stopping = setTimeout(() => this.kill('job host was killed: it did not stop a task in time'), killAfterMs);
+    this.#send(order);
+  }
+
+  #send(order: HostOrder): void {
+    // A host that is gone is told of by its exit, and needs no orders.
+    if (this.#child.connected) this.#child.send(order, () => {});
+  }
+
+  #listen(): void {
+    const child = this.#child;
+    child.on('message', (report) => this.#receive(report as HostReport));
+    child.on('error', (error) => {
+      // Without a pid it was never started, and no exit will follow.
+      if (child.pid === undefined) this.#exited(`job host cannot be started: ${errorText(error)}`);
+    });
+    child.once('exit', (code, signal) => {
+      this.#exited(signal === null ? `job host exited with code ${code}` : `job host was killed by ${signal}`);
+    });
+    // What it said before it died is still read after its exit; the end of the channel comes behind it.
+    child.once('disconnect', () => this.#disconnected());
+    this.#capture(child.stdout, 'stdout');
+    this.#capture(child.stderr, 'stderr');
+  }
+
+  #capture(stream: Readable | null, source: 'stdout' | 'stderr'): void {
+    captureLines(must(stream, 'the output of a host is piped'), JOB_LOG_LINES_PER_SECOND, (line) => {
+      if (source === 'stderr') this.#lastComplaint = line;
+      this.#options.line({ type: 'line', epoch: null, source, line });
+    });
+  }
+
+  #receive(report: HostReport): void {
+    switch (report.type) {
+      case 'progress':
+        for (const { epoch, cursor, begun } of report.positions) this.#progress(epoch, cursor, begun);
+        break;
+      case 'ended':
+        this.#ended(report.ending);
+        break;
+      case 'line':
+        this.#options.line(report);
+        break;
+      case 'dying':
+        this.#reason ??= report.reason;
+        break;
+      default:
+        unreachable(report);
+    }
+  }
+
+  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined || !moves(task, cursor, begun)) return;
+    task.cursor = cursor;
+    task.begun = begun;
+    this.#options.handler.progress(epoch, cursor, begun);
+  }
+
+  #ended(ending: ExecutorEnding): void {
+    const task = this.#tasks.get(ending.epoch);
+    if (task === undefined) return;
+    if (!moves(task, ending.cursor, ending.begun)) {
+      this.kill('job host was killed: it reported a position outside of its task');
+      return;
+    }
+    this.#close(task, ending);
+    if (this.#tasks.size === 0 && this.open) this.#options.idle();
+  }
+
+  #close(task: HostedTask, ending: ExecutorEnding): void {
+    if (task.stopping !== null) clearTimeout(task.stopping);
+    this.#tasks.delete(ending.epoch);
+    this.#options.handler.ended({ ...ending, error: ending.error.slice(0, ERROR_TEXT_MAX) });
+  }
+
+  #exited(exit: string): void {
+    this.#exit = exit;
+    const { pid } = this.#child;
+    if (pid !== undefined) endRemains(this.#options.recordsDir, pid);
+    if (!this.#child.connected) this.#settle();
+    // Somebody outside of the group may hold the channel open.
+    else setTimeout(() => this.#settle(), PIPES_CLOSE_MS);
+  }
+
+  #disconnected(): void {
+    if (this.#exit !== null) this.#settle();
+    // The end of the channel may be seen before the exit that caused it.
+    else setTimeout(() => this.kill('job host was killed: it closed its channel'), PIPES_CLOSE_MS);
+  }
+
+  /** Reports for the dead. */
+  #settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const complaint = this.#lastComplaint === '' ? '' : `: ${this.#lastComplaint}`;
+    const reason = this.#reason ?? `${this.#exit}${complaint}`;
+    for (const task of [...this.#tasks.values()]) this.#close(task, this.#endingOfDead(task, reason));
+    this.#options.gone(reason);
+  }
+
+  #endingOfDead(task: HostedTask, reason: string): ExecutorEnding {
+    const { epoch, end, options } = task.order;
+    const exposed = this.#options.type.kind === 'program' ? end : Math.min(end, task.committed + options.commitEvery);
+    const begun = Math.max(task.begun, exposed);
+    const position = { epoch, cursor: task.cursor, begun };
+    // A task that was told to stop did so, one way or the other.
+    if (task.stopping !== null) return { ...position, ending: 'release', error: '' };
+    return { ...position, ending: 'fail', error: reason };
+  }
+}
+
+/** Whether a reported position lies within the task and does not go back. */
+function moves(task: HostedTask, cursor: Point, begun: Point): boolean {
+  return (
+    Number.isSafeInteger(cursor) &&
+    Number.isSafeInteger(begun) &&
+    task.cursor <= cursor &&
+    task.begun <= begun &&
+    cursor <= begun &&
+    begun <= task.order.end
+  );
+}
+
+export function memoryReason(): string {
+  return `job host was ended: the memory of this job's code on this node passed ${HOST_MEMORY_MB} MB`;
+}

@@ -1,0 +1,74 @@
+/**
+ * What the node, its job hosts and their threads say to each other. All three come from one installation, so there is
+ * no version here; but a host runs code that the node does not trust, and its numbers are checked on arrival.
+ */
+import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
+import type { ExecutorEnding } from '../daemon/env.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+
+/** How a job type is run: its `work` in a thread, or its metadata as a command in a process of its own. */
+export type JobTypeKind = 'client' | 'program';
+
+/** First message to a host: what all its tasks have in common. */
+export interface HostSetup {
+  readonly type: 'setup';
+  readonly job: JobId;
+  readonly kind: JobTypeKind;
+  /** Absolute path of the `index.js` of the job type. */
+  readonly module: string;
+  readonly worker: NodeId;
+  /** Where the records of running programs are kept. */
+  readonly recordsDir: string;
+  /** Monotonic milliseconds; `Infinity` until there is one. */
+  readonly deadline: number;
+}
+
+/** From node to host. */
+export type HostOrder =
+  | HostSetup
+  | { readonly type: 'run'; readonly order: TaskOrder }
+  | { readonly type: 'committed'; readonly epoch: Epoch; readonly cursor: Point }
+  | { readonly type: 'release'; readonly epoch: Epoch }
+  | { readonly type: 'abort'; readonly epoch: Epoch }
+  | { readonly type: 'deadline'; readonly at: number };
+
+export interface Position {
+  readonly epoch: Epoch;
+  readonly cursor: Point;
+  readonly begun: Point;
+}
+
+/** One line of job code. `epoch` is null when no attempt was running where it came from. */
+export interface JobLine {
+  readonly type: 'line';
+  readonly epoch: Epoch | null;
+  readonly source: 'log' | 'stdout' | 'stderr';
+  readonly line: string;
+}
+
+/** From host to node. */
+export type HostReport =
+  | { readonly type: 'progress'; readonly positions: readonly Position[] }
+  | { readonly type: 'ended'; readonly ending: ExecutorEnding }
+  | JobLine
+  /** The host is about to kill itself, and why. */
+  | { readonly type: 'dying'; readonly reason: string };
+
+export interface ThreadSetup {
+  readonly module: string;
+  readonly worker: NodeId;
+}
+
+/** From host to thread. */
+export type ThreadOrder =
+  | { readonly type: 'run'; readonly order: TaskOrder; readonly cell: SharedArrayBuffer }
+  /** The committed cursor moved while the thread waited for it. */
+  | { readonly type: 'wake' }
+  | { readonly type: 'stop' };
+
+/** From thread to host. Cursor and begun are in the cell. */
+export type ThreadReport =
+  /** Half a window was acknowledged, or the thread waits for a commit: read the cell now. */
+  | { readonly type: 'nudge' }
+  | { readonly type: 'line'; readonly line: string }
+  | { readonly type: 'ended'; readonly ending: ExecutorEnding['ending']; readonly error: string };

@@ -1,0 +1,187 @@
+/**
+ * RunningTask: the TaskContext that job code holds, on the thread's side of the cell.
+ *
+ * While the window has room, a point costs three atomic operations and one resolved promise: no message, no timer. When
+ * half a window was acknowledged the host is nudged to report it, so that the commit is back before the other half is
+ * used up and a job of cheap points never stands still.
+ *
+ * Invariant: nothing at or beyond committed + commitEvery is handed out.
+ */
+import { assert } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
+import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import type { Cell } from './cell.ts';
+import type { TaskContext } from './client.ts';
+
+export interface RunningTaskOptions {
+  readonly order: TaskOrder;
+  readonly cell: Cell;
+  readonly worker: NodeId;
+  /** Asks the host to look at the cell. */
+  readonly nudge: () => void;
+  readonly log: (line: string) => void;
+}
+
+export class RunningTask implements TaskContext {
+  readonly job: JobId;
+  readonly start: Point;
+  readonly end: Point;
+  readonly epoch: Epoch;
+  readonly attempts: number;
+  readonly worker: NodeId;
+  readonly metadata: Readonly<Record<string, Json>>;
+  readonly signal: AbortSignal;
+  readonly #abort = new AbortController();
+  readonly #options: RunningTaskOptions;
+  readonly #commitEvery: number;
+  readonly #first: Point;
+  #cursor: Point;
+  #begun: Point;
+  /** First point beyond the window, as last read from the cell. */
+  #limit: Point;
+  /** Cursor at the last nudge. */
+  #nudged: Point;
+  #wakeUps: (() => void)[] = [];
+
+  constructor(options: RunningTaskOptions) {
+    const { order } = options;
+    assert(order.start <= order.cursor && order.cursor < order.end, 'a task has points left when it begins');
+    this.#options = options;
+    this.job = order.job;
+    this.start = order.start;
+    this.end = order.end;
+    this.epoch = order.epoch;
+    this.attempts = order.attempts;
+    this.worker = options.worker;
+    this.metadata = JSON.parse(order.metadata);
+    this.signal = this.#abort.signal;
+    this.#commitEvery = order.options.commitEvery;
+    this.#first = order.cursor;
+    this.#cursor = order.cursor;
+    this.#begun = order.cursor;
+    this.#limit = order.cursor + this.#commitEvery;
+    this.#nudged = order.cursor;
+  }
+
+  log(line: string): void {
+    this.#options.log(String(line));
+  }
+
+  points(): AsyncIterableIterator<Point> {
+    return this.#iterate(1, (range) => range.start);
+  }
+
+  chunks(size: number): AsyncIterableIterator<Range> {
+    if (!Number.isSafeInteger(size) || size < 1) {
+      throw new PolarisError('BAD_OPTION', `chunks(${size}): the size must be a positive integer`);
+    }
+    return this.#iterate(Math.min(size, this.#commitEvery), (range) => range);
+  }
+
+  async commit(): Promise<void> {
+    this.#acknowledge(this.#begun);
+    const reached = await this.#await(() => this.#options.cell.committed >= this.#cursor);
+    if (!reached) throw this.signal.reason;
+  }
+
+  // ---- for the thread ----
+
+  /** Reads the cell again: something was committed. */
+  wake(): void {
+    const wakeUps = this.#wakeUps;
+    this.#wakeUps = [];
+    for (const wakeUp of wakeUps) wakeUp();
+  }
+
+  /** The task must stop: told by the host, or found in the cell. */
+  stop(): void {
+    this.#abort.abort(new DOMException('the task must stop', 'AbortError'));
+    this.wake();
+  }
+
+  get stopped(): boolean {
+    if (!this.signal.aborted && this.#options.cell.stopped) this.stop();
+    return this.signal.aborted;
+  }
+
+  /** `work` returned: what was handed out is done. */
+  finish(): { readonly ending: 'complete' | 'release' | 'fail'; readonly error: string } {
+    this.#acknowledge(this.#begun);
+    if (this.#cursor === this.end) return { ending: 'complete', error: '' };
+    if (this.#cursor > this.#first || this.stopped) return { ending: 'release', error: '' };
+    return { ending: 'fail', error: 'work() returned without taking a point' };
+  }
+
+  // ---- inside ----
+
+  #iterate<T>(size: number, shape: (range: Range) => T): AsyncIterableIterator<T> {
+    let asked = false;
+    const next = async (): Promise<IteratorResult<T>> => {
+      if (asked) throw new PolarisError('BAD_OPTION', 'the next point was asked for before the last one came');
+      this.#acknowledge(this.#begun);
+      const end = Math.min(this.#begun + size, this.end);
+      if (end === this.#begun || this.stopped) return { done: true, value: undefined };
+      if (end > this.#limit) {
+        asked = true;
+        const room = await this.#awaitRoom(end);
+        asked = false;
+        if (!room) return { done: true, value: undefined };
+      }
+      return { done: false, value: shape(this.#handOut(end)) };
+    };
+    return {
+      next,
+      // Called by a `break` and by a throw in the loop alike, so it cannot mean that the last point is done.
+      return: async () => ({ done: true, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  #handOut(end: Point): Range {
+    assert(end <= this.#limit, 'nothing beyond the window is handed out');
+    const start = this.#begun;
+    this.#options.cell.begin(end);
+    this.#begun = end;
+    return { start, end };
+  }
+
+  #acknowledge(cursor: Point): void {
+    if (cursor === this.#cursor) return;
+    this.#cursor = cursor;
+    this.#options.cell.acknowledge(cursor);
+    if (cursor - this.#nudged >= this.#commitEvery / 2) this.#nudge();
+  }
+
+  #nudge(): void {
+    this.#nudged = this.#cursor;
+    this.#options.nudge();
+  }
+
+  async #awaitRoom(end: Point): Promise<boolean> {
+    return this.#await(() => {
+      this.#limit = this.#options.cell.committed + this.#commitEvery;
+      return end <= this.#limit;
+    });
+  }
+
+  /** False when the task must stop first. */
+  async #await(reached: () => boolean): Promise<boolean> {
+    const { cell } = this.#options;
+    if (reached()) return true;
+    this.#nudge();
+    try {
+      for (;;) {
+        // Waiting is said before the last look: the host commits first and then looks whether somebody waits.
+        cell.waiting = true;
+        if (reached()) return true;
+        if (this.stopped) return false;
+        await new Promise<void>((resolve) => this.#wakeUps.push(resolve));
+      }
+    } finally {
+      cell.waiting = this.#wakeUps.length > 0;
+    }
+  }
+}
