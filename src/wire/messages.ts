@@ -57,6 +57,8 @@ export type WorkerMessage =
       readonly sequence: number;
       /** The leases that the worker holds. */
       readonly epochs: readonly Epoch[];
+      /** It takes no new task. */
+      readonly draining: boolean;
     }
   | {
       readonly type: 'report';

@@ -1,0 +1,160 @@
+/**
+ * Bodies: what is in every frame, field by field. The codec knows how frames look, this page what they say.
+ *
+ * The order of the fields here is their order on the wire: a change to this page is a new protocol version.
+ */
+import { PolarisError } from '../base/errors.ts';
+import * as limits from '../base/limits.ts';
+import { openRecord } from '../base/record.ts';
+import type { Entry, Snapshot } from '../raft/types.ts';
+import type { JobOptions, Offer } from '../ranges/types.ts';
+import type { Formation } from '../store/types.ts';
+import type { Hello, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
+import {
+  badFrame,
+  binary,
+  count,
+  flag,
+  list,
+  nullable,
+  oneOf,
+  point,
+  prose,
+  type Shape,
+  type Struct,
+  struct,
+  text,
+} from './shapes.ts';
+
+const nodeId = text(limits.ID_LENGTH_MAX);
+const address = text(limits.ADDRESS_LENGTH_MAX);
+const token = text(limits.HASH_LENGTH_MAX);
+const epochs = list(count, limits.SLOTS_MAX);
+const errorText = prose(limits.ERROR_TEXT_MAX);
+
+const entry: Shape<Entry> = {
+  encode: ({ record }) => record,
+  decode(raw, name) {
+    const record = binary.decode(raw, name);
+    try {
+      const { term, index } = openRecord(record);
+      return { term: count.decode(term, 'term'), index: count.decode(index, 'index'), record };
+    } catch (cause) {
+      if (cause instanceof PolarisError) throw badFrame(cause.detail, cause);
+      throw cause;
+    }
+  },
+};
+
+const snapshot = struct<Snapshot>({
+  meta: struct<Snapshot['meta']>({ index: count, term: count, voters: list(nodeId, limits.MEMBERS_MAX) }),
+  data: binary,
+});
+
+const formation = struct<Formation>({
+  clusterId: token,
+  members: list(struct<Formation['members'][number]>({ id: nodeId, instanceId: token, address }), limits.MEMBERS_MAX),
+});
+
+const order = struct<TaskOrder>({
+  epoch: count,
+  job: token,
+  name: text(limits.NAME_LENGTH_MAX),
+  start: point,
+  end: point,
+  cursor: point,
+  metadata: text(limits.METADATA_BYTES_MAX),
+  options: struct<JobOptions>({
+    commitEvery: count,
+    commitIntervalMs: count,
+    taskSize: nullable(count),
+    maxAttempts: count,
+  }),
+  attempts: count,
+});
+
+const report = struct<TaskReport>({
+  epoch: count,
+  cursor: point,
+  begun: point,
+  ending: oneOf(null, 'complete', 'fail', 'release'),
+  error: errorText,
+});
+
+const result = struct<ReportResult>({ epoch: count, cursor: point, state: oneOf('live', 'ended', 'stale') });
+
+export const hello = struct<Hello>({
+  protocol: count,
+  protocolMin: count,
+  clusterId: nullable(token),
+  nodeId,
+  instanceId: token,
+  role: oneOf('voter', 'worker'),
+  address,
+  empty: flag,
+  members: list(struct<Hello['members'][number]>({ id: nodeId, address }), limits.MEMBERS_MAX),
+});
+
+export const refusal = struct<Refusal>({ code: token, detail: errorText });
+
+export type MessageType = WireMessage['type'];
+/** A message but for what the tag and the connection already say. */
+type Body<K extends MessageType> = Omit<Extract<WireMessage, { type: K }>, 'type' | 'from' | 'to'>;
+type Bodies = { readonly [K in MessageType]: Struct<Body<K>> };
+
+/** Every message there is. The compiler proves that none is missing and that none lacks a field. */
+export const bodies: Bodies = {
+  'pre-vote': struct<Body<'pre-vote'>>({ term: count, lastIndex: count, lastTerm: count }),
+  'pre-vote-reply': struct<Body<'pre-vote-reply'>>({ term: count, granted: flag }),
+  vote: struct<Body<'vote'>>({ term: count, lastIndex: count, lastTerm: count }),
+  'vote-reply': struct<Body<'vote-reply'>>({ term: count, granted: flag }),
+  append: struct<Body<'append'>>({
+    term: count,
+    prevIndex: count,
+    prevTerm: count,
+    entries: list(entry, limits.FRAME_VALUES_MAX),
+    commit: count,
+  }),
+  'append-reply': struct<Body<'append-reply'>>({
+    term: count,
+    index: count,
+    rejected: flag,
+    hintIndex: count,
+    hintTerm: count,
+  }),
+  heartbeat: struct<Body<'heartbeat'>>({ term: count, commit: count, round: count }),
+  'heartbeat-reply': struct<Body<'heartbeat-reply'>>({ term: count, round: count }),
+  snapshot: struct<Body<'snapshot'>>({ term: count, snapshot }),
+  join: struct<Body<'join'>>({
+    nonce: count,
+    instanceId: token,
+    address,
+    slots: count,
+    offers: list(struct<Offer>({ name: text(limits.NAME_LENGTH_MAX), hash: token }), limits.OFFERS_MAX),
+  }),
+  'keep-alive': struct<Body<'keep-alive'>>({ incarnation: count, sequence: count, epochs, draining: flag }),
+  report: struct<Body<'report'>>({
+    incarnation: count,
+    sequence: count,
+    reports: list(report, limits.REPORTS_PER_MESSAGE_MAX),
+  }),
+  joined: struct<Body<'joined'>>({ nonce: count, incarnation: count, sessionTtlMs: count }),
+  'join-refused': struct<Body<'join-refused'>>({ nonce: count, code: token, detail: errorText }),
+  leases: struct<Body<'leases'>>({
+    incarnation: count,
+    sequence: count,
+    appliedIndex: count,
+    epochs,
+    orders: list(order, limits.ORDERS_PER_MESSAGE_MAX),
+    release: epochs,
+  }),
+  reported: struct<Body<'reported'>>({
+    incarnation: count,
+    sequence: count,
+    results: list(result, limits.REPORTS_PER_MESSAGE_MAX),
+  }),
+  ended: struct<Body<'ended'>>({ incarnation: count }),
+  leader: struct<Body<'leader'>>({ leader: nullable(nodeId), term: count }),
+  form: struct<Body<'form'>>({ formation }),
+  formed: struct<Body<'formed'>>({}),
+};
