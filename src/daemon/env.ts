@@ -98,4 +98,7 @@ export interface NodeConfig {
   /** 0: no worker. */
   readonly slots: number;
   readonly sessionTtlMs: number;
+  /** Smaller in the simulator, so that snapshots happen there; limits.ts otherwise. */
+  readonly snapshotEveryEntries?: number;
+  readonly logTailEntries?: number;
 }

@@ -1,0 +1,268 @@
+/**
+ * Membership: who belongs to the cluster, how to reach them, and how the cluster came to be.
+ *
+ * A voter takes part in the formation (formation.ts) or finds its record on disk. A worker-role node dials the addresses
+ * it was given, learns the others from their hellos, and keeps a guess of who leads.
+ */
+import { v4 as uuidv4 } from 'uuid';
+import { PolarisError } from '../base/errors.ts';
+import { PROTOCOL, PROTOCOL_MIN } from '../base/limits.ts';
+import type { Address, ClusterId, InstanceId, NodeId, Term } from '../base/types.ts';
+import type { Formation, StoreBatch, StoreContents } from '../store/types.ts';
+import type { FormationMessage, Hello, Refusal } from '../wire/messages.ts';
+import type { Env, NodeConfig } from './env.ts';
+import { binds, formationBatch, found } from './formation.ts';
+
+/** The record is offered again to peers that have not said that they hold it. */
+const FORM_EVERY_MS = 200;
+
+export interface MembershipOptions {
+  readonly env: Env;
+  readonly config: NodeConfig;
+  readonly contents: StoreContents;
+  /** The record is on our disk: what the disk now holds. */
+  readonly formed: (contents: StoreContents) => void;
+  readonly send: (to: NodeId, message: FormationMessage) => void;
+}
+
+interface Member {
+  readonly id: NodeId;
+  readonly address: Address;
+}
+
+export class Membership {
+  readonly #options: MembershipOptions;
+  #formation: Formation | null;
+  #clusterId: ClusterId | null;
+  /** The record is being written. */
+  #forming = false;
+  readonly #connected = new Map<NodeId, Hello>();
+  readonly #empties = new Map<NodeId, InstanceId>();
+  /** Voters that hold no record yet, as far as we know. */
+  readonly #unformed = new Set<NodeId>();
+  #nextFormAt = 0;
+  readonly #dialled = new Set<Address>();
+  readonly #refusals = new Map<Address, Refusal>();
+  /** A worker's knowledge of the voters and of who leads. */
+  readonly #learnt = new Map<NodeId, Address>();
+  #guess: NodeId | null = null;
+  #guessTerm: Term = 0;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#formation = options.contents.formation;
+    this.#clusterId = options.contents.clusterId;
+  }
+
+  get formation(): Formation | null {
+    return this.#formation;
+  }
+
+  get clusterId(): ClusterId | null {
+    return this.#clusterId;
+  }
+
+  /** For a worker-role node: the voter to turn to. */
+  get guess(): NodeId | null {
+    return this.#guess;
+  }
+
+  get guessTerm(): Term {
+    return this.#guessTerm;
+  }
+
+  start(): void {
+    const { config } = this.#options;
+    for (const member of this.members()) if (member.id !== config.id) this.#dial(member.address);
+    for (const address of config.join) this.#dial(address);
+    this.#considerFounding();
+  }
+
+  hello(): Hello {
+    const { config, contents } = this.#options;
+    return {
+      protocol: PROTOCOL,
+      protocolMin: PROTOCOL_MIN,
+      clusterId: this.#clusterId,
+      nodeId: config.id,
+      instanceId: contents.instanceId,
+      role: config.role,
+      address: config.address,
+      empty: this.#formation === null && !this.#forming && contents.hardState === null && contents.entries.length === 0,
+      members: this.members(),
+    };
+  }
+
+  /** The voters with their addresses: as the flags name them, else as the record does. */
+  members(): readonly Member[] {
+    const { config } = this.#options;
+    if (this.#formation !== null) {
+      return this.#formation.members.map(({ id, address }) => ({
+        id,
+        address: config.peers.find((peer) => peer.id === id)?.address ?? address,
+      }));
+    }
+    if (config.peers.length > 0) return config.peers;
+    return [...this.#learnt].map(([id, address]) => ({ id, address })).sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  addressOf(id: NodeId): Address | null {
+    const member = this.members().find((one) => one.id === id);
+    return member?.address ?? this.#connected.get(id)?.address ?? null;
+  }
+
+  isConnected(id: NodeId): boolean {
+    return this.#connected.has(id);
+  }
+
+  connectedWorkers(): NodeId[] {
+    return [...this.#connected.values()].filter((hello) => hello.role === 'worker').map((hello) => hello.nodeId);
+  }
+
+  connected(hello: Hello): void {
+    this.#connected.set(hello.nodeId, hello);
+    this.#refusals.clear();
+    if (hello.role !== 'voter') return;
+    if (this.#options.config.role === 'worker') return this.#learn(hello);
+    if (hello.clusterId === null) this.#unformed.add(hello.nodeId);
+    else this.#unformed.delete(hello.nodeId);
+    if (hello.empty) this.#empties.set(hello.nodeId, hello.instanceId);
+    else this.#empties.delete(hello.nodeId);
+    this.#considerFounding();
+    this.#offer(hello.nodeId);
+  }
+
+  disconnected(id: NodeId): void {
+    this.#connected.delete(id);
+    this.#empties.delete(id);
+    if (this.#guess === id) this.nextGuess();
+  }
+
+  /**
+   * Another node will not have us. A data directory that is not the one bound to our id can never take part, so the node
+   * stops and says so; so does one that everybody it knows refuses. A single stranger on a peer's port stops nobody.
+   */
+  refused(by: Address, refusal: Refusal): void {
+    const { env } = this.#options;
+    this.#refusals.set(by, refusal);
+    env.log.warn({ by, code: refusal.code, detail: refusal.detail }, 'refused');
+    const code = GRAVE.find((one) => one === refusal.code);
+    if (code === undefined) return;
+    const everywhere = [...this.#dialled].every((address) => this.#refusals.has(address));
+    if (code !== 'INSTANCE_MISMATCH' && !everywhere) return;
+    env.fatal(new PolarisError(code, `${by} refuses this node: ${refusal.detail}`));
+  }
+
+  message(from: NodeId, message: FormationMessage): void {
+    if (message.type === 'formed') {
+      this.#unformed.delete(from);
+      return;
+    }
+    const { config, contents } = this.#options;
+    if (config.role !== 'voter') return;
+    const { formation } = message;
+    if (this.#formation !== null) {
+      if (formation.clusterId === this.#formation.clusterId) this.#options.send(from, { type: 'formed' });
+      return;
+    }
+    if (binds(formation, config.id, contents.instanceId)) this.#form(formation);
+  }
+
+  tick(now: number): void {
+    if (this.#formation === null || this.#unformed.size === 0 || now < this.#nextFormAt) return;
+    this.#nextFormAt = now + FORM_EVERY_MS;
+    for (const id of this.#unformed) this.#offer(id);
+  }
+
+  // ---- a worker's guess of the leader -----------------------------------------------------------------------------
+
+  /** True when the guess changed. */
+  heardOfLeader(leader: NodeId | null, term: Term): boolean {
+    if (this.#options.config.role !== 'worker' || leader === null || term < this.#guessTerm) return false;
+    const changed = leader !== this.#guess;
+    this.#guessTerm = term;
+    this.#guess = leader;
+    return changed;
+  }
+
+  /** The present guess does not answer: the next connected voter may lead, or know who does. */
+  nextGuess(): void {
+    if (this.#options.config.role !== 'worker') return;
+    const voters = [...this.#connected.values()].filter((hello) => hello.role === 'voter').map((hello) => hello.nodeId);
+    voters.sort();
+    if (voters.length === 0) {
+      this.#guess = null;
+      return;
+    }
+    const at = this.#guess === null ? -1 : voters.indexOf(this.#guess);
+    this.#guess = voters[(at + 1) % voters.length] ?? null;
+  }
+
+  // ---- formation --------------------------------------------------------------------------------------------------
+
+  #considerFounding(): void {
+    const { env, config, contents } = this.#options;
+    if (this.#formation !== null || this.#forming || !this.hello().empty) return;
+    const formation = found(config, contents.instanceId, this.#empties, () => uuidv4({ random: env.prng.bytes(16) }));
+    if (formation !== null) this.#form(formation);
+  }
+
+  /** The record goes to our disk first; only then is it ours, and offered to others. */
+  #form(formation: Formation): void {
+    if (this.#forming) return;
+    this.#forming = true;
+    const { env, contents } = this.#options;
+    const batch: StoreBatch = formationBatch(formation);
+    env.store.write(batch, (error) => {
+      if (error !== null) return env.fatal(error);
+      this.#formation = formation;
+      this.#clusterId = formation.clusterId;
+      env.log.info({ clusterId: formation.clusterId, members: formation.members.map((one) => one.id) }, 'formed');
+      this.#options.formed({
+        ...contents,
+        clusterId: formation.clusterId,
+        formation,
+        hardState: batch.hardState ?? null,
+        snapshot: batch.snapshot ?? null,
+      });
+      for (const { id } of formation.members) {
+        if (id === this.#options.config.id) continue;
+        if (this.#connected.get(id)?.clusterId === null) this.#unformed.add(id);
+        this.#options.send(id, { type: 'formed' });
+        this.#offer(id);
+      }
+    });
+  }
+
+  #offer(id: NodeId): void {
+    if (this.#formation === null || !this.#unformed.has(id)) return;
+    this.#options.send(id, { type: 'form', formation: this.#formation });
+  }
+
+  // ---- a worker's knowledge ---------------------------------------------------------------------------------------
+
+  #learn(hello: Hello): void {
+    const { env, config } = this.#options;
+    if (hello.clusterId !== null && this.#clusterId === null) {
+      this.#clusterId = hello.clusterId;
+      env.store.write({ clusterId: hello.clusterId }, (error) => {
+        if (error !== null) env.fatal(error);
+      });
+    }
+    this.#learnt.set(hello.nodeId, hello.address);
+    for (const member of hello.members) {
+      if (member.id !== config.id) this.#learnt.set(member.id, member.address);
+      this.#dial(member.address);
+    }
+    if (this.#guess === null) this.#guess = hello.nodeId;
+  }
+
+  #dial(address: Address): void {
+    if (address === this.#options.config.address || this.#dialled.has(address)) return;
+    this.#dialled.add(address);
+    this.#options.env.network.dial(address);
+  }
+}
+
+/** Refusals that time does not heal. */
+const GRAVE = ['INSTANCE_MISMATCH', 'CLUSTER_MISMATCH', 'STRANGER', 'PROTOCOL_MISMATCH'] as const;

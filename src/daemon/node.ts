@@ -1,0 +1,421 @@
+/**
+ * Node: one member of a cluster, voter or worker or both. It owns the parts and carries events between them.
+ *
+ * The way of the data: what comes in (a message, a tick, a synced write, a request) is given to the part it concerns;
+ * at the end of the turn one pump sends, writes and applies whatever that has made ready; what was applied goes to the
+ * leader's duties and to whoever waits. Everything outside comes through the Env, so the simulator runs this very class.
+ *
+ * Invariants: no part calls the network or the disk but through the Env · after `fatal` or `stop` nothing is done any
+ * more · a broken invariant anywhere ends the node, never only the turn.
+ */
+import { assert } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
+import { DRAIN_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
+import type { Address, JobId, NodeId } from '../base/types.ts';
+import type { RaftMessage } from '../raft/types.ts';
+import type { Command, JobSpec, JobView, Outcome, Table } from '../ranges/types.ts';
+import type { Formation, StoreContents } from '../store/types.ts';
+import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
+import type { ClusterStatus, Consistency, Done, JobPace, NodeApi } from './api.ts';
+import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
+import { admitBeforeFormation, admitToCluster } from './formation.ts';
+import { Leader } from './leader.ts';
+import { Membership } from './membership.ts';
+import { Replica } from './replica.ts';
+import { clusterStatus } from './status.ts';
+import { Worker } from './worker.ts';
+
+/** A pause of the process longer than this is a stall: its silence is nobody else's. */
+const STALL_MS = 100;
+
+export class Node implements NodeApi {
+  readonly id: NodeId;
+  readonly address: Address;
+  readonly #env: Env;
+  readonly #config: NodeConfig;
+  readonly #contents: StoreContents;
+  readonly #membership: Membership;
+  #replica: Replica | null = null;
+  #leader: Leader | null = null;
+  #leaderTerm = 0;
+  readonly #worker: Worker | null;
+  #knownLeader: NodeId | null = null;
+  readonly #leaderWaiters = new Set<() => void>();
+  #timer: Timer | null = null;
+  #tickedAt = 0;
+  #pumping = false;
+  #phase: 'new' | 'running' | 'draining' | 'stopped' = 'new';
+
+  constructor(env: Env, config: NodeConfig, contents: StoreContents) {
+    this.id = config.id;
+    this.address = config.address;
+    this.#config = config;
+    this.#contents = contents;
+    this.#env = {
+      ...env,
+      fatal: (error) => {
+        if (this.#phase === 'stopped') return;
+        this.#halt();
+        env.fatal(error);
+      },
+    };
+    this.#membership = new Membership({
+      env: this.#env,
+      config,
+      contents,
+      formed: (formed) => this.#becomeReplica(formed),
+      send: (to, message) => this.#send(to, message),
+    });
+    this.#worker =
+      config.slots === 0
+        ? null
+        : new Worker({
+            env: this.#env,
+            instanceId: contents.instanceId,
+            address: config.address,
+            slots: config.slots,
+            sessionTtlMs: config.sessionTtlMs,
+            send: (message) => this.#toLeader(message),
+            doubtLeader: () => this.#membership.nextGuess(),
+          });
+  }
+
+  start(): void {
+    assert(this.#phase === 'new', 'a node is started once');
+    this.#phase = 'running';
+    this.#tickedAt = this.#env.clock.now();
+    if (this.#membership.formation !== null && this.#config.role === 'voter') this.#becomeReplica(this.#contents);
+    this.#env.network.start({
+      hello: () => this.#membership.hello(),
+      admit: (hello) => this.#admit(hello),
+      connected: (peer) => this.#guard(() => this.#connected(peer)),
+      disconnected: (peer) => this.#guard(() => this.#disconnected(peer)),
+      message: (from, message) => this.#guard(() => this.#receive(from, message)),
+      refused: (by, refusal) => this.#guard(() => this.#membership.refused(by, refusal)),
+    });
+    this.#membership.start();
+    this.#armTick();
+    this.#wake();
+  }
+
+  /** Gives leases back, then ends. Within DRAIN_MS. */
+  stop(done: () => void): void {
+    if (this.#phase !== 'running') return done();
+    this.#phase = 'draining';
+    let ended = false;
+    const end = () => {
+      if (ended) return;
+      ended = true;
+      this.#halt();
+      this.#env.executor.stop(done);
+    };
+    this.#env.timers.after(DRAIN_MS, end);
+    if (this.#worker === null) return end();
+    this.#worker.drain(end);
+    this.#wake();
+  }
+
+  // ---- what others ask --------------------------------------------------------------------------------------------
+
+  get types(): readonly JobTypeInfo[] {
+    return this.#env.executor.types;
+  }
+
+  status(): ClusterStatus {
+    const leads = this.#leader === null ? null : this.#replica;
+    return clusterStatus({
+      replica: this.#replica,
+      leads: leads !== null,
+      leader: this.#leaderNow(),
+      membership: this.#membership,
+    });
+  }
+
+  leads(): boolean {
+    return this.#leader !== null && this.#phase !== 'stopped';
+  }
+
+  leaderAddress(): Address | null {
+    const leader = this.#leaderNow();
+    return leader === null ? null : this.#membership.addressOf(leader);
+  }
+
+  awaitLeader(waitMs: number, done: (found: boolean) => void): void {
+    if (this.#leaderNow() !== null) return done(true);
+    const timer = this.#env.timers.after(waitMs, () => {
+      this.#leaderWaiters.delete(found);
+      done(this.#leaderNow() !== null);
+    });
+    const found = () => {
+      timer.cancel();
+      this.#leaderWaiters.delete(found);
+      done(true);
+    };
+    this.#leaderWaiters.add(found);
+  }
+
+  submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void {
+    this.#propose(
+      (at) => ({ kind: 'submit-job', at, spec }),
+      (result) => {
+        if (!result.ok) return done(result);
+        const { value } = result;
+        assert(value.kind === 'created' || value.kind === 'exists', 'a submit creates or finds');
+        done({ ok: true, value });
+      },
+    );
+  }
+
+  control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void {
+    this.#propose(
+      (at) => ({ kind: 'control-job', at, id, action }),
+      (result) => done(result.ok ? { ok: true, value: undefined } : result),
+    );
+  }
+
+  read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void {
+    const replica = this.#replica;
+    if (replica === null || this.#phase === 'stopped') return done({ ok: false, error: new PolarisError('NO_LEADER') });
+    if (consistency === 'local') return done({ ok: true, value: look(replica.table) });
+    this.#guard(() => replica.read((result) => done(result.ok ? { ok: true, value: look(replica.table) } : result)));
+  }
+
+  pace(job: JobView): JobPace | null {
+    return this.#leader?.jobPace(job) ?? null;
+  }
+
+  readiness(): readonly { readonly name: string; readonly ok: boolean }[] {
+    const voter = this.#config.role === 'voter';
+    const applied = this.#replica === null ? !voter : this.#replica.table.appliedIndex >= this.#replica.status().commit;
+    return [
+      { name: 'formed', ok: this.#membership.clusterId !== null },
+      { name: 'leader', ok: this.#leaderNow() !== null },
+      { name: 'applied', ok: applied },
+      { name: 'not-stopping', ok: this.#phase === 'running' },
+    ];
+  }
+
+  /** The replica's own view, for the invariants of the simulator. Null before the cluster is formed. */
+  get replica(): Replica | null {
+    return this.#replica;
+  }
+
+  #propose(make: (at: number) => Command, done: Done<Outcome>): void {
+    this.#guard(() => {
+      const leader = this.#leader;
+      if (leader === null || this.#replica === null) return done({ ok: false, error: new PolarisError('NO_LEADER') });
+      this.#replica.propose(make(leader.stamp()), (result) => {
+        if (result.ok && result.value.kind === 'refused') {
+          return done({ ok: false, error: new PolarisError(result.value.code, result.value.detail) });
+        }
+        done(result);
+      });
+    });
+  }
+
+  // ---- turns ------------------------------------------------------------------------------------------------------
+
+  /** Runs one event. Whatever it throws is a broken invariant. */
+  #guard(run: () => void): void {
+    if (this.#phase === 'stopped') return;
+    try {
+      run();
+    } catch (thrown) {
+      this.#env.fatal(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      return;
+    }
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#pumping || this.#phase === 'stopped') return;
+    this.#pumping = true;
+    this.#env.timers.soon(() => {
+      this.#pumping = false;
+      if (this.#phase === 'stopped') return;
+      try {
+        if (this.#pump()) this.#wake();
+      } catch (thrown) {
+        this.#env.fatal(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      }
+    });
+  }
+
+  #pump(): boolean {
+    const more = this.#replica?.pump() ?? false;
+    this.#followLeadership();
+    this.#leader?.flush();
+    this.#worker?.flush();
+    return more;
+  }
+
+  #armTick(): void {
+    this.#timer = this.#env.timers.after(TICK_MS, () => {
+      if (this.#phase === 'stopped') return;
+      this.#armTick();
+      // What is waiting to be read is read before time is told: a late node must not take its own lateness for silence.
+      this.#env.timers.soon(() => this.#guard(() => this.#tick()));
+    });
+  }
+
+  #tick(): void {
+    const now = this.#env.clock.now();
+    const elapsed = now - this.#tickedAt;
+    const due = Math.floor(elapsed / TICK_MS);
+    const ticks = Math.min(due, TICKS_AT_ONCE_MAX);
+    this.#tickedAt = due > ticks ? now : this.#tickedAt + ticks * TICK_MS;
+    if (elapsed > STALL_MS) this.#leader?.stalled(elapsed, now);
+    for (let i = 0; i < ticks; i++) this.#replica?.raft.tick();
+    this.#membership.tick(now);
+    this.#worker?.tick();
+    this.#leader?.judge();
+  }
+
+  #halt(): void {
+    this.#phase = 'stopped';
+    this.#timer?.cancel();
+    this.#leader?.close();
+    this.#leader = null;
+    this.#replica?.close();
+    for (const waiter of [...this.#leaderWaiters]) waiter();
+  }
+
+  // ---- leadership -------------------------------------------------------------------------------------------------
+
+  #becomeReplica(contents: StoreContents): void {
+    this.#replica = new Replica({
+      env: this.#env,
+      id: this.id,
+      contents,
+      snapshotEveryEntries: this.#config.snapshotEveryEntries,
+      logTailEntries: this.#config.logTailEntries,
+      send: (message) => this.#send(message.to, message),
+      wake: () => this.#wake(),
+      onApplied: (index, events) => {
+        for (const event of events) {
+          this.#env.log[event.kind.startsWith('task-') ? 'debug' : 'info']({ index, ...event }, event.kind);
+          this.#leader?.applied(event);
+        }
+      },
+      onRestored: () => assert(this.#leader === null, 'a leader receives no snapshot'),
+    });
+    this.#wake();
+  }
+
+  /** Begins and ends the leader's duties, and tells workers whom to turn to. */
+  #followLeadership(): void {
+    const replica = this.#replica;
+    if (replica === null) return;
+    const status = replica.status();
+    const leads = status.role === 'leader' && replica.appliedTerm === status.term && this.#phase !== 'stopped';
+    if (this.#leader !== null && (!leads || status.term !== this.#leaderTerm)) {
+      this.#leader.close();
+      this.#leader = null;
+      this.#env.log.info({ term: status.term }, 'leading-ended');
+    }
+    if (leads && this.#leader === null) {
+      this.#leaderTerm = status.term;
+      this.#leader = new Leader({
+        env: this.#env,
+        table: replica.table,
+        sessionTtlMs: this.#config.sessionTtlMs,
+        propose: (command, done) => replica.propose(command, done),
+        fresh: () => replica.fresh(),
+        send: (to, message) => this.#send(to, message),
+        isConnected: (node) => node === this.id || this.#membership.isConnected(node),
+        wake: () => this.#wake(),
+      });
+      this.#env.log.info({ term: status.term }, 'leading');
+    }
+    this.#noteLeader(this.#leaderNow());
+  }
+
+  #noteLeader(leader: NodeId | null): void {
+    if (leader === this.#knownLeader) return;
+    this.#knownLeader = leader;
+    if (leader === null) return;
+    this.#worker?.leaderChanged();
+    for (const waiter of [...this.#leaderWaiters]) waiter();
+    for (const worker of this.#membership.connectedWorkers()) this.#sayLeader(worker);
+  }
+
+  /** The leader as this node may name it: itself only when settled. */
+  #leaderNow(): NodeId | null {
+    if (this.#phase === 'stopped') return null;
+    if (this.#replica === null) return this.#membership.guess;
+    const { role, leader } = this.#replica.status();
+    if (role === 'leader') return this.#leader === null ? null : this.id;
+    return leader;
+  }
+
+  // ---- messages ---------------------------------------------------------------------------------------------------
+
+  #admit(hello: Hello): Refusal | null {
+    const { formation, clusterId } = this.#membership;
+    return formation === null ? admitBeforeFormation(this.#config, clusterId, hello) : admitToCluster(formation, hello);
+  }
+
+  #connected(peer: Hello): void {
+    this.#membership.connected(peer);
+    this.#leader?.connected(peer.nodeId);
+    if (peer.role === 'worker') this.#sayLeader(peer.nodeId);
+  }
+
+  #disconnected(peer: NodeId): void {
+    this.#membership.disconnected(peer);
+    this.#leader?.disconnected(peer);
+  }
+
+  #sayLeader(to: NodeId): void {
+    const replica = this.#replica;
+    if (replica !== null) this.#send(to, { type: 'leader', leader: this.#leaderNow(), term: replica.status().term });
+  }
+
+  #send(to: NodeId, message: WireMessage): void {
+    if (to !== this.id) return this.#env.network.send(to, message);
+    this.#env.timers.soon(() => this.#guard(() => this.#receive(to, message)));
+  }
+
+  #toLeader(message: WorkerMessage): void {
+    const leader = this.#leaderNow();
+    if (leader !== null) this.#send(leader, message);
+  }
+
+  #receive(from: NodeId, message: WireMessage): void {
+    switch (message.type) {
+      case 'join':
+      case 'keep-alive':
+      case 'report':
+        if (this.#leader !== null) this.#leader.message(from, message);
+        else this.#sayLeader(from);
+        return;
+      case 'leader':
+        if (this.#membership.heardOfLeader(message.leader, message.term)) this.#noteLeader(this.#leaderNow());
+        return;
+      case 'joined':
+      case 'join-refused':
+      case 'leases':
+      case 'reported':
+      case 'ended':
+        return this.#toWorker(message);
+      case 'form':
+      case 'formed':
+        return this.#membership.message(from, message);
+      default:
+        return this.#toReplica(message);
+    }
+  }
+
+  #toWorker(message: LeaderMessage): void {
+    this.#worker?.message(message);
+  }
+
+  #toReplica(message: RaftMessage): void {
+    this.#replica?.raft.step(message);
+  }
+
+  /** The record that formed the cluster, or null. */
+  get formation(): Formation | null {
+    return this.#membership.formation;
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * Replica: drives the pure Raft core and the job table with a real disk and a real network.
+ *
+ * The way of a command: `propose` gives it an index; the entry goes to the followers at once and to our disk in the one
+ * synced batch that is in flight or in the next; when a quorum's disks have it, it is applied from its own bytes, and
+ * the outcome goes to whoever proposed it.
+ *
+ * Invariants: one write in flight · what a message promises is synced before the message leaves · the table applies each
+ * index once, in order · a waiting proposal is answered exactly once.
+ */
+import { assert, must } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
+import {
+  APPEND_BYTES_MAX,
+  APPLY_BYTES_AT_ONCE_MAX,
+  ELECTION_TICKS_MAX,
+  ELECTION_TICKS_MIN,
+  HEARTBEAT_TICKS,
+  INFLIGHT_BYTES_MAX,
+  INFLIGHT_MESSAGES_MAX,
+  LOG_TAIL_ENTRIES,
+  PROPOSALS_WAITING_MAX,
+  READS_WAITING_MAX,
+  SNAPSHOT_EVERY_BYTES,
+  SNAPSHOT_EVERY_ENTRIES,
+  TICK_MS,
+  UNCOMMITTED_BYTES_MAX,
+} from '../base/limits.ts';
+import { openRecord, sealRecord } from '../base/record.ts';
+import type { LogIndex, NodeId, Term } from '../base/types.ts';
+import { Raft } from '../raft/raft.ts';
+import type { Entry, RaftMessage, RaftStatus, Snapshot } from '../raft/types.ts';
+import { encodeCommand } from '../ranges/codec.ts';
+import { JobTable } from '../ranges/table.ts';
+import type { Command, Outcome, Table, TableEvent } from '../ranges/types.ts';
+import type { StoreContents } from '../store/types.ts';
+import type { Done } from './api.ts';
+import type { Env } from './env.ts';
+
+export interface ReplicaOptions {
+  readonly env: Env;
+  readonly id: NodeId;
+  /** With a formation, hence with a snapshot and a HardState. */
+  readonly contents: StoreContents;
+  readonly snapshotEveryEntries?: number | undefined;
+  readonly logTailEntries?: number | undefined;
+  readonly send: (message: RaftMessage) => void;
+  /** Something happened outside a pump: run one soon. */
+  readonly wake: () => void;
+  readonly onApplied: (index: LogIndex, events: readonly TableEvent[]) => void;
+  /** The whole table was replaced by a leader's snapshot. */
+  readonly onRestored: () => void;
+}
+
+interface WaitingProposal {
+  readonly term: Term;
+  readonly done: Done<Outcome>;
+}
+
+/** When heartbeat rounds of the present term were sent, oldest first. */
+interface SentRound {
+  readonly round: number;
+  readonly at: number;
+}
+
+export class Replica {
+  readonly table: Table = new JobTable();
+  readonly raft: Raft;
+  readonly #options: ReplicaOptions;
+  readonly #env: Env;
+  readonly #proposals = new Map<LogIndex, WaitingProposal>();
+  readonly #reads = new Map<number, Done<void>>();
+  #readId = 0;
+  #term: Term;
+  #leading = false;
+  #writing = false;
+  #appliedTerm: Term;
+  #appliedBytes = 0;
+  #ownSnapshot: Snapshot | null = null;
+  #rounds: SentRound[] = [];
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    this.#env = options.env;
+    const { contents } = options;
+    const snapshot = must(contents.snapshot, 'a formed node has a snapshot');
+    const hardState = must(contents.hardState, 'a formed node has a HardState');
+    this.table.restore(snapshot.meta.index, snapshot.data);
+    this.#appliedTerm = snapshot.meta.term;
+    this.#term = hardState.term;
+    this.raft = new Raft(
+      {
+        id: options.id,
+        prng: options.env.prng.fork(),
+        electionTicksMin: ELECTION_TICKS_MIN,
+        electionTicksMax: ELECTION_TICKS_MAX,
+        heartbeatTicks: HEARTBEAT_TICKS,
+        appendBytesMax: APPEND_BYTES_MAX,
+        inflightMessagesMax: INFLIGHT_MESSAGES_MAX,
+        inflightBytesMax: INFLIGHT_BYTES_MAX,
+        uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
+        seal: sealRecord,
+      },
+      { hardState, snapshot, entries: contents.entries },
+    );
+  }
+
+  /** Term of the entry applied last. Equal to the term of a leader, its own no-op is applied. */
+  get appliedTerm(): Term {
+    return this.#appliedTerm;
+  }
+
+  status(): RaftStatus {
+    return this.raft.status();
+  }
+
+  /**
+   * Whether a quorum answered heartbeats that were sent within the shortest election timeout: until then nobody else can
+   * have been elected. After a stall of this process the rounds are old and the answer is no, whatever the ticks say.
+   */
+  fresh(): boolean {
+    const { role, term, voters } = this.raft.status();
+    if (role !== 'leader' || term !== this.#term) return false;
+    if (voters.length === 1) return true;
+    const answered = this.raft.quorumRound();
+    const sent = this.#rounds.findLast((one) => one.round <= answered);
+    return sent !== undefined && this.#env.clock.now() - sent.at < ELECTION_TICKS_MIN * TICK_MS;
+  }
+
+  /** Calls back with the outcome once the command is applied; NO_LEADER or OVERLOADED when it certainly is not. */
+  propose(command: Command, done: Done<Outcome>): LogIndex | null {
+    if (this.#proposals.size >= PROPOSALS_WAITING_MAX) {
+      done({ ok: false, error: new PolarisError('OVERLOADED') });
+      return null;
+    }
+    const result = this.raft.propose(encodeCommand(command));
+    if (!result.ok) {
+      done({ ok: false, error: new PolarisError(result.reason === 'overloaded' ? 'OVERLOADED' : 'NO_LEADER') });
+      return null;
+    }
+    assert(!this.#proposals.has(result.index), 'one proposal an index');
+    this.#proposals.set(result.index, { term: result.term, done });
+    this.#options.wake();
+    return result.index;
+  }
+
+  /** Calls back once the table holds everything that was acknowledged before the call. */
+  read(done: Done<void>): void {
+    if (this.#reads.size >= READS_WAITING_MAX) return done({ ok: false, error: new PolarisError('OVERLOADED') });
+    const id = ++this.#readId;
+    if (!this.raft.requestRead(id)) return done({ ok: false, error: new PolarisError('NO_LEADER') });
+    this.#reads.set(id, done);
+    this.#options.wake();
+  }
+
+  /** One slice of work; true when more is waiting. */
+  pump(): boolean {
+    this.#watchTerm();
+    this.#startWrite();
+    const ready = this.raft.ready(APPLY_BYTES_AT_ONCE_MAX);
+    this.#noteRound();
+    for (const message of ready.messages) this.#options.send(message);
+    for (const id of ready.failedReads) this.#finishRead(id, new PolarisError('NO_LEADER'));
+    if (ready.snapshot !== null) this.#restore(ready.snapshot);
+    for (const entry of ready.committed) this.#apply(entry);
+    for (const read of ready.reads) {
+      assert(read.index <= this.table.appliedIndex, 'a read is served after its index is applied');
+      this.#finishRead(read.id, null);
+    }
+    this.#considerSnapshot();
+    this.#startWrite();
+    this.#watchTerm();
+    return this.raft.hasReady();
+  }
+
+  /** Fails what waits, for a node that stops. */
+  close(): void {
+    this.#failProposals(new PolarisError('STOPPING'));
+    for (const id of [...this.#reads.keys()]) this.#finishRead(id, new PolarisError('STOPPING'));
+  }
+
+  #watchTerm(): void {
+    const { term, role } = this.raft.status();
+    const leading = role === 'leader';
+    if (term === this.#term && leading === this.#leading) return;
+    if (this.#leading) this.#failProposals(new PolarisError('OUTCOME_UNKNOWN'));
+    this.#term = term;
+    this.#leading = leading;
+    this.#rounds = [];
+  }
+
+  /** Taken before the messages leave, so that the noted time is never later than the sending. */
+  #noteRound(): void {
+    const { round } = this.raft;
+    const last = this.#rounds.at(-1)?.round ?? 0;
+    if (round <= last) return;
+    this.#rounds.push({ round, at: this.#env.clock.now() });
+    const answered = this.raft.quorumRound();
+    const keep = this.#rounds.findLastIndex((one) => one.round <= answered);
+    if (keep > 0) this.#rounds.splice(0, keep);
+  }
+
+  #startWrite(): void {
+    if (this.#writing) return;
+    if (this.#ownSnapshot !== null) return this.#writeOwnSnapshot(this.#ownSnapshot);
+    const write = this.raft.takeWrite();
+    if (write === null) return;
+    this.#write(
+      { hardState: write.hardState, entries: write.entries, snapshot: write.snapshot, resetLog: true },
+      () => {
+        this.raft.written();
+        for (const message of write.messages) this.#options.send(message);
+      },
+    );
+  }
+
+  #writeOwnSnapshot(snapshot: Snapshot): void {
+    this.#ownSnapshot = null;
+    const { snapshotIndex, firstIndex } = this.raft.status();
+    // A snapshot of the leader's that arrived meanwhile stands further on.
+    if (snapshot.meta.index <= snapshotIndex) return this.#startWrite();
+    const tail = this.#options.logTailEntries ?? LOG_TAIL_ENTRIES;
+    const keepFrom = Math.max(firstIndex, snapshot.meta.index + 1 - tail);
+    this.#write({ snapshot, resetLog: false, keepFrom }, () => this.raft.compacted(snapshot, keepFrom));
+  }
+
+  #write(batch: Parameters<Env['store']['write']>[0], synced: () => void): void {
+    this.#writing = true;
+    this.#env.store.write(batch, (error) => {
+      if (error !== null) return this.#env.fatal(error);
+      this.#writing = false;
+      synced();
+      this.#options.wake();
+    });
+  }
+
+  #apply(entry: Entry): void {
+    const { payload, index, term } = openRecord(entry.record);
+    assert(index === entry.index && term === entry.term, 'a record stands at its own index and term');
+    const { outcome, events } = this.table.apply(index, payload);
+    this.#appliedTerm = term;
+    this.#appliedBytes += entry.record.length;
+    this.raft.applied(index);
+    this.#options.onApplied(index, events);
+    this.#finishProposal(index, term, outcome);
+  }
+
+  #finishProposal(index: LogIndex, term: Term, outcome: Outcome): void {
+    const waiting = this.#proposals.get(index);
+    if (waiting === undefined) return;
+    this.#proposals.delete(index);
+    // Another leader's entry took the index: ours can never be committed.
+    if (waiting.term !== term) return waiting.done({ ok: false, error: new PolarisError('NO_LEADER') });
+    waiting.done({ ok: true, value: outcome });
+  }
+
+  #restore(snapshot: Snapshot): void {
+    assert(snapshot.meta.index > this.table.appliedIndex, 'a snapshot leads forward');
+    this.table.restore(snapshot.meta.index, snapshot.data);
+    this.#appliedTerm = snapshot.meta.term;
+    this.#appliedBytes = 0;
+    this.raft.applied(snapshot.meta.index);
+    this.#options.onRestored();
+  }
+
+  #considerSnapshot(): void {
+    if (this.#ownSnapshot !== null || this.#writing) return;
+    const { snapshotIndex, voters } = this.raft.status();
+    const entries = this.table.appliedIndex - snapshotIndex;
+    const due = entries >= (this.#options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES);
+    if (entries === 0 || (!due && this.#appliedBytes < SNAPSHOT_EVERY_BYTES)) return;
+    this.#appliedBytes = 0;
+    const meta = { index: this.table.appliedIndex, term: this.#appliedTerm, voters };
+    this.#ownSnapshot = { meta, data: this.table.snapshot() };
+  }
+
+  #finishRead(id: number, error: PolarisError | null): void {
+    const done = this.#reads.get(id);
+    this.#reads.delete(id);
+    done?.(error === null ? { ok: true, value: undefined } : { ok: false, error });
+  }
+
+  #failProposals(error: PolarisError): void {
+    const waiting = [...this.#proposals.values()];
+    this.#proposals.clear();
+    for (const one of waiting) one.done({ ok: false, error });
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Status: the cluster as one node sees it, for `GET /v1/cluster` and `cluster status`.
+ */
+import type { NodeId } from '../base/types.ts';
+import type { RaftStatus } from '../raft/types.ts';
+import type { ClusterStatus, MemberStatus } from './api.ts';
+import type { Membership } from './membership.ts';
+import type { Replica } from './replica.ts';
+
+export interface StatusSource {
+  readonly replica: Replica | null;
+  readonly leads: boolean;
+  readonly leader: NodeId | null;
+  readonly membership: Membership;
+}
+
+export function clusterStatus({ replica, leads, leader, membership }: StatusSource): ClusterStatus {
+  const raft = replica?.status() ?? null;
+  const workers = replica === null ? [] : [...replica.table.workers()];
+  return {
+    id: membership.clusterId,
+    leader,
+    term: raft?.term ?? membership.guessTerm,
+    commitIndex: raft?.commit ?? 0,
+    appliedIndex: replica?.table.appliedIndex ?? 0,
+    members: membership.members().map(({ id, address }): MemberStatus => {
+      const matchIndex = leads ? (raft?.match.get(id) ?? null) : null;
+      return { id, address, role: memberRole(id, leader, raft), matchIndex };
+    }),
+    workers: workers.map(({ id, slots, epochs }) => ({ id, slots, busy: epochs.length })),
+  };
+}
+
+function memberRole(id: NodeId, leader: NodeId | null, raft: RaftStatus | null): MemberStatus['role'] {
+  if (id === leader) return 'leader';
+  if (raft !== null && id === raft.id)
+    return raft.role === 'follower' || raft.role === 'leader' ? 'follower' : 'candidate';
+  return leader === null ? 'unknown' : 'follower';
+}

@@ -1,0 +1,372 @@
+/**
+ * Worker: holds leases and runs their tasks.
+ *
+ * It joins under the leader, says every TTL/10 that it lives and which leases it holds, and learns from each answer
+ * which ones it should hold: it starts those it lacks and stops those that are gone. Whoever leads is told the same way,
+ * so a change of leader is nothing but an answer from somewhere else.
+ *
+ * The worker fences itself: ⅔ of the TTL after it *sent* the last keep-alive that was answered, all its tasks stop, for
+ * soon after that the leader may give them to others. The executor enforces the same deadline by itself, also while this
+ * process is stopped.
+ *
+ * Invariants: an epoch is run at most once in this process · what is said of an ended lease is never acted on · one
+ * report at a time is on its way.
+ */
+import { unreachable } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
+import { KEEP_ALIVES_PER_TTL } from '../base/limits.ts';
+import type { Address, Epoch, Incarnation, InstanceId, LogIndex, Point } from '../base/types.ts';
+import type { LeaderMessage, ReportResult, TaskOrder, TaskReport, WorkerMessage } from '../wire/messages.ts';
+import type { Env, ExecutorEnding } from './env.ts';
+
+export interface WorkerOptions {
+  readonly env: Env;
+  readonly instanceId: InstanceId;
+  readonly address: Address;
+  readonly slots: number;
+  readonly sessionTtlMs: number;
+  /** Sends to whoever is thought to lead. */
+  readonly send: (message: WorkerMessage) => void;
+  /** Nothing was heard from it for long: think of another. */
+  readonly doubtLeader: () => void;
+}
+
+interface Held {
+  readonly order: TaskOrder;
+  /** 'waiting' for a slot, 'running', 'ended' and not yet acknowledged, or 'lost' and still being stopped. */
+  phase: 'waiting' | 'running' | 'ended' | 'lost';
+  cursor: Point;
+  begun: Point;
+  committed: Point;
+  ending: TaskReport['ending'];
+  error: string;
+  /** Asked back by the leader, or by our own draining. */
+  releasing: boolean;
+}
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #held = new Map<Epoch, Held>();
+  /** Epochs that ended here while the leader may still list them: never to be run again. */
+  #finished = new Set<Epoch>();
+  #ttlMs: number;
+  #incarnation: Incarnation | null = null;
+  #nonce: number | null = null;
+  #joinSentAt = 0;
+  #sequence = 0;
+  /** When unanswered keep-alives were sent, oldest first. */
+  #sent: { readonly sequence: number; readonly at: number }[] = [];
+  #answeredSentAt = Number.NEGATIVE_INFINITY;
+  #appliedIndexSeen: LogIndex = 0;
+  #nextBeatAt = 0;
+  #fenced = false;
+  #reportSequence = 0;
+  #reportSentAt: number | null = null;
+  #dirty = false;
+  #drained: (() => void) | null = null;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#ttlMs = options.sessionTtlMs;
+    options.env.executor.start({
+      progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
+      ended: (ending) => this.#ended(ending),
+    });
+  }
+
+  /** Live leases, for the status page. */
+  get busy(): number {
+    return this.#held.size;
+  }
+
+  /** The answer of a new leader is not to be waited for: beat now. */
+  leaderChanged(): void {
+    this.#nextBeatAt = 0;
+    this.#reportSentAt = null;
+    this.#dirty = true;
+  }
+
+  tick(): void {
+    const now = this.#options.env.clock.now();
+    this.#fence(now);
+    if (now < this.#nextBeatAt) return;
+    this.#nextBeatAt = now + this.#ttlMs / KEEP_ALIVES_PER_TTL;
+    this.#beat(now);
+  }
+
+  /** End of a turn: says what is new. */
+  flush(): void {
+    if (!this.#dirty || this.#incarnation === null) return;
+    const now = this.#options.env.clock.now();
+    const patience = (2 * this.#ttlMs) / KEEP_ALIVES_PER_TTL;
+    if (this.#reportSentAt !== null && now - this.#reportSentAt < patience) return;
+    const reports: TaskReport[] = [];
+    for (const [epoch, task] of this.#held) {
+      const { cursor, begun, ending, error } = task;
+      if (task.phase === 'lost' || (ending === null && cursor <= task.committed)) continue;
+      reports.push({ epoch, cursor, begun, ending, error });
+    }
+    this.#dirty = false;
+    if (reports.length === 0) return;
+    this.#reportSentAt = now;
+    this.#options.send({ type: 'report', incarnation: this.#incarnation, sequence: ++this.#reportSequence, reports });
+  }
+
+  message(message: LeaderMessage): void {
+    switch (message.type) {
+      case 'joined':
+        return this.#joined(message.nonce, message.incarnation, message.sessionTtlMs);
+      case 'join-refused':
+        return this.#joinRefused(message.nonce, message.code, message.detail);
+      case 'leases':
+        if (message.incarnation === this.#incarnation) this.#leases(message);
+        return;
+      case 'reported':
+        if (message.incarnation === this.#incarnation) this.#reported(message.sequence, message.results);
+        return;
+      case 'ended':
+        if (message.incarnation === this.#incarnation) this.#end('the leader ended this session');
+        return;
+      case 'leader':
+        return;
+      default:
+        return unreachable(message);
+    }
+  }
+
+  /** Takes no more tasks, gives back those it has, and calls back when all is acknowledged. */
+  drain(done: () => void): void {
+    this.#drained = done;
+    this.#nextBeatAt = 0;
+    for (const [epoch, task] of this.#held) this.#release(epoch, task);
+    this.#checkDrained();
+  }
+
+  // ---- session --------------------------------------------------------------------------------------------------
+
+  #beat(now: number): void {
+    if (this.#incarnation === null) return this.#join(now);
+    // Twice in vain: the leader may be another one.
+    if (this.#sent.length >= 2) this.#options.doubtLeader();
+    this.#sequence++;
+    this.#sent.push({ sequence: this.#sequence, at: now });
+    if (this.#sent.length > 4 * KEEP_ALIVES_PER_TTL) this.#sent.shift();
+    this.#options.send({
+      type: 'keep-alive',
+      incarnation: this.#incarnation,
+      sequence: this.#sequence,
+      epochs: [...this.#held.keys()],
+      draining: this.#drained !== null,
+    });
+    // What was said and not answered is said again.
+    this.#dirty = true;
+  }
+
+  #join(now: number): void {
+    // Attempts of the former session must be over before a new one can begin.
+    if (this.#held.size > 0 || this.#drained !== null) return;
+    const { env, instanceId, address, slots } = this.#options;
+    if (this.#nonce === null) {
+      this.#nonce = env.prng.integer(1, 2 ** 31);
+      this.#joinSentAt = now;
+    } else this.#options.doubtLeader();
+    const offers = env.executor.types.map(({ name, hash }) => ({ name, hash }));
+    this.#options.send({ type: 'join', nonce: this.#nonce, instanceId, address, slots, offers });
+  }
+
+  #joined(nonce: number, incarnation: Incarnation, ttlMs: number): void {
+    if (nonce !== this.#nonce || this.#incarnation !== null) return;
+    this.#nonce = null;
+    this.#incarnation = incarnation;
+    this.#ttlMs = ttlMs;
+    this.#sequence = 0;
+    this.#sent = [];
+    this.#appliedIndexSeen = 0;
+    this.#finished = new Set();
+    this.#reportSentAt = null;
+    this.#answered(this.#joinSentAt);
+    this.#nextBeatAt = 0;
+    this.#options.env.log.info({ incarnation, sessionTtlMs: ttlMs }, 'joined');
+  }
+
+  #joinRefused(nonce: number, code: string, detail: string): void {
+    if (nonce !== this.#nonce) return;
+    this.#nonce = null;
+    this.#options.env.log.error({ code, detail }, 'join-refused');
+    if (code === 'INSTANCE_MISMATCH') this.#options.env.fatal(new PolarisError('INSTANCE_MISMATCH', detail));
+  }
+
+  /** A keep-alive that was sent at `sentAt` was answered: the tasks may run until ⅔ of the TTL after that. */
+  #answered(sentAt: number): void {
+    if (sentAt <= this.#answeredSentAt) return;
+    this.#answeredSentAt = sentAt;
+    const deadline = sentAt + (2 * this.#ttlMs) / 3;
+    this.#fenced = deadline <= this.#options.env.clock.now();
+    this.#options.env.executor.deadline(deadline);
+  }
+
+  /** Past the deadline nothing runs. What had been done is reported as a release, should the session still be alive. */
+  #fence(now: number): void {
+    if (this.#fenced || this.#incarnation === null) return;
+    if (now < this.#answeredSentAt + (2 * this.#ttlMs) / 3) return;
+    this.#fenced = true;
+    const { env } = this.#options;
+    env.log.warn({ incarnation: this.#incarnation, tasks: this.#held.size }, 'fenced');
+    for (const [epoch, task] of this.#held) {
+      if (task.phase === 'waiting') this.#finish(task, 'release', '');
+      else if (task.phase === 'running') env.executor.abort(epoch);
+    }
+    this.#dirty = true;
+  }
+
+  /** The session is over, and every lease with it. */
+  #end(reason: string): void {
+    this.#options.env.log.warn({ incarnation: this.#incarnation, reason }, 'session-ended');
+    this.#incarnation = null;
+    this.#nonce = null;
+    this.#answeredSentAt = Number.NEGATIVE_INFINITY;
+    for (const [epoch, task] of [...this.#held]) this.#lose(epoch, task);
+    this.#nextBeatAt = 0;
+    this.#checkDrained();
+  }
+
+  // ---- leases ---------------------------------------------------------------------------------------------------
+
+  #leases(message: Extract<LeaderMessage, { type: 'leases' }>): void {
+    const answered = this.#sent.findIndex((one) => one.sequence === message.sequence);
+    if (answered >= 0) {
+      const at = this.#sent[answered]?.at ?? Number.NEGATIVE_INFINITY;
+      this.#sent.splice(0, answered + 1);
+      this.#answered(at);
+    }
+    // An older view than one we have acted on: it may list what has ended since.
+    if (message.appliedIndex < this.#appliedIndexSeen) return;
+    this.#appliedIndexSeen = message.appliedIndex;
+    const live = new Set(message.epochs);
+    for (const [epoch, task] of [...this.#held]) {
+      if (epoch <= message.appliedIndex && !live.has(epoch)) this.#lose(epoch, task);
+    }
+    for (const epoch of this.#finished) if (!live.has(epoch)) this.#finished.delete(epoch);
+    for (const order of message.orders) this.#take(order);
+    for (const epoch of message.release) {
+      const task = this.#held.get(epoch);
+      if (task !== undefined) this.#release(epoch, task);
+    }
+    this.#fill();
+  }
+
+  #take(order: TaskOrder): void {
+    const { epoch, cursor } = order;
+    if (this.#held.has(epoch) || this.#finished.has(epoch)) return;
+    const task: Held = {
+      order,
+      phase: 'waiting',
+      cursor,
+      begun: cursor,
+      committed: cursor,
+      ending: null,
+      error: '',
+      releasing: false,
+    };
+    this.#held.set(epoch, task);
+    if (this.#drained !== null) this.#release(epoch, task);
+  }
+
+  /** Starts what waits, as slots allow. */
+  #fill(): void {
+    if (this.#fenced || this.#incarnation === null) return;
+    let running = 0;
+    for (const task of this.#held.values()) if (task.phase === 'running' || task.phase === 'lost') running++;
+    for (const task of this.#held.values()) {
+      if (running >= this.#options.slots) return;
+      if (task.phase !== 'waiting') continue;
+      running++;
+      task.phase = 'running';
+      this.#options.env.executor.run(task.order);
+    }
+  }
+
+  #release(epoch: Epoch, task: Held): void {
+    if (task.releasing) return;
+    task.releasing = true;
+    if (task.phase === 'waiting') this.#finish(task, 'release', '');
+    else if (task.phase === 'running') this.#options.env.executor.release(epoch);
+  }
+
+  /** The lease is gone: nothing that its code still does counts. */
+  #lose(epoch: Epoch, task: Held): void {
+    if (task.phase === 'running') {
+      task.phase = 'lost';
+      this.#options.env.executor.abort(epoch);
+    } else if (task.phase !== 'lost') this.#forget(epoch);
+  }
+
+  #forget(epoch: Epoch): void {
+    this.#held.delete(epoch);
+    this.#finished.add(epoch);
+    if (this.#incarnation === null && this.#held.size === 0) this.#nextBeatAt = 0;
+    this.#checkDrained();
+  }
+
+  // ---- progress -------------------------------------------------------------------------------------------------
+
+  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
+    const task = this.#held.get(epoch);
+    if (task === undefined || task.phase !== 'running') return;
+    task.cursor = Math.max(task.cursor, cursor);
+    task.begun = Math.max(task.begun, begun, task.cursor);
+    this.#dirty = true;
+  }
+
+  #ended(ending: ExecutorEnding): void {
+    const task = this.#held.get(ending.epoch);
+    if (task === undefined) return;
+    if (task.phase === 'lost') this.#forget(ending.epoch);
+    else if (task.phase === 'running') {
+      task.cursor = Math.max(task.cursor, ending.cursor);
+      task.begun = Math.max(task.begun, ending.begun, task.cursor);
+      // Code that was stopped because we lost touch with the leader did not fail; where it was stopped, nobody can say.
+      const stopped = this.#fenced && ending.ending !== 'complete';
+      if (stopped) task.begun = Math.max(task.begun, this.#exposedTo(task));
+      this.#finish(task, stopped ? 'release' : ending.ending, stopped ? '' : ending.error);
+    }
+    this.#fill();
+  }
+
+  /** How far the code of a task may have come at most. */
+  #exposedTo({ order, committed }: Held): Point {
+    const type = this.#options.env.executor.types.find((one) => one.name === order.name);
+    return type?.exposure === 'window' ? Math.min(order.end, committed + order.options.commitEvery) : order.end;
+  }
+
+  #finish(task: Held, ending: ExecutorEnding['ending'], error: string): void {
+    task.phase = 'ended';
+    task.ending = ending;
+    task.error = error;
+    this.#dirty = true;
+  }
+
+  #reported(sequence: number, results: readonly ReportResult[]): void {
+    if (sequence === this.#reportSequence) this.#reportSentAt = null;
+    for (const { epoch, cursor, state } of results) {
+      const task = this.#held.get(epoch);
+      if (task === undefined) continue;
+      if (state === 'ended') this.#forget(epoch);
+      else if (state === 'stale') this.#lose(epoch, task);
+      else if (cursor > task.committed) {
+        task.committed = cursor;
+        if (task.phase === 'running') this.#options.env.executor.committed(epoch, cursor);
+      }
+      // Said while the answer was under way; an ending that the log could not take is repeated at the next beat.
+      if (task.ending === null && task.cursor > task.committed) this.#dirty = true;
+    }
+    this.#fill();
+  }
+
+  #checkDrained(): void {
+    if (this.#drained === null || this.#held.size > 0) return;
+    const done = this.#drained;
+    this.#drained = () => {};
+    done();
+  }
+}
