@@ -1,0 +1,389 @@
+/**
+ * Raft: one node of a consensus cluster, as a pure state machine.
+ *
+ * Events go in (`tick`, `step`, `propose`, `requestRead`, `written`, `applied`), and what must be done about them comes
+ * out (`takeWrite`, `ready`). In between nothing happens: no clock, no random but the given one, no disk, no socket. Two
+ * nodes that are fed the same events give the same answers, and that is what makes the simulator possible.
+ *
+ * This file holds the rules on terms and roles; each of the others does one thing for it:
+ *   log.ts         the entries, and how far they are written, committed and applied
+ *   disk.ts        what is durable, and which messages wait for it
+ *   election.ts    timer, ballot, who is up to date
+ *   follow.ts      what a follower makes of appends and snapshots
+ *   leadership.ts  what a leader does; progress.ts for one follower of it, reads.ts for reads
+ *   quorum.ts      what a majority is
+ *   invariants.ts  checks across nodes, for tests and the simulator
+ *
+ * Invariants: the term never falls · the vote of a term never changes · one leader a term · see also the rooms.
+ */
+import { assert, unreachable } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
+import { WRITE_STALLED_TICKS } from '../base/limits.ts';
+import type { LogIndex, NodeId, Term } from '../base/types.ts';
+import { Disk } from './disk.ts';
+import { Ballot, ElectionTimer, isUpToDate, type LogEnd } from './election.ts';
+import { type AppendAnswer, acceptAppend, acceptSnapshot, isWellFormed } from './follow.ts';
+import { Leadership } from './leadership.ts';
+import { RaftLog } from './log.ts';
+import { type Configuration, configurationOf, isVoter } from './quorum.ts';
+import type {
+  Entry,
+  ProposeResult,
+  RaftCore,
+  RaftInitial,
+  RaftMessage,
+  RaftOptions,
+  RaftStatus,
+  Ready,
+  Role,
+  Snapshot,
+  Write,
+} from './types.ts';
+
+type VoteRequest = Extract<RaftMessage, { type: 'vote' | 'pre-vote' }>;
+
+export class Raft implements RaftCore {
+  readonly #options: RaftOptions;
+  readonly #log: RaftLog;
+  readonly #disk: Disk;
+  readonly #timer: ElectionTimer;
+  readonly #ballot = new Ballot();
+  #configuration: Configuration;
+  #role: Role = 'follower';
+  #term: Term;
+  #vote: NodeId | null;
+  #leader: NodeId | null = null;
+  /** Set exactly while the role is leader. */
+  #leadership: Leadership | null = null;
+  #failedReads: number[] = [];
+
+  /** @throws PolarisError LOG_DAMAGED when the parts of `initial` contradict each other. */
+  constructor(options: RaftOptions, initial: RaftInitial) {
+    assert(options.heartbeatTicks > 0, 'heartbeats take time');
+    assert(options.heartbeatTicks < options.electionTicksMin, 'a heartbeat is due before any election');
+    this.#options = options;
+    this.#log = new RaftLog(initial);
+    this.#configuration = configurationOf(initial.snapshot.meta.voters);
+    this.#timer = new ElectionTimer(options);
+    const { hardState } = initial;
+    // A node just founded has the founding snapshot and no HardState yet; any other must have seen its log's last term.
+    this.#term = hardState.term === 0 ? initial.snapshot.meta.term : hardState.term;
+    this.#vote = hardState.vote;
+    if (this.#log.lastTerm > this.#term) {
+      throw new PolarisError('LOG_DAMAGED', `the log is of term ${this.#log.lastTerm}, the vote of ${this.#term}`);
+    }
+    this.#disk = new Disk(this.#log, { term: this.#term, vote: this.#vote, commit: hardState.commit });
+  }
+
+  // ---- What goes in -------------------------------------------------------------------------------------------------
+
+  tick(): void {
+    this.#disk.tick();
+    if (this.#leadership !== null) this.#tickLeader(this.#leadership);
+    else if (this.#timer.tick()) this.#standForElection();
+  }
+
+  #tickLeader(leadership: Leadership): void {
+    // Heartbeats need no disk: without this a leader whose disk hangs would lead for ever and commit late or never.
+    const isStalled = !leadership.isAlone && this.#disk.writeTicks >= WRITE_STALLED_TICKS;
+    if (!leadership.tick() || isStalled) this.#becomeFollower(this.#term, null);
+  }
+
+  step(message: RaftMessage): void {
+    const { from, to, term } = message;
+    if (to !== this.#options.id || from === to || !isVoter(this.#configuration, from)) return;
+    if (message.type === 'append' && !isWellFormed(message)) return;
+    if (term < this.#term) this.#answerOldTerm(message);
+    else if (term === this.#term || this.#enterTermOf(message)) this.#dispatch(message);
+  }
+
+  propose(payload: Uint8Array): ProposeResult {
+    return this.#leadership?.propose(payload) ?? { ok: false, reason: 'not-leader' };
+  }
+
+  requestRead(id: number): boolean {
+    if (this.#leadership === null) return false;
+    this.#leadership.askRead(id);
+    return true;
+  }
+
+  written(): void {
+    this.#disk.written(this.#term, this.#vote);
+    if (this.#role === 'candidate') this.#voteForSelf();
+    this.#leadership?.advanceCommit();
+  }
+
+  applied(index: LogIndex): void {
+    this.#log.appliedTo(index);
+  }
+
+  compacted(snapshot: Snapshot, keepFrom: LogIndex): void {
+    this.#log.compact(snapshot, Math.min(keepFrom, this.#leadership?.keepFromMax() ?? keepFrom));
+  }
+
+  // ---- What comes out -----------------------------------------------------------------------------------------------
+
+  takeWrite(): Write | null {
+    return this.#disk.takeWrite({ term: this.#term, vote: this.#vote, commit: this.#log.commit });
+  }
+
+  hasReady(): boolean {
+    if (this.#disk.hasOutgoing || this.#failedReads.length > 0 || this.#log.hasCommitted) return true;
+    return this.#leadership?.hasWork() ?? false;
+  }
+
+  ready(committedBytesMax: number): Ready {
+    const messages = this.#disk.takeOutgoing();
+    this.#leadership?.collect(messages);
+    const { snapshot, committed } = this.#log.takeCommitted(committedBytesMax);
+    const reads = this.#leadership?.takeReads() ?? [];
+    const failedReads = this.#failedReads;
+    this.#failedReads = [];
+    return { messages, snapshot, committed, reads, failedReads };
+  }
+
+  get round(): number {
+    return this.#leadership?.round ?? 0;
+  }
+
+  quorumRound(): number {
+    return this.#leadership?.quorumRound() ?? 0;
+  }
+
+  status(): RaftStatus {
+    const leadership = this.#leadership;
+    const { voters } = this.#configuration;
+    return {
+      id: this.#options.id,
+      role: this.#role,
+      term: this.#term,
+      vote: this.#vote,
+      leader: this.#leader,
+      commit: this.#log.commit,
+      applied: this.#log.applied,
+      firstIndex: this.#log.firstIndex,
+      lastIndex: this.#log.lastIndex,
+      lastTerm: this.#log.lastTerm,
+      snapshotIndex: this.#log.snapshot.meta.index,
+      voters,
+      settled: leadership?.isSettled ?? false,
+      match: new Map(leadership === null ? [] : voters.map((id) => [id, leadership.matchOf(id)])),
+    };
+  }
+
+  /** For checkers: null where the entry is compacted away or does not exist. */
+  termAt(index: LogIndex): Term | null {
+    return this.#log.termAt(index);
+  }
+
+  /** For checkers: a copy of the entries from `index`, or from the first that is still here. */
+  entriesFrom(index: LogIndex): readonly Entry[] {
+    return this.#log.slice(Math.max(index, this.#log.firstIndex), this.#log.lastIndex, Number.POSITIVE_INFINITY);
+  }
+
+  // ---- Terms --------------------------------------------------------------------------------------------------------
+
+  /**
+   * A stale sender is told the newer term. Without the answer, a node whose term ran ahead while it was cut off could
+   * neither follow (the leader's term is too old for it) nor win (the others are sticky), for ever.
+   */
+  #answerOldTerm(message: RaftMessage): void {
+    const envelope = { from: this.#options.id, to: message.from, term: this.#term };
+    switch (message.type) {
+      case 'append':
+      case 'snapshot':
+        this.#send({ ...envelope, type: 'append-reply', index: 0, rejected: true, hintIndex: 0, hintTerm: 0 });
+        return;
+      case 'heartbeat':
+        this.#send({ ...envelope, type: 'heartbeat-reply', round: 0 });
+        return;
+      case 'pre-vote':
+        this.#send({ ...envelope, type: 'pre-vote-reply', granted: false });
+        return;
+      case 'vote':
+        this.#send({ ...envelope, type: 'vote-reply', granted: false });
+        return;
+      case 'pre-vote-reply':
+      case 'vote-reply':
+      case 'append-reply':
+      case 'heartbeat-reply':
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  /** A message of a higher term: enters that term where it must. False when the message is to be ignored. */
+  #enterTermOf(message: RaftMessage): boolean {
+    // The term of a pre-vote, and of a granted one, is not yet anybody's.
+    if (message.type === 'pre-vote') return true;
+    if (message.type === 'pre-vote-reply' && message.granted) return true;
+    if (message.type === 'vote' && this.#isSticky()) return false;
+    this.#becomeFollower(message.term, null);
+    return true;
+  }
+
+  /** A leader is heard, or is this node, which steps down by itself when its quorum is silent. */
+  #isSticky(): boolean {
+    return this.#leadership !== null || (this.#leader !== null && this.#timer.isFresh);
+  }
+
+  #dispatch(message: RaftMessage): void {
+    switch (message.type) {
+      case 'pre-vote':
+      case 'vote':
+        this.#onVoteRequest(message);
+        return;
+      case 'pre-vote-reply':
+        this.#onPreVoteReply(message.from, message.term, message.granted);
+        return;
+      case 'vote-reply':
+        if (this.#role === 'candidate') this.#tally(message.from, message.granted);
+        return;
+      case 'append':
+        this.#followLeader(message.from);
+        this.#answerAppend(message.from, acceptAppend(this.#log, message));
+        return;
+      case 'snapshot':
+        this.#followLeader(message.from);
+        this.#answerAppend(message.from, acceptSnapshot(this.#log, message.snapshot));
+        this.#configuration = configurationOf(this.#log.snapshot.meta.voters);
+        return;
+      case 'heartbeat':
+        this.#followLeader(message.from);
+        this.#onHeartbeat(message.from, message.commit, message.round);
+        return;
+      case 'append-reply':
+        this.#leadership?.onAppendReply(message);
+        return;
+      case 'heartbeat-reply':
+        this.#leadership?.onHeartbeatReply(message);
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  // ---- Roles --------------------------------------------------------------------------------------------------------
+
+  #becomeFollower(term: Term, leader: NodeId | null): void {
+    assert(term >= this.#term, 'the term never falls');
+    if (this.#leadership !== null) {
+      this.#failedReads.push(...this.#leadership.failReads());
+      this.#leadership = null;
+    }
+    // A word from a leader restarts the timer, a mere newer term does not: a node that cannot win must not keep those
+    // that can from standing.
+    if (leader !== null || this.#role !== 'follower') this.#timer.reset();
+    // The vote goes with its term only: a node that steps down within a term has voted in it.
+    if (term > this.#term) this.#enterTerm(term, null);
+    this.#role = 'follower';
+    this.#leader = leader;
+    this.#ballot.clear();
+  }
+
+  #enterTerm(term: Term, vote: NodeId | null): void {
+    this.#term = term;
+    this.#vote = vote;
+    this.#disk.dropHeld();
+  }
+
+  #followLeader(leader: NodeId): void {
+    assert(this.#leadership === null, 'election safety: one leader a term');
+    assert(this.#leader === null || this.#leader === leader, 'election safety: one leader a term');
+    this.#becomeFollower(this.#term, leader);
+  }
+
+  #standForElection(): void {
+    this.#timer.reset();
+    if (!isVoter(this.#configuration, this.#options.id)) return;
+    // A vote for oneself needs the disk, so a node whose disk hangs could only drive the term up.
+    if (this.#disk.writeTicks >= WRITE_STALLED_TICKS) return;
+    this.#role = 'pre-candidate';
+    this.#leader = null;
+    this.#ballot.clear();
+    this.#askForVotes('pre-vote', this.#term + 1);
+    this.#tally(this.#options.id, true);
+  }
+
+  #becomeCandidate(): void {
+    assert(this.#role === 'pre-candidate', 'a campaign follows a won pre-vote');
+    this.#role = 'candidate';
+    this.#enterTerm(this.#term + 1, this.#options.id);
+    this.#ballot.clear();
+    this.#askForVotes('vote', this.#term);
+  }
+
+  #becomeLeader(): void {
+    assert(this.#role === 'candidate', 'only a candidate becomes leader');
+    assert(this.#disk.holdsVote(this.#term, this.#options.id), 'a leader has its own vote on disk');
+    this.#role = 'leader';
+    this.#leader = this.#options.id;
+    this.#leadership = new Leadership(this.#term, this.#options, this.#configuration, this.#log);
+  }
+
+  // ---- Votes --------------------------------------------------------------------------------------------------------
+
+  get #logEnd(): LogEnd {
+    return { lastTerm: this.#log.lastTerm, lastIndex: this.#log.lastIndex };
+  }
+
+  #askForVotes(type: VoteRequest['type'], term: Term): void {
+    for (const to of this.#configuration.voters) {
+      if (to !== this.#options.id) this.#send({ type, from: this.#options.id, to, term, ...this.#logEnd });
+    }
+  }
+
+  #onVoteRequest(request: VoteRequest): void {
+    const isPreVote = request.type === 'pre-vote';
+    const isFree = this.#vote === request.from || (this.#vote === null && this.#leader === null);
+    // A pre-vote for a coming term binds nobody; but a leader that is heard is not to be disturbed.
+    const mayGrant = isPreVote && request.term > this.#term ? !this.#isSticky() : isFree;
+    const granted = mayGrant && isUpToDate(request, this.#logEnd);
+    if (granted && !isPreVote) {
+      this.#vote = request.from;
+      this.#timer.reset();
+    }
+    const type = isPreVote ? 'pre-vote-reply' : 'vote-reply';
+    // A granted pre-vote speaks of the term that was asked for, a refusal of our own.
+    const term = granted ? request.term : this.#term;
+    this.#send({ type, from: this.#options.id, to: request.from, term, granted });
+  }
+
+  #onPreVoteReply(from: NodeId, term: Term, granted: boolean): void {
+    if (this.#role !== 'pre-candidate') return;
+    if (!granted || term === this.#term + 1) this.#tally(from, granted);
+  }
+
+  /** Our own vote counts like any other: once the disk has it. */
+  #voteForSelf(): void {
+    const { id } = this.#options;
+    if (this.#disk.holdsVote(this.#term, id) && !this.#ballot.has(id)) this.#tally(id, true);
+  }
+
+  #tally(from: NodeId, granted: boolean): void {
+    this.#ballot.record(from, granted);
+    const result = this.#ballot.result(this.#configuration);
+    if (result === 'lost') this.#becomeFollower(this.#term, null);
+    if (result !== 'won') return;
+    if (this.#role === 'pre-candidate') this.#becomeCandidate();
+    // The others may all have granted already while our own disk is still busy.
+    else if (this.#ballot.has(this.#options.id)) this.#becomeLeader();
+  }
+
+  // ---- Following ----------------------------------------------------------------------------------------------------
+
+  #answerAppend(to: NodeId, answer: AppendAnswer): void {
+    this.#send({ type: 'append-reply', from: this.#options.id, to, term: this.#term, ...answer });
+  }
+
+  #onHeartbeat(from: NodeId, commit: LogIndex, round: number): void {
+    // The leader never sends more than it knows to match here; more than we have means that we forgot something.
+    if (commit <= this.#log.lastIndex) this.#log.commitTo(commit);
+    this.#send({ type: 'heartbeat-reply', from: this.#options.id, to: from, term: this.#term, round });
+  }
+
+  #send(message: RaftMessage): void {
+    this.#disk.send(message, this.#term, this.#vote);
+  }
+}
