@@ -128,7 +128,9 @@ export type Outcome =
         | 'WRONG_STATE'
         | 'TOO_MANY_JOBS'
         | 'STALE_EPOCH'
-        | 'INSTANCE_MISMATCH';
+        | 'INSTANCE_MISMATCH'
+        /** A join beyond WORKERS_MAX. */
+        | 'OVERLOADED';
       readonly detail: string;
     };
 

@@ -1,0 +1,171 @@
+/**
+ * Snapshot: the whole table as canonical bytes.
+ *
+ * Replicas compare hashes of these bytes, so equal states must give equal bytes whatever way each took to get there:
+ * positional arrays only, in an order that is itself part of the state (jobs by submission, workers by id), and nothing
+ * that can be worked out from the rest. Reading is as strict as for commands: a snapshot may come from a peer.
+ */
+import { PolarisError } from '../base/errors.ts';
+import {
+  ADDRESS_LENGTH_MAX,
+  ERROR_TEXT_MAX,
+  FAILED_RANGES_MAX,
+  FINISHED_JOBS_MAX,
+  ID_LENGTH_MAX,
+  NAME_LENGTH_MAX,
+  OFFERED_NAMES_MAX,
+  OPEN_JOBS_MAX,
+  OPEN_RANGES_MAX,
+  REEXECUTED_RANGES_MAX,
+  SLOTS_MAX,
+  SUSPECT_QUARTERS_MAX,
+  WORKERS_MAX,
+} from '../base/limits.ts';
+import type { JobId, Range } from '../base/types.ts';
+import { fieldsToOffers, fieldsToSpec, offersToFields, specToFields } from './codec.ts';
+import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
+import type { JobImage, Lease } from './job.ts';
+import type { FailedRange, JobState, Reexecuted, Returned } from './types.ts';
+import type { WorkerImage } from './workers.ts';
+
+export interface TableImage {
+  /** In order of submission. */
+  readonly jobs: readonly JobImage[];
+  /** Places in `jobs` of the finished ones, in the order in which they finished. */
+  readonly finished: readonly number[];
+  /** In id order. */
+  readonly workers: readonly WorkerImage[];
+  /** The longest unseen first. */
+  readonly offeredNames: readonly string[];
+}
+
+/** Of this layout. A node that reads another refuses it, and does not guess. */
+const FORMAT = 1;
+/** A state's place in this list is its number on disk: add at the end. */
+const STATES = ['pending', 'running', 'paused', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[];
+/** One range for every hole, and holes are made by open and failed ranges. */
+const COVERED_RANGES_MAX = OPEN_RANGES_MAX + FAILED_RANGES_MAX + 2;
+const JOBS_MAX = OPEN_JOBS_MAX + FINISHED_JOBS_MAX;
+
+export function encodeTable(image: TableImage): Uint8Array {
+  return packFields([
+    FORMAT,
+    image.jobs.map(jobToFields),
+    image.finished,
+    image.workers.map(workerToFields),
+    image.offeredNames,
+  ]);
+}
+
+/** @throws PolarisError LOG_DAMAGED */
+export function decodeTable(bytes: Uint8Array): TableImage {
+  const fields = unpackFields(bytes, 'a snapshot');
+  const format = fields.natural();
+  if (format !== FORMAT) throw new PolarisError('LOG_DAMAGED', `a snapshot has format ${format}, not ${FORMAT}`);
+  const jobs = fields.list(JOBS_MAX, 'a job of a snapshot', fieldsToJob);
+  const image = {
+    jobs,
+    finished: fields.items(JOBS_MAX, 'finished jobs', (some) => some.integer(0, jobs.length - 1)),
+    workers: fields.list(WORKERS_MAX, 'a worker of a snapshot', fieldsToWorker),
+    offeredNames: fields.items(OFFERED_NAMES_MAX, 'offered names', (some) => some.text(1, NAME_LENGTH_MAX)),
+  };
+  fields.close();
+  return image;
+}
+
+function jobToFields(job: JobImage): Packed {
+  return [
+    specToFields(job.spec),
+    STATES.indexOf(job.state),
+    job.reason,
+    job.createdAt,
+    job.startedAt,
+    job.finishedAt,
+    job.frontier,
+    job.covered.map(({ start, end }) => [start, end]),
+    job.returned.map(({ start, end, touched, attempts, error }) => [start, end, touched, attempts, error]),
+    job.tasks.map(leaseToFields),
+    job.failed.map(({ start, end, error, attempts, worker, at }) => [start, end, error, attempts, worker, at]),
+    job.reexecuted.map(({ start, end, times }) => [start, end, times]),
+  ];
+}
+
+function fieldsToJob(fields: Fields): JobImage {
+  const spec = fields.nested('the spec of a job', fieldsToSpec);
+  return {
+    spec,
+    state: fields.choice(STATES),
+    reason: fields.nullable((some) => some.text(0, ERROR_TEXT_MAX)),
+    createdAt: fields.natural(),
+    startedAt: fields.nullable((some) => some.natural()),
+    finishedAt: fields.nullable((some) => some.natural()),
+    frontier: fields.point(),
+    covered: fields.list(COVERED_RANGES_MAX, 'a covered range', readRange),
+    returned: fields.list(OPEN_RANGES_MAX, 'a returned range', readReturned),
+    tasks: fields.list(OPEN_RANGES_MAX, 'a task', (some) => readLease(some, spec.id)),
+    failed: fields.list(FAILED_RANGES_MAX, 'a failed range', readFailed),
+    reexecuted: fields.list(REEXECUTED_RANGES_MAX, 'a re-executed range', readReexecuted),
+  };
+}
+
+function readRange(fields: Fields): Range {
+  return { start: fields.point(), end: fields.point() };
+}
+
+function readReturned(fields: Fields): Returned {
+  return {
+    ...readRange(fields),
+    touched: fields.point(),
+    attempts: fields.natural(),
+    error: fields.text(0, ERROR_TEXT_MAX),
+  };
+}
+
+function leaseToFields(lease: Lease): Packed {
+  const { epoch, start, end, cursor, worker, incarnation, attempts, error } = lease;
+  return [epoch, start, end, cursor, worker, incarnation, attempts, error];
+}
+
+function readLease(fields: Fields, job: JobId): Lease {
+  return {
+    epoch: fields.natural(),
+    job,
+    ...readRange(fields),
+    cursor: fields.point(),
+    worker: fields.text(1, ID_LENGTH_MAX),
+    incarnation: fields.natural(),
+    attempts: fields.natural(),
+    error: fields.text(0, ERROR_TEXT_MAX),
+  };
+}
+
+function readFailed(fields: Fields): FailedRange {
+  return {
+    ...readRange(fields),
+    error: fields.text(0, ERROR_TEXT_MAX),
+    attempts: fields.natural(),
+    worker: fields.text(1, ID_LENGTH_MAX),
+    at: fields.natural(),
+  };
+}
+
+function readReexecuted(fields: Fields): Reexecuted {
+  return { ...readRange(fields), times: fields.integer(1, Number.MAX_SAFE_INTEGER) };
+}
+
+function workerToFields(worker: WorkerImage): Packed {
+  const { id, incarnation, instanceId, address, slots, suspectQuarters } = worker;
+  return [id, incarnation, instanceId, address, slots, offersToFields(worker.offers), suspectQuarters];
+}
+
+function fieldsToWorker(fields: Fields): WorkerImage {
+  return {
+    id: fields.text(1, ID_LENGTH_MAX),
+    incarnation: fields.natural(),
+    instanceId: fields.text(1, ID_LENGTH_MAX),
+    address: fields.text(1, ADDRESS_LENGTH_MAX),
+    slots: fields.integer(0, SLOTS_MAX),
+    offers: fieldsToOffers(fields),
+    suspectQuarters: fields.integer(0, SUSPECT_QUARTERS_MAX),
+  };
+}

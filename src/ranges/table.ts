@@ -1,0 +1,313 @@
+/**
+ * JobTable: the replicated state machine. Commands of the log go in, in order; outcomes and events come out.
+ *
+ * Every replica runs this over the same bytes and must come to the same state, so nothing here reads a clock, draws a
+ * lot or walks a collection in an order that is not part of the state. The range of a grant is picked here, too: the
+ * leader says who and how much, the log says when, and so two grants can never meet.
+ *
+ * The table's own indexes (which job has an epoch, what a worker holds, which jobs are over) follow the events that its
+ * jobs emit, in one place.
+ *
+ * Invariants: indexes come without a gap · an epoch is the index of its grant and lives in one job · a lease's worker is
+ * in the table with the lease's incarnation · open jobs, finished jobs and workers are bounded.
+ */
+import { assert, InvariantError, must, unreachable } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
+import { FINISHED_JOBS_AGE_MS, FINISHED_JOBS_MAX, OPEN_JOBS_MAX, WORKERS_MAX } from '../base/limits.ts';
+import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
+import { decodeCommand } from './codec.ts';
+import { checkTable } from './invariants.ts';
+import { isFinished, Job } from './job.ts';
+import { decodeTable, encodeTable, type TableImage } from './snapshot.ts';
+import { sameSpec } from './spec.ts';
+import type { Command, JobView, Outcome, Table, TableEvent, Task, WorkerView } from './types.ts';
+import { type Worker, Workers } from './workers.ts';
+
+type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>;
+type RefusalCode = Extract<Outcome, { readonly kind: 'refused' }>['code'];
+
+const OK: Outcome = { kind: 'ok' };
+const NOTHING: Outcome = { kind: 'nothing' };
+
+export class JobTable implements Table {
+  #appliedIndex: LogIndex = 0;
+  /** In order of submission. */
+  #jobs = new Map<JobId, Job>();
+  /** In the order in which they finished: the first goes first. */
+  #finished = new Set<JobId>();
+  #jobOfEpoch = new Map<Epoch, Job>();
+  #workers = new Workers();
+  /** Of the command that is being applied. */
+  #events: TableEvent[] = [];
+  readonly #emit = (event: TableEvent): void => this.#follow(event);
+
+  get appliedIndex(): LogIndex {
+    return this.#appliedIndex;
+  }
+
+  apply(index: LogIndex, payload: Uint8Array): { readonly outcome: Outcome; readonly events: readonly TableEvent[] } {
+    assert(index === this.#appliedIndex + 1, 'entries are applied in order, each once');
+    const outcome = payload.length === 0 ? NOTHING : this.#applyCommand(index, decodeCommand(payload));
+    const events = this.#events;
+    this.#events = [];
+    this.#appliedIndex = index;
+    return { outcome, events };
+  }
+
+  job(id: JobId): JobView | undefined {
+    return this.#jobs.get(id)?.view;
+  }
+
+  *jobs(): Generator<JobView> {
+    for (const job of this.#jobs.values()) yield job.view;
+  }
+
+  jobIdsWith(prefix: string, limit: number): readonly JobId[] {
+    const ids: JobId[] = [];
+    for (const id of this.#jobs.keys()) {
+      if (ids.length >= limit) break;
+      if (id.startsWith(prefix)) ids.push(id);
+    }
+    return ids;
+  }
+
+  task(epoch: Epoch): Task | undefined {
+    return this.#jobOfEpoch.get(epoch)?.lease(epoch);
+  }
+
+  worker(id: NodeId): WorkerView | undefined {
+    return this.#workers.get(id)?.view;
+  }
+
+  *workers(): Generator<WorkerView> {
+    for (const worker of this.#workers.inOrder()) yield worker.view;
+  }
+
+  everOffered(name: string): boolean {
+    return this.#workers.everOffered(name);
+  }
+
+  snapshot(): Uint8Array {
+    const places = new Map([...this.#jobs.keys()].map((id, place) => [id, place]));
+    return encodeTable({
+      jobs: [...this.#jobs.values()].map((job) => job.image),
+      finished: [...this.#finished].map((id) => must(places.get(id), 'a finished job is in the table')),
+      workers: this.#workers.inOrder().map((worker) => worker.view),
+      offeredNames: this.#workers.offeredNames,
+    });
+  }
+
+  /** @throws PolarisError LOG_DAMAGED, and then the table is as it was. */
+  restore(index: LogIndex, snapshot: Uint8Array): void {
+    const restored = new JobTable();
+    try {
+      restored.#load(index, decodeTable(snapshot));
+      checkTable(restored);
+    } catch (cause) {
+      if (!(cause instanceof InvariantError)) throw cause;
+      throw new PolarisError('LOG_DAMAGED', `a snapshot contradicts itself: ${cause.message}`, { cause });
+    }
+    this.#appliedIndex = restored.#appliedIndex;
+    this.#jobs = restored.#jobs;
+    this.#finished = restored.#finished;
+    this.#jobOfEpoch = restored.#jobOfEpoch;
+    this.#workers = restored.#workers;
+  }
+
+  #load(index: LogIndex, image: TableImage): void {
+    this.#appliedIndex = index;
+    for (const worker of image.workers) this.#workers.add(worker);
+    this.#workers.setOfferedNames(image.offeredNames);
+    for (const jobImage of image.jobs) {
+      const job = Job.restore(jobImage);
+      assert(!this.#jobs.has(job.spec.id), 'a job is in the table once');
+      this.#jobs.set(job.spec.id, job);
+      for (const task of jobImage.tasks) this.#link(job, task);
+    }
+    for (const worker of this.#workers.inOrder()) worker.sortEpochs();
+    for (const place of image.finished) this.#finished.add(must(image.jobs[place], 'a finished job is a job').spec.id);
+    const finished = image.jobs.filter((job) => isFinished(job.state));
+    assert(finished.length === image.finished.length, 'every finished job has its place in line');
+    assert(
+      finished.every((job) => this.#finished.has(job.spec.id)),
+      'only finished jobs stand in line',
+    );
+  }
+
+  /** `index` becomes the epoch of what is granted and the incarnation of who joins. */
+  #applyCommand(index: number, command: Command): Outcome {
+    if ('at' in command) this.#evict(command.at);
+    switch (command.kind) {
+      case 'submit-job':
+        return this.#submit(command);
+      case 'control-job':
+        return this.#control(command);
+      case 'worker-join':
+        return this.#join(index, command);
+      case 'worker-expire':
+        return this.#expire(command);
+      case 'worker-suspect':
+      case 'worker-heard':
+        return this.#judgeSilence(command);
+      case 'grant':
+        return this.#grant(index, command);
+      case 'progress':
+        return this.#progress(command);
+      case 'complete':
+      case 'fail':
+      case 'release':
+        return this.#end(command);
+      default:
+        return unreachable(command);
+    }
+  }
+
+  #submit({ spec, at }: CommandOf<'submit-job'>): Outcome {
+    const known = this.#jobs.get(spec.id);
+    if (known !== undefined) {
+      if (sameSpec(known.spec, spec)) return { kind: 'exists', id: spec.id };
+      return refused('SPEC_CONFLICT', `job ${spec.id} exists and was asked for otherwise`);
+    }
+    if (this.#jobs.size - this.#finished.size >= OPEN_JOBS_MAX) {
+      return refused('TOO_MANY_JOBS', `${OPEN_JOBS_MAX} jobs are not finished`);
+    }
+    this.#jobs.set(spec.id, new Job(spec, at));
+    this.#emit({ kind: 'job-submitted', job: spec.id });
+    return { kind: 'created', id: spec.id };
+  }
+
+  #control({ id, action, at }: CommandOf<'control-job'>): Outcome {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return refused('JOB_NOT_FOUND', `there is no job ${id}`);
+    if (this.#act(job, action, at)) return OK;
+    return refused('WRONG_STATE', `job ${id} is ${job.view.state}: there is nothing to ${action}`);
+  }
+
+  #act(job: Job, action: CommandOf<'control-job'>['action'], at: number): boolean {
+    switch (action) {
+      case 'pause':
+        return job.pause(this.#emit);
+      case 'resume':
+        return job.resume(this.#emit);
+      case 'cancel':
+        return job.cancel(at, this.#emit);
+      default:
+        return unreachable(action);
+    }
+  }
+
+  #join(incarnation: Incarnation, command: CommandOf<'worker-join'>): Outcome {
+    const { worker: id, instanceId, address, slots, offers, at } = command;
+    const former = this.#workers.get(id);
+    if (former !== undefined && former.view.instanceId !== instanceId) {
+      return refused('INSTANCE_MISMATCH', `worker ${id} has a session from another data directory`);
+    }
+    if (former === undefined && this.#workers.count >= WORKERS_MAX) {
+      return refused('OVERLOADED', `${WORKERS_MAX} workers have a session`);
+    }
+    if (former !== undefined) this.#endWorker(former, 'it joined again', at);
+    this.#workers.add({ id, incarnation, instanceId, address, slots, offers, suspectQuarters: 0 });
+    this.#emit({ kind: 'worker-joined', worker: id, incarnation });
+    return { kind: 'joined', incarnation };
+  }
+
+  #expire({ worker: id, incarnation, reason, at }: CommandOf<'worker-expire'>): Outcome {
+    const worker = this.#workers.current(id, incarnation);
+    if (worker === undefined) return NOTHING;
+    this.#endWorker(worker, reason, at);
+    return OK;
+  }
+
+  #endWorker(worker: Worker, reason: string, at: number): void {
+    const { id, incarnation } = worker.view;
+    this.#emit({ kind: 'worker-ended', worker: id, incarnation, reason });
+    for (const epoch of worker.view.epochs) this.#jobAt(epoch).expire(epoch, at, this.#emit);
+    this.#workers.remove(id);
+  }
+
+  #judgeSilence(command: CommandOf<'worker-suspect' | 'worker-heard'>): Outcome {
+    const worker = this.#workers.current(command.worker, command.incarnation);
+    if (worker === undefined) return NOTHING;
+    if (command.kind === 'worker-heard') worker.heard();
+    else worker.suspect(command.quarters);
+    return OK;
+  }
+
+  #grant(epoch: Epoch, command: CommandOf<'grant'>): Outcome {
+    const job = this.#jobs.get(command.job);
+    const worker = this.#workers.current(command.worker, command.incarnation);
+    if (job === undefined || worker === undefined || !worker.offersType(job.spec.name)) return NOTHING;
+    const { incarnation, size, retry, at } = command;
+    const lease = job.grant({ epoch, worker: command.worker, incarnation, size, retry, at }, this.#emit);
+    return lease === null ? NOTHING : { kind: 'granted', epoch: lease.epoch };
+  }
+
+  #progress({ cursors }: CommandOf<'progress'>): Outcome {
+    const stale: Epoch[] = [];
+    for (const { epoch, cursor } of cursors) {
+      const live = this.#jobOfEpoch.get(epoch)?.progress(epoch, cursor, this.#emit) ?? false;
+      if (!live) stale.push(epoch);
+    }
+    return { kind: 'progressed', stale };
+  }
+
+  #end(command: CommandOf<'complete' | 'fail' | 'release'>): Outcome {
+    const job = this.#jobOfEpoch.get(command.epoch);
+    if (job === undefined) return refused('STALE_EPOCH', `epoch ${command.epoch} has ended`);
+    if (this.#endIn(job, command)) return OK;
+    return refused('STALE_EPOCH', `epoch ${command.epoch} ends before ${command.cursor}`);
+  }
+
+  #endIn(job: Job, command: CommandOf<'complete' | 'fail' | 'release'>): boolean {
+    switch (command.kind) {
+      case 'complete':
+        return job.complete(command, command.at, this.#emit);
+      case 'fail':
+        return job.fail(command, command.error, command.at, this.#emit);
+      case 'release':
+        return job.release(command, command.at, this.#emit);
+      default:
+        return unreachable(command);
+    }
+  }
+
+  /** Keeps the indexes of the table with what its jobs say has happened. */
+  #follow(event: TableEvent): void {
+    this.#events.push(event);
+    if (event.kind === 'task-granted') {
+      const job = must(this.#jobs.get(event.job), 'a lease is of a job of the table');
+      this.#link(job, must(job.lease(event.epoch), 'a granted lease is live'));
+    } else if (event.kind === 'task-ended') {
+      this.#jobOfEpoch.delete(event.epoch);
+      must(this.#workers.get(event.worker), 'the worker of a lease is in the table').lost(event.epoch);
+    } else if (event.kind === 'job-state' && isFinished(event.state)) {
+      this.#finished.add(event.job);
+    }
+  }
+
+  #link(job: Job, task: Task): void {
+    assert(!this.#jobOfEpoch.has(task.epoch), 'an epoch is granted once');
+    this.#jobOfEpoch.set(task.epoch, job);
+    const worker = this.#workers.current(task.worker, task.incarnation);
+    must(worker, 'the worker of a lease is in the table').took(task.epoch);
+  }
+
+  #jobAt(epoch: Epoch): Job {
+    return must(this.#jobOfEpoch.get(epoch), 'a live epoch has a job');
+  }
+
+  /** Finished jobs go when they are too many or too old, the longest finished first. */
+  #evict(at: number): void {
+    for (const id of this.#finished) {
+      const finishedAt = must(this.#jobs.get(id)?.view.finishedAt, 'a finished job has a time');
+      if (this.#finished.size <= FINISHED_JOBS_MAX && at - finishedAt <= FINISHED_JOBS_AGE_MS) return;
+      this.#finished.delete(id);
+      this.#jobs.delete(id);
+      this.#emit({ kind: 'job-evicted', job: id });
+    }
+  }
+}
+
+function refused(code: RefusalCode, detail: string): Outcome {
+  return { kind: 'refused', code, detail };
+}
