@@ -1,0 +1,140 @@
+/**
+ * Runs one node as this process: opens its disk, listens, starts the daemon on the real Env, and ends in order.
+ *
+ * This is where all layers meet; it holds no logic of its own. The order matters: the lock of the data directory comes
+ * first, so that nobody's job hosts are ended but those that this directory left behind; the port comes before the node,
+ * because the node must know its address.
+ */
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { InvariantError } from '../base/assert.ts';
+import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
+import { PolarisError } from '../base/errors.ts';
+import { createLogger } from '../base/log.ts';
+import type { Address } from '../base/types.ts';
+import type { Env } from '../daemon/env.ts';
+import { Node } from '../daemon/node.ts';
+import { realClock, realPrng, realTimers } from '../daemon/real.ts';
+import { createHttpServer } from '../http/server.ts';
+import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
+import { loadTypes } from '../jobtype/loader.ts';
+import { openLevelStore } from '../store/level.ts';
+import { createPeers } from '../wire/peers.ts';
+
+const BUNDLED_JOBS = fileURLToPath(new URL('../../jobs', import.meta.url));
+const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url));
+
+/**
+ * Resolves when the node runs; the process then lives until a signal or a fatal error ends it.
+ *
+ * @throws PolarisError DATA_DIR_BUSY, LOG_DAMAGED, USAGE when it cannot start.
+ */
+export async function runNode(config: NodeProcessConfig): Promise<void> {
+  const log = createLogger({ level: config.logLevel, node: config.id });
+  const { store, contents } = await openLevelStore(config.dataDir, { prng: realPrng });
+  await endLeftoverHosts(config.dataDir);
+  const types = await loadTypes({ bundledDir: BUNDLED_JOBS, userDir: config.jobsDir });
+
+  let node: Node | null = null;
+  const app = createHttpServer({
+    get api() {
+      if (node === null) throw new PolarisError('NO_LEADER', `${config.id} is starting`);
+      return node;
+    },
+    log,
+    prng: realPrng,
+  });
+  const { host, port } = splitAddress(config.listen);
+  await app.listen({ host, port });
+  const address = config.advertise ?? addressOf(host, app.server.address() as AddressInfo);
+  if (!isLoopback(address) || !isLoopback(config.listen)) {
+    log.warn({ listen: config.listen, advertise: address }, 'insecure: anybody who reaches this port can run programs');
+  }
+
+  const network = createPeers({ log, prng: realPrng, address });
+  network.attach(app.server);
+  const executor = createExecutor({
+    types,
+    slots: config.slots,
+    dataDir: config.dataDir,
+    log,
+    hostEntry: HOST_ENTRY,
+    nodeId: config.id,
+  });
+  const env: Env = {
+    clock: realClock,
+    timers: realTimers,
+    prng: realPrng,
+    network,
+    store,
+    executor,
+    log,
+    fatal: (error) => exitFatal(error, log),
+  };
+  node = new Node(
+    env,
+    {
+      id: config.id,
+      address,
+      role: config.role,
+      peers: foundingVoters(config, address),
+      join: config.join,
+      slots: config.slots,
+      sessionTtlMs: config.sessionTtlMs,
+    },
+    contents,
+  );
+  node.start();
+  log.info({ address, role: config.role, slots: config.slots, dataDir: config.dataDir, pid: process.pid }, 'listening');
+
+  const running = node;
+  stopOnSignal(log, async () => {
+    await new Promise<void>((resolve) => running.stop(resolve));
+    await network.close();
+    await app.close();
+    await store.close();
+  });
+  process.on('uncaughtException', (error) => exitFatal(error, log));
+  process.on('unhandledRejection', (reason) =>
+    exitFatal(reason instanceof Error ? reason : new Error(String(reason)), log),
+  );
+}
+
+/** A voter without --peers is a cluster of its own. */
+function foundingVoters(config: NodeProcessConfig, address: Address): NodeProcessConfig['peers'] {
+  if (config.role === 'worker') return [];
+  return config.peers.length === 0 ? [{ id: config.id, address }] : config.peers;
+}
+
+function addressOf(host: string, { port }: AddressInfo): Address {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The first signal ends in order, the second at once. */
+function stopOnSignal(log: ReturnType<typeof createLogger>, stop: () => Promise<void>): void {
+  let stopping = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      log.info({ signal }, 'stopping');
+      stop().then(
+        () => process.exit(0),
+        (error: unknown) => exitFatal(error instanceof Error ? error : new Error(String(error)), log),
+      );
+    });
+  }
+}
+
+/** The last line says what happened and, for an error of the table, what to do. Job hosts end with their channel. */
+function exitFatal(error: Error, log: ReturnType<typeof createLogger>): never {
+  if (error instanceof PolarisError) {
+    log.error({ code: error.code, detail: error.detail, cause: String(error.cause ?? '') }, 'fatal');
+    process.stderr.write(`polaris: ${error.code}: ${error.detail}\n`);
+    process.exit(error.row.exit);
+  }
+  const what = error instanceof InvariantError ? 'invariant broken' : 'unexpected error';
+  log.error({ stack: error.stack }, what);
+  process.stderr.write(`polaris: ${what}: ${error.message}\n`);
+  process.exit(70);
+}
