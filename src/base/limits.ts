@@ -230,3 +230,9 @@ export const JOB_TYPE_BYTES_MAX = 256 * MIB;
 export const LEFTOVER_WAIT_MS = 10_000;
 /** And how often it looks. */
 export const LEFTOVER_POLL_MS = 10;
+/** Job code gives way to Raft: ten steps of nice are a tenth of the CPU when both want it. */
+export const HOST_NICE = 10;
+/** The longest delay that a timer of Node takes. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
+/** A Redis that does not answer a push of one line within this time fails the task, which is tried again. */
+export const REDIS_REPLY_MS = 10_000;

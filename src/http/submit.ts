@@ -51,16 +51,18 @@ export function readSubmission(context: HttpContext, body: unknown, idempotencyK
 export async function admit(context: HttpContext, submission: ReadySubmission): Promise<JobSpec> {
   const { spec, metadata } = submission;
   const type = context.api.types.find((candidate) => candidate.name === spec.name);
-  if (type === undefined) {
-    if (!(await readTable(context.api, 'local', (table) => table.everOffered(spec.name)))) {
-      throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"`);
-    }
-    // Offers carry no exposure; 'task' can only overstate what may have run twice.
-    return { ...spec, exposure: 'task' };
+  const known = await readTable(context.api, 'local', (table) => ({
+    offered: table.everOffered(spec.name),
+    // The first submit settled it. A repeat on a leader that knows the type better or worse must stay the same spec.
+    exposure: table.job(spec.id)?.spec.exposure ?? null,
+  }));
+  if (type === undefined && !known.offered) {
+    throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"`);
   }
-  const refusal = metadataRefusal(type, metadata);
+  const refusal = type === undefined ? null : metadataRefusal(type, metadata);
   if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
-  return { ...spec, exposure: type.exposure };
+  // Offers carry no exposure; 'task' can only overstate what may have run twice.
+  return { ...spec, exposure: known.exposure ?? type?.exposure ?? 'task' };
 }
 
 function chooseId(context: HttpContext, id: JobId | null, idempotencyKey: unknown): JobId {

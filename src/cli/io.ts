@@ -1,0 +1,60 @@
+/**
+ * Io: everything that a command touches outside itself, so that a test can hand it fakes. stdout carries data only;
+ * whatever is for a person goes to stderr.
+ */
+import type { PolarisClient } from '../client/client.ts';
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** The methods of PolarisClient that commands use. */
+export type CliClient = Pick<
+  PolarisClient,
+  'submit' | 'list' | 'show' | 'ranges' | 'verify' | 'pause' | 'resume' | 'cancel' | 'wait' | 'cluster'
+>;
+
+export interface Interruptible {
+  /** Aborts at Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** Gives Ctrl-C back its usual meaning. */
+  release(): void;
+}
+
+export interface CliIo {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly environment: { readonly [name: string]: string | undefined };
+  connect(urls: readonly string[]): Promise<CliClient>;
+  interruptible(): Interruptible;
+}
+
+/** The real one. */
+export function processIo(): CliIo {
+  // A reader that has seen enough (`| head`) closes the pipe; that is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    environment: process.env,
+    connect: async (urls) => new (await import('../client/client.ts')).PolarisClient({ urls }),
+    interruptible,
+  };
+}
+
+function interruptible(): Interruptible {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  process.once('SIGINT', abort);
+  return { signal: controller.signal, release: () => process.off('SIGINT', abort) };
+}
+
+/** Whether to colour what goes there (https://no-color.org). */
+export function colours(io: CliIo, output: Output): boolean {
+  return output.isTTY === true && !io.environment['NO_COLOR'] && io.environment['TERM'] !== 'dumb';
+}

@@ -1,0 +1,50 @@
+/**
+ * polaris job show ID: everything about one job on one screen.
+ */
+import { CLIENT_KEYS } from '../base/config.ts';
+import type { JobJson } from '../http/job-json.ts';
+import { type CliCommand, clientOf, outputOption, positionalOf, settingOptions, wantsJson } from './command.ts';
+import { colours } from './io.ts';
+import { percentOf, plainText, renderFields, renderJson, renderRate, renderSeconds, renderState } from './render.ts';
+
+export const jobShow: CliCommand = {
+  command: 'show <id>',
+  describe: 'Show one job',
+  build: (parser) =>
+    parser
+      .positional('id', { type: 'string', describe: 'Id of the job, shortened or whole', demandOption: true })
+      .options({ ...outputOption(), ...settingOptions(CLIENT_KEYS) }),
+  async run(io, args) {
+    const client = await clientOf(io, args);
+    const job = await client.show(positionalOf(args, 'id'));
+    const coloured = colours(io, io.stdout);
+    io.stdout.write(wantsJson(args) ? renderJson(job) : renderFields(fieldsOf(job, coloured)));
+    return 0;
+  },
+};
+
+function fieldsOf(job: JobJson, coloured: boolean): readonly (readonly [string, string])[] {
+  const { progress } = job;
+  const options = Object.entries(job.options).map(([name, value]) => `${name}=${value ?? 'adaptive'}`);
+  return [
+    ['id', job.id],
+    ['name', plainText(job.name)],
+    ['range', `[${job.start}, ${job.end})`],
+    ['state', renderState(job.state, coloured)],
+    ['reason', plainText(job.reason ?? '-')],
+    ['progress', `${percentOf(job)} of ${progress.total}`],
+    ['done', String(progress.done)],
+    ['leased', String(progress.leased)],
+    ['pending', String(progress.pending)],
+    ['failed', String(progress.failed)],
+    ['uncertain', String(progress.uncertain)],
+    ['reexecuted', String(progress.reexecuted)],
+    ['rate', renderRate(job)],
+    ['eta', renderSeconds(progress.etaSeconds)],
+    ['created', job.createdAt],
+    ['started', job.startedAt ?? '-'],
+    ['finished', job.finishedAt ?? '-'],
+    ['options', options.join(' ')],
+    ['metadata', plainText(JSON.stringify(job.metadata))],
+  ];
+}

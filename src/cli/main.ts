@@ -1,0 +1,113 @@
+/**
+ * The command line: noun, then verb. yargs parses; each command is a file beside this one; what goes wrong is one line
+ * on stderr with the code of the error table, and that row's exit code.
+ */
+import yargs, { type Argv } from 'yargs';
+import { InvariantError } from '../base/assert.ts';
+import { ERRORS, errorText, PolarisError } from '../base/errors.ts';
+import { clusterStatus } from './cluster-status.ts';
+import type { CliArguments, CliCommand } from './command.ts';
+import { dev } from './dev.ts';
+import type { CliIo } from './io.ts';
+import { jobCancel, jobPause, jobResume } from './job-control.ts';
+import { jobList } from './job-list.ts';
+import { jobShow } from './job-show.ts';
+import { jobSubmit } from './job-submit.ts';
+import { jobVerify } from './job-verify.ts';
+import { jobWait } from './job-wait.ts';
+import { jobWatch } from './job-watch.ts';
+import { node } from './node.ts';
+import { packageVersion } from './version.ts';
+
+const TOP: readonly CliCommand[] = [node, dev];
+const NOUNS: readonly { readonly noun: string; readonly describe: string; readonly verbs: readonly CliCommand[] }[] = [
+  {
+    noun: 'job',
+    describe: 'Submit and follow jobs',
+    verbs: [jobSubmit, jobList, jobShow, jobWatch, jobWait, jobPause, jobResume, jobCancel, jobVerify],
+  },
+  { noun: 'cluster', describe: 'Look at the cluster', verbs: [clusterStatus] },
+];
+
+const EXIT_CODES = [
+  'Exit codes: 0 ok, 1 failed, 2 usage, 3 finished with failed ranges, 4 not allowed, 5 no leader, 6 timed out,',
+  '70 invariant broken.',
+].join(' ');
+const HELP_WIDTH_MAX = 120;
+
+/** Runs one command line and gives its exit code. Never throws. */
+export async function main(argv: readonly string[], io: CliIo): Promise<number> {
+  const result = { exit: 0 };
+  try {
+    const parser = createParser(io, (command, args) =>
+      command.run(io, args).then((exit) => {
+        result.exit = exit;
+      }),
+    );
+    // With a callback, yargs hands over help and version instead of printing them.
+    await parser.parseAsync([...argv], {}, (_error: unknown, _args: unknown, output: string) => {
+      if (output !== '') io.stdout.write(`${output}\n`);
+    });
+    return result.exit;
+  } catch (thrown) {
+    return report(io, thrown);
+  }
+}
+
+type Run = (command: CliCommand, args: CliArguments) => Promise<void>;
+
+function createParser(io: CliIo, run: Run): Argv {
+  const parser = yargs([])
+    .scriptName('polaris')
+    .usage('$0 <command>\n\nRuns jobs that are ranges of integers, and proves that every integer was worked.')
+    .parserConfiguration({ 'populate--': true, 'parse-numbers': false, 'parse-positional-numbers': false })
+    .locale('en')
+    .wrap(Math.min(HELP_WIDTH_MAX, io.stdout.columns ?? HELP_WIDTH_MAX))
+    .exitProcess(false)
+    .strict()
+    .recommendCommands()
+    .demandCommand(1, 'Which command? See polaris --help')
+    .version(packageVersion())
+    .help()
+    .alias('help', 'h')
+    .completion('completion', 'Print a script that completes commands: add it to ~/.bashrc')
+    .example('$0 dev', 'a cluster of three on this machine')
+    .example('$0 job submit append --start 0 --end 1000 --wait', 'a job, to its end')
+    .epilogue(EXIT_CODES)
+    .fail((message, error) => {
+      throw error ?? new PolarisError('USAGE', message);
+    });
+  for (const command of TOP) addCommand(parser, command, run);
+  for (const { noun, describe, verbs } of NOUNS) {
+    parser.command(noun, describe, (sub) => {
+      for (const verb of verbs) addCommand(sub, verb, run);
+      return sub.demandCommand(1, `Which of ${verbs.map((verb) => verb.command.split(' ')[0]).join(', ')}?`);
+    });
+  }
+  return parser;
+}
+
+function addCommand(parser: Argv, command: CliCommand, run: Run): void {
+  parser.command(
+    command.command,
+    command.describe,
+    (sub) => command.build(sub),
+    (args) => run(command, args),
+  );
+}
+
+/** One line that says what happened, and where the table knows more, one that says what to do. */
+function report(io: CliIo, thrown: unknown): number {
+  if (thrown instanceof PolarisError) {
+    io.stderr.write(`polaris: ${thrown.code}: ${thrown.detail}\n`);
+    const { text, exit } = ERRORS[thrown.code];
+    if (text !== thrown.detail) io.stderr.write(`  ${text}\n`);
+    return exit;
+  }
+  // yargs has a class of its own for what a user mistyped.
+  if (thrown instanceof Error && thrown.name === 'YError') return report(io, new PolarisError('USAGE', thrown.message));
+  const kind = thrown instanceof InvariantError ? 'invariant broken: ' : '';
+  io.stderr.write(`polaris: INTERNAL: ${kind}${errorText(thrown)}\n`);
+  if (thrown instanceof Error && thrown.stack !== undefined) io.stderr.write(`${thrown.stack}\n`);
+  return ERRORS.INTERNAL.exit;
+}

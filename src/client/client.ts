@@ -1,0 +1,234 @@
+/**
+ * PolarisClient: the HTTP interface as methods, with the patience that a cluster asks for.
+ *
+ * It is given one address or several and tries the next one when a node is gone. What the server calls retryable is
+ * tried again within the time of the call. That is safe because every write carries its own identity: a submit has its
+ * id before it is first sent, and pausing what is paused changes nothing.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { v4 } from 'uuid';
+import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
+import {
+  CLIENT_RETRY_MS_MAX,
+  CLIENT_RETRY_MS_MIN,
+  CLIENT_TIMEOUT_MS,
+  CLIENT_TRY_MS,
+  WATCH_INTERVAL_MS,
+} from '../base/limits.ts';
+import type { Json } from '../base/types.ts';
+import type { ClusterStatus } from '../daemon/api.ts';
+import type { JobJson, RangesJson, VerifyJson } from '../http/job-json.ts';
+import type { JobState } from '../ranges/types.ts';
+
+export interface ClientOptions {
+  /** Base addresses of nodes, such as `http://127.0.0.1:7070`; any of them answers everything. */
+  readonly urls: readonly string[];
+  /** For one call with all its tries; 15 s by default. */
+  readonly timeoutMs?: number;
+}
+
+export interface SubmitRequest {
+  /** The job type. */
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+  readonly metadata?: { readonly [key: string]: Json };
+  readonly options?: { readonly [key: string]: Json };
+  /** A UUIDv4; drawn when left out. */
+  readonly id?: string;
+}
+
+export interface WaitOptions {
+  /** Without it there is no end to the wait. */
+  readonly timeoutMs?: number;
+  /** Called with each look at the job, the last one too. */
+  readonly onLook?: (job: JobJson) => void;
+  /** Ends the wait early with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly body?: object;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type JobAction = 'pause' | 'resume' | 'cancel';
+
+const FINISHED: readonly JobState[] = ['done', 'failed', 'cancelled'];
+/** After these, what was asked for may have been done. */
+const UNSURE: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'UNREACHABLE', 'TIMED_OUT'];
+/** States in which an action has had its way, so that its repetition after an unknown outcome is a success. */
+const AIM: { readonly [action in JobAction]: readonly JobState[] } = {
+  pause: ['paused'],
+  resume: ['pending', 'running'],
+  cancel: ['cancelled'],
+};
+
+export class PolarisClient {
+  readonly #urls: readonly string[];
+  readonly #timeoutMs: number;
+  /** The address that answered last comes first. */
+  #preferred = 0;
+
+  constructor(options: ClientOptions) {
+    if (options.urls.length === 0) throw new PolarisError('USAGE', 'a client needs at least one url');
+    this.#urls = options.urls.map(baseUrl);
+    this.#timeoutMs = options.timeoutMs ?? CLIENT_TIMEOUT_MS;
+  }
+
+  /** The job, new or as it was when the same was submitted before. @throws PolarisError with the server's code */
+  submit(request: SubmitRequest): Promise<JobJson> {
+    return this.#call({ method: 'POST', path: '/v1/jobs', body: { ...request, id: request.id ?? v4() } });
+  }
+
+  /** Newest first. */
+  async list(options: { readonly limit?: number; readonly state?: JobState } = {}): Promise<readonly JobJson[]> {
+    const query = new URLSearchParams();
+    if (options.limit !== undefined) query.set('limit', String(options.limit));
+    if (options.state !== undefined) query.set('state', options.state);
+    const path = query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query}`;
+    return (await this.#call<{ readonly jobs: readonly JobJson[] }>({ method: 'GET', path })).jobs;
+  }
+
+  /** Ids may be shortened where unambiguous, here and below. */
+  show(id: string): Promise<JobJson> {
+    return this.#call({ method: 'GET', path: jobPath(id) });
+  }
+
+  ranges(id: string): Promise<RangesJson> {
+    return this.#call({ method: 'GET', path: `${jobPath(id)}/ranges` });
+  }
+
+  verify(id: string): Promise<VerifyJson> {
+    return this.#call({ method: 'GET', path: `${jobPath(id)}/verify` });
+  }
+
+  pause(id: string): Promise<JobJson> {
+    return this.#control(id, 'pause');
+  }
+
+  resume(id: string): Promise<JobJson> {
+    return this.#control(id, 'resume');
+  }
+
+  cancel(id: string): Promise<JobJson> {
+    return this.#control(id, 'cancel');
+  }
+
+  /** As one node sees it. */
+  cluster(): Promise<ClusterStatus> {
+    return this.#call({ method: 'GET', path: '/v1/cluster' });
+  }
+
+  /** The job once it is done, failed or cancelled. @throws PolarisError TIMED_OUT */
+  async wait(id: string, options: WaitOptions = {}): Promise<JobJson> {
+    const giveUpAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
+    for (;;) {
+      const leftMs = giveUpAt - performance.now();
+      if (leftMs <= 0) throw new PolarisError('TIMED_OUT', `job ${id} was not finished in time`);
+      const timeoutMs = Math.min(this.#timeoutMs, leftMs);
+      const job = await this.#call<JobJson>({ method: 'GET', path: jobPath(id), timeoutMs, signal: options.signal });
+      options.onLook?.(job);
+      if (FINISHED.includes(job.state)) return job;
+      const pauseMs = Math.max(0, Math.min(WATCH_INTERVAL_MS, giveUpAt - performance.now()));
+      await sleep(pauseMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    }
+  }
+
+  async #control(id: string, action: JobAction): Promise<JobJson> {
+    const unsure = { outcome: false };
+    try {
+      return await this.#call({ method: 'POST', path: `${jobPath(id)}/${action}` }, unsure);
+    } catch (thrown) {
+      if (!unsure.outcome || !(thrown instanceof PolarisError) || thrown.code !== 'WRONG_STATE') throw thrown;
+      const job = await this.show(id);
+      if (AIM[action].includes(job.state)) return job;
+      throw thrown;
+    }
+  }
+
+  /** Tries until it is answered for good or out of time. `unsure.outcome` is set when a try may have had its effect. */
+  async #call<T>(call: Call, unsure: { outcome: boolean } = { outcome: false }): Promise<T> {
+    const giveUpAt = performance.now() + (call.timeoutMs ?? this.#timeoutMs);
+    let pauseMs = CLIENT_RETRY_MS_MIN;
+    for (let tries = 1; ; tries++) {
+      const leftMs = giveUpAt - performance.now();
+      const tryMs = this.#urls.length > 1 ? Math.min(leftMs, CLIENT_TRY_MS) : leftMs;
+      const result = await this.#try<T>(call, Math.max(1, tryMs));
+      if (result.ok) return result.value;
+      const { error } = result;
+      if (UNSURE.includes(error.code)) unsure.outcome = true;
+      this.#preferred = (this.#preferred + 1) % this.#urls.length;
+      const roundDone = tries % this.#urls.length === 0;
+      const waitMs = roundDone ? pauseMs * (0.5 + Math.random() / 2) : 0;
+      if (!error.row.retry || performance.now() + waitMs >= giveUpAt) throw error;
+      await sleep(waitMs, undefined, call.signal === undefined ? {} : { signal: call.signal });
+      if (roundDone) pauseMs = Math.min(pauseMs * 2, CLIENT_RETRY_MS_MAX);
+    }
+  }
+
+  async #try<T>(call: Call, timeoutMs: number): Promise<Tried<T>> {
+    const url = this.#urls[this.#preferred] ?? '';
+    const timeout = AbortSignal.timeout(Math.ceil(timeoutMs));
+    try {
+      const response = await fetch(`${url}${call.path}`, {
+        method: call.method,
+        signal: call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]),
+        redirect: 'error',
+        ...(call.body === undefined
+          ? {}
+          : { body: JSON.stringify(call.body), headers: { 'content-type': 'application/json' } }),
+      });
+      const text = await response.text();
+      if (response.ok) return { ok: true, value: parseAnswer(text, url) as T };
+      return { ok: false, error: problemError(text, response.status, url) };
+    } catch (thrown) {
+      if (call.signal?.aborted === true) throw call.signal.reason;
+      if (thrown instanceof PolarisError) throw thrown;
+      if (timeout.aborted) return { ok: false, error: new PolarisError('TIMED_OUT', `no answer from ${url} in time`) };
+      const detail = `cannot reach ${url}: ${causeText(thrown)}`;
+      return { ok: false, error: new PolarisError('UNREACHABLE', detail, { cause: thrown }) };
+    }
+  }
+}
+
+type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PolarisError };
+
+function baseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new PolarisError('USAGE', `"${text}" is no address of a node; it must look like http://HOST:PORT`);
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+function jobPath(id: string): string {
+  return `/v1/jobs/${encodeURIComponent(id)}`;
+}
+
+function parseAnswer(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new PolarisError('INTERNAL', `${url} answered with what is no JSON; is it a Polaris node?`, { cause });
+  }
+}
+
+/** The server's own code; one that this version does not know becomes INTERNAL, with the text kept. */
+function problemError(text: string, status: number, url: string): PolarisError {
+  const problem = parseAnswer(text, url) as { readonly code?: unknown; readonly detail?: unknown } | null;
+  const detail = typeof problem?.detail === 'string' ? problem.detail : `${url} answered ${status}`;
+  const code = problem?.code;
+  if (typeof code === 'string' && Object.hasOwn(ERRORS, code)) return new PolarisError(code as ErrorCode, detail);
+  return new PolarisError('INTERNAL', `${detail} (${String(code ?? status)})`);
+}
+
+/** fetch says only "fetch failed"; its cause says why. */
+function causeText(thrown: unknown): string {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  const code = (cause as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : errorText(cause ?? thrown);
+}
