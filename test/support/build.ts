@@ -1,0 +1,9 @@
+/**
+ * Builds once before the tests: real processes run the compiled program, as users do.
+ */
+import { execFileSync } from 'node:child_process';
+
+export function setup(): void {
+  if (process.env['POLARIS_BUILT'] === '1') return;
+  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+}
