@@ -1,0 +1,102 @@
+/**
+ * Attempt: one run of one task, as a function of time. Points begin one after the other, each takes `pointMs`; nothing
+ * at or beyond the limit is begun; at the limit the attempt waits.
+ *
+ * Between two changes its state at any moment is arithmetic, so that a thousand points cost one event and an attempt can
+ * still be cut off in the middle of any of them.
+ *
+ * Invariant: done <= begun <= done + 1, begun <= limit <= end.
+ */
+import type { Point } from '../../src/base/types.ts';
+import type { TaskOrder } from '../../src/wire/messages.ts';
+
+/** How the points of a job behave. Every worker sees the same. */
+export interface JobModel {
+  readonly pointMs: number;
+  /** Points that throw. */
+  readonly poison: ReadonlySet<Point>;
+  readonly exposure: 'window' | 'task';
+}
+
+/** Sums of many small times differ in the last bits. */
+const ROUNDING = 1e-6;
+
+export class Attempt {
+  readonly order: TaskOrder;
+  readonly model: JobModel;
+  /** Points below it were written to the ledger as begun. */
+  recorded: Point;
+  reportedCursor: Point;
+  reportedAt: number;
+  committed: Point;
+  releasing = false;
+  #limit: Point;
+  /** From point `#base`, at `#since`, it has run without a wait. */
+  #base: Point;
+  #since: number;
+
+  constructor(order: TaskOrder, model: JobModel, now: number) {
+    this.order = order;
+    this.model = model;
+    this.recorded = order.cursor;
+    this.reportedCursor = order.cursor;
+    this.reportedAt = now;
+    this.committed = order.cursor;
+    this.#base = order.cursor;
+    this.#since = now;
+    this.#limit = this.#window();
+  }
+
+  get limit(): Point {
+    return this.#limit;
+  }
+
+  /** First point of the rest that will throw, or infinity. */
+  get poison(): Point {
+    let first = Number.POSITIVE_INFINITY;
+    for (const point of this.model.poison) if (point >= this.#base && point < first) first = point;
+    return first;
+  }
+
+  /** First point not done. */
+  done(now: number): Point {
+    const points = Math.floor((now - this.#since) / this.model.pointMs + ROUNDING);
+    return Math.min(this.#limit, this.poison, this.#base + points);
+  }
+
+  /** First point not begun. */
+  begun(now: number): Point {
+    return Math.min(this.#limit, this.done(now) + 1);
+  }
+
+  /** When the points below `point` are done, if nothing makes it wait. */
+  timeOf(point: Point): number {
+    return this.#since + (point - this.#base) * this.model.pointMs;
+  }
+
+  /** The cursor is committed: the window moves on. The caller has recorded what was begun. */
+  move(committed: Point, now: number): void {
+    this.committed = Math.max(this.committed, committed);
+    if (this.releasing) return;
+    this.#rebase(now);
+    this.#limit = Math.max(this.#limit, this.#window());
+  }
+
+  /** Begins nothing more. */
+  hold(now: number): void {
+    this.releasing = true;
+    this.#limit = this.begun(now);
+  }
+
+  #window(): Point {
+    const { end, options } = this.order;
+    return this.model.exposure === 'task' ? end : Math.min(end, this.committed + options.commitEvery);
+  }
+
+  /** An attempt that waited at its limit goes on from there, now. */
+  #rebase(now: number): void {
+    if (this.timeOf(this.#limit) > now + ROUNDING) return;
+    this.#base = this.#limit;
+    this.#since = now;
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * Auditor: holds the promises of section 2 of the design against what was executed.
+ *
+ * It keeps a job table of its own, fed with every committed entry at the moment the first node applied it, and the
+ * history of every lease. The ledger tells it what job hosts really began, and when.
+ *
+ * Checked: coverage grows only by points that were worked · done means all · the moment a point begins, no later lease
+ * of it exists · nothing begins beyond the window · what ran twice is listed · acknowledged cursors are committed · equal
+ * applied index means equal bytes · the table's own invariants after each entry.
+ */
+import { crc32 } from 'node:zlib';
+import { must } from '../../src/base/assert.ts';
+import { openRecord } from '../../src/base/record.ts';
+import type { Epoch, JobId, LogIndex, NodeId, Point } from '../../src/base/types.ts';
+import type { Entry } from '../../src/raft/types.ts';
+import { decodeCommand } from '../../src/ranges/codec.ts';
+import { checkJob } from '../../src/ranges/invariants.ts';
+import { JobTable } from '../../src/ranges/table.ts';
+import type { Command, JobView, Outcome, Table, TableEvent } from '../../src/ranges/types.ts';
+import type { ReportResult } from '../../src/wire/messages.ts';
+import { type Block, begunAt, Ledger, type Repeat } from './ledger.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Trace } from './trace.ts';
+import { expectThat } from './violation.ts';
+
+/** One lease from its grant to long after its end. Times are virtual. */
+export interface LeaseRecord {
+  readonly epoch: Epoch;
+  readonly job: JobId;
+  readonly start: Point;
+  readonly end: Point;
+  readonly worker: NodeId;
+  readonly grantedAt: number;
+  cursor: Point;
+  endedAt: number | null;
+  endedHow: string | null;
+}
+
+export interface AppliedCommand {
+  readonly index: LogIndex;
+  readonly at: number;
+  readonly command: Command | null;
+  readonly outcome: Outcome;
+  readonly events: readonly TableEvent[];
+}
+
+/** Two moments closer than this are one: times are sums of many small ones. */
+const ROUNDING_MS = 1e-3;
+
+export class Auditor {
+  readonly table: Table = new JobTable();
+  readonly ledger = new Ledger((block, repeats) => this.#executed(block, repeats));
+  readonly leases = new Map<Epoch, LeaseRecord>();
+  readonly #leasesOfJob = new Map<JobId, LeaseRecord[]>();
+  readonly #scheduler: Scheduler;
+  readonly #trace: Trace;
+  readonly #listeners: ((applied: AppliedCommand) => void)[] = [];
+
+  constructor(scheduler: Scheduler, trace: Trace) {
+    this.#scheduler = scheduler;
+    this.#trace = trace;
+    // Formation is a table at index 1.
+    this.table.apply(1, new Uint8Array(0));
+  }
+
+  onApplied(listener: (applied: AppliedCommand) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** The first node has applied this entry. */
+  apply(entry: Entry): void {
+    const { payload, index } = openRecord(entry.record);
+    const command = payload.length === 0 ? null : decodeCommand(payload);
+    const { outcome, events } = this.table.apply(index, payload);
+    const at = this.#scheduler.now;
+    this.#trace.line(at, '*', `${index} ${command?.kind ?? 'no-op'}: ${outcome.kind}`);
+    this.#trace.count(`applied ${command?.kind ?? 'no-op'}`);
+    const touched = new Set<JobId>();
+    for (const event of events) {
+      if ('job' in event) touched.add(event.job);
+      this.#event(event);
+    }
+    for (const id of touched) {
+      const job = this.table.job(id);
+      if (job !== undefined) checkJob(job);
+    }
+    for (const listener of this.#listeners) listener({ index, at, command, outcome, events });
+  }
+
+  #event(event: TableEvent): void {
+    switch (event.kind) {
+      case 'task-granted':
+        return this.#granted(event.job, event.epoch);
+      case 'task-progressed': {
+        const lease = this.#lease(event.epoch);
+        expectThat(
+          event.from === lease.cursor,
+          () => `epoch ${event.epoch} progressed from ${event.from}, not its cursor`,
+        );
+        lease.cursor = event.to;
+        const missing = this.ledger.missing(event.job, event.from, event.to);
+        return expectThat(
+          missing === null,
+          () => `epoch ${event.epoch} acknowledged point ${missing}, which nobody worked`,
+        );
+      }
+      case 'task-ended': {
+        const lease = this.#lease(event.epoch);
+        expectThat(lease.endedAt === null, () => `epoch ${event.epoch} ended twice`);
+        lease.endedAt = this.#scheduler.now;
+        lease.endedHow = event.how;
+        this.#trace.count(`task ${event.how}`);
+        return;
+      }
+      case 'job-state':
+        this.#trace.count(`job ${event.state}`);
+        if (event.state === 'done') this.#done(must(this.table.job(event.job), 'a job that is done'));
+        return;
+      default:
+        this.#trace.count(event.kind);
+    }
+  }
+
+  #granted(job: JobId, epoch: Epoch): void {
+    const task = must(this.table.task(epoch), 'a task that was granted');
+    const lease: LeaseRecord = {
+      epoch,
+      job,
+      start: task.start,
+      end: task.end,
+      worker: task.worker,
+      grantedAt: this.#scheduler.now,
+      cursor: task.start,
+      endedAt: null,
+      endedHow: null,
+    };
+    this.leases.set(epoch, lease);
+    const list = this.#leasesOfJob.get(job) ?? [];
+    for (const other of list) {
+      const overlaps = other.endedAt === null && other.cursor < lease.end && lease.start < other.end;
+      expectThat(!overlaps, () => `double lease: epochs ${other.epoch} and ${epoch} both live`);
+    }
+    list.push(lease);
+    this.#leasesOfJob.set(job, list);
+  }
+
+  /** Promise 1. */
+  #done(job: JobView): void {
+    const { start, end, id } = job.spec;
+    const only = job.covered.length === 1 ? job.covered[0] : undefined;
+    expectThat(only?.start === start && only.end === end, () => `job ${id} is done and does not cover its range`);
+    const missing = this.ledger.missing(id, start, end);
+    expectThat(missing === null, () => `job ${id} is done and point ${missing} was never worked`);
+  }
+
+  // ---- What job hosts did -------------------------------------------------------------------------------------------
+
+  #executed(block: Block, repeats: readonly Repeat[]): void {
+    const lease = this.leases.get(block.epoch);
+    const what = () => `${block.worker} began [${block.from}, ${block.to}) under epoch ${block.epoch}`;
+    expectThat(lease !== undefined, () => `${what()}, which was never granted`);
+    expectThat(lease.worker === block.worker && lease.job === block.job, () => `${what()}, a lease of another`);
+    expectThat(lease.start <= block.from && block.to <= lease.end, () => `${what()}, beyond its task`);
+    const job = must(this.table.job(block.job), 'a job with a lease');
+    const { exposure, options } = job.spec;
+    const windowEnd = lease.cursor + options.commitEvery;
+    const within = exposure === 'task' || block.to <= windowEnd;
+    expectThat(within, () => `${what()}, beyond the window that ends at ${windowEnd}`);
+    this.#underLiveLease(block, what);
+    for (const repeat of repeats) this.#isListed(job, repeat, what);
+  }
+
+  /** Promise 2: the moment a point begins, no later lease of it was granted. */
+  #underLiveLease(block: Block, what: () => string): void {
+    const leases = this.#leasesOfJob.get(block.job) ?? [];
+    for (let at = leases.length - 1; at >= 0; at--) {
+      const later = must(leases[at], 'a lease');
+      if (later.epoch <= block.epoch) return;
+      const last = Math.min(block.to, later.end) - 1;
+      if (last < block.from || last < later.start) continue;
+      const early = begunAt(block, last) <= later.grantedAt + ROUNDING_MS;
+      expectThat(
+        early,
+        () => `double execution: ${what()}, after epoch ${later.epoch} was granted at ${later.grantedAt}`,
+      );
+    }
+  }
+
+  /** Promise 3. */
+  #isListed(job: JobView, repeat: Repeat, what: () => string): void {
+    this.#trace.count('points repeated', repeat.to - repeat.from);
+    let point = repeat.from;
+    for (const listed of job.reexecuted) {
+      if (listed.start > point || listed.end <= point) continue;
+      if (listed.times < repeat.count - 1) break;
+      point = listed.end;
+    }
+    expectThat(
+      point >= repeat.to,
+      () => `${what()}, ${point} for time ${repeat.count}, and it is not listed as re-executed`,
+    );
+  }
+
+  // ---- What the leader said ---------------------------------------------------------------------------------------------
+
+  /** A cursor that a leader acknowledged to a worker is committed. */
+  reported(results: readonly ReportResult[]): void {
+    for (const { epoch, cursor, state } of results) {
+      if (state === 'stale') continue;
+      const committed = this.leases.get(epoch)?.cursor ?? -1;
+      expectThat(cursor <= committed, () => `epoch ${epoch}: cursor ${cursor} acknowledged, ${committed} committed`);
+    }
+  }
+
+  /** A replica at the same index has the same bytes. */
+  compare(id: NodeId, table: Table): void {
+    if (table.appliedIndex !== this.table.appliedIndex) return;
+    const equal = crc32(table.snapshot()) === crc32(this.table.snapshot());
+    expectThat(equal, () => `state hash: ${id} differs at index ${table.appliedIndex}`);
+    this.#trace.count('hashes compared');
+  }
+
+  /** Everything once more, at the end. */
+  checkAll(): void {
+    for (const job of this.table.jobs()) {
+      checkJob(job);
+      if (job.state === 'done') this.#done(job);
+      for (const { start, end } of job.covered) {
+        const missing = this.ledger.missing(job.spec.id, start, end);
+        expectThat(missing === null, () => `job ${job.spec.id} covers point ${missing}, which nobody worked`);
+      }
+    }
+  }
+
+  #lease(epoch: Epoch): LeaseRecord {
+    return must(this.leases.get(epoch), `epoch ${epoch} was granted`);
+  }
+}

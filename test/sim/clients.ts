@@ -1,0 +1,132 @@
+/**
+ * Clients: people and programs that submit jobs, steer them and look at them, through any node, at any time.
+ *
+ * A client does what the SDK does: it asks some node, follows its word about the leader, waits a little and tries again.
+ * It may ask a node that is cut off or dead, get no answer, and ask again with the same id. What it was told goes to the
+ * oracle, with the moment it asked.
+ */
+import { must } from '../../src/base/assert.ts';
+import type { ErrorCode } from '../../src/base/errors.ts';
+import type { Prng } from '../../src/base/prng.ts';
+import type { JobId, NodeId } from '../../src/base/types.ts';
+import type { Result } from '../../src/daemon/api.ts';
+import type { Node } from '../../src/daemon/node.ts';
+import type { JobSpec, Table } from '../../src/ranges/types.ts';
+import type { Action, Ending, ReadResult } from './oracle.ts';
+import type { World } from './world.ts';
+
+/** Errors that leave it open whether the change was made. All others say that it was not. */
+const UNKNOWN_CODES: ReadonlySet<ErrorCode> = new Set(['OUTCOME_UNKNOWN', 'TIMED_OUT', 'STOPPING', 'INTERNAL']);
+const ATTEMPTS_MAX = 40;
+const RETRY_MS = 250;
+const ANSWER_MS_MAX = 10_000;
+
+export interface ClientOptions {
+  readonly world: World;
+  readonly prng: Prng;
+  readonly latencyMsMax: number;
+}
+
+/** Asks one node; `done` comes at most once, and not at all when the node dies first. */
+type Ask<T> = (node: Node, done: (result: Result<T>) => void) => void;
+
+export class Client {
+  readonly #world: World;
+  readonly #prng: Prng;
+  readonly #latencyMsMax: number;
+
+  constructor(options: ClientOptions) {
+    this.#world = options.world;
+    this.#prng = options.prng;
+    this.#latencyMsMax = options.latencyMsMax;
+  }
+
+  /** Submits, again and again with the same id until it is acknowledged or patience ends. */
+  submit(spec: JobSpec, done: (acknowledged: boolean) => void = () => {}, attempts = ATTEMPTS_MAX): void {
+    const attempt = this.#world.oracle.submits(spec);
+    this.#call<unknown>(
+      (node, answer) => node.submit(spec, answer),
+      (result) => {
+        const ending = endingOf(result);
+        this.#world.trace.count(`submit ${ending}`);
+        this.#world.oracle.submitted(attempt, ending);
+        if (ending === 'acknowledged') return done(true);
+        if (attempts <= 1) return done(false);
+        this.#world.scheduler.after(this.#prng.next() * 2 * RETRY_MS, () => this.submit(spec, done, attempts - 1));
+      },
+    );
+  }
+
+  control(id: JobId, action: Action, done: (acknowledged: boolean) => void = () => {}): void {
+    const startedAt = this.#world.now;
+    this.#call<void>(
+      (node, answer) => node.control(id, action, answer),
+      (result) => {
+        const ending = endingOf(result);
+        this.#world.trace.count(`${action} ${ending}`);
+        if (ending === 'acknowledged') this.#world.oracle.controlled(id, action, startedAt);
+        done(ending === 'acknowledged');
+      },
+    );
+  }
+
+  read(id: JobId, done: (result: ReadResult | null) => void = () => {}): void {
+    const { oracle, trace } = this.#world;
+    const floor = oracle.floor(id);
+    const look = (table: Table): ReadResult => {
+      const job = table.job(id);
+      return {
+        appliedIndex: table.appliedIndex,
+        state: job?.state ?? null,
+        coveredPoints: job?.coveredPoints ?? 0,
+      };
+    };
+    this.#call<ReadResult>(
+      (node, answer) => node.read('linearizable', look, answer),
+      (result) => {
+        trace.count(`read ${endingOf(result)}`);
+        if (result?.ok) oracle.read(id, floor, result.value);
+        done(result?.ok ? result.value : null);
+      },
+    );
+  }
+
+  /** One request: to any node, from there to the one it takes for the leader. Null: no answer came. */
+  #call<T>(ask: Ask<T>, done: (result: Result<T> | null) => void): void {
+    let settled = false;
+    const settle = (result: Result<T> | null): void => {
+      if (settled) return;
+      settled = true;
+      timeout.cancel();
+      this.#world.check(() => done(result));
+    };
+    const timeout = this.#world.scheduler.after(ANSWER_MS_MAX, () => settle(null));
+    const voters = [...this.#world.nodes.values()].filter(({ plan }) => plan.config.role === 'voter');
+    const entrance = must(voters[this.#prng.integer(0, voters.length)], 'a voter').plan.config.id;
+    this.#reach(entrance, settle, (node) => {
+      const address = node.leads() ? node.address : node.leaderAddress();
+      const leader = voters.find(({ plan }) => plan.config.address === address)?.plan.config.id ?? entrance;
+      this.#reach(leader, settle, (one) => ask(one, (result) => this.#later(() => settle(result))));
+    });
+  }
+
+  /** A dead node refuses the connection; a paused one lets the client wait. */
+  #reach<T>(id: NodeId, settle: (result: Result<T> | null) => void, run: (node: Node) => void): void {
+    this.#later(() => {
+      const { process, node } = this.#world.node(id);
+      if (process === null || node === null) return settle(null);
+      process.turn('input', () => run(node));
+    });
+  }
+
+  #later(run: () => void): void {
+    this.#world.scheduler.after(0.05 + this.#prng.next() * this.#latencyMsMax, run);
+  }
+}
+
+/** No answer, or one that leaves it open, is unknown. */
+function endingOf(result: Result<unknown> | null): Ending {
+  if (result === null) return 'unknown';
+  if (result.ok) return 'acknowledged';
+  return UNKNOWN_CODES.has(result.error.code) ? 'unknown' : 'refused';
+}

@@ -1,0 +1,248 @@
+/**
+ * The simulated job hosts of a node. They are processes of their own: a paused node does not stop them, a dead one ends
+ * them when its pipe closes, and the deadline of the leases they watch by themselves.
+ *
+ * They obey the window, report as often as the job asks, throw at poison points, crash, honour a release late and an
+ * abort at once. Whatever they begin is in the ledger, with its moment.
+ *
+ * Invariants: no point is begun after the deadline, at or beyond committed cursor + commitEvery, or after `ended` · `ended`
+ * comes once for each start.
+ */
+import { assert, must } from '../../src/base/assert.ts';
+import type { Prng } from '../../src/base/prng.ts';
+import type { Epoch, JobId, Point } from '../../src/base/types.ts';
+import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../../src/daemon/env.ts';
+import type { TaskOrder } from '../../src/wire/messages.ts';
+import { Attempt, type JobModel } from './attempt.ts';
+import type { Ledger } from './ledger.ts';
+import type { Process } from './process.ts';
+import type { Scheduler, SimEvent } from './scheduler.ts';
+import type { Trace } from './trace.ts';
+
+/** A message through the pipe between node and job host. */
+const PIPE_MS = 0.1;
+
+export const SIM_TYPES: readonly JobTypeInfo[] = [
+  { name: 'points', hash: 'h1', exposure: 'window', metadataSchema: null },
+  { name: 'program', hash: 'h1', exposure: 'task', metadataSchema: null },
+];
+
+export interface SimExecutorOptions {
+  readonly process: Process;
+  readonly scheduler: Scheduler;
+  readonly prng: Prng;
+  readonly ledger: Ledger;
+  readonly trace: Trace;
+  readonly slots: number;
+  readonly model: (job: JobId) => JobModel;
+  /** Job code takes up to so long to notice that it should stop. */
+  readonly releaseMsMax: number;
+  /** False puts back a bug: job hosts that leave the deadline to their node. */
+  readonly obeysDeadline: boolean;
+}
+
+interface Running {
+  readonly attempt: Attempt;
+  event: SimEvent | null;
+}
+
+export class SimExecutor implements Executor {
+  readonly types = SIM_TYPES;
+  readonly #options: SimExecutorOptions;
+  readonly #running = new Map<Epoch, Running>();
+  #handler: ExecutorHandler | null = null;
+  /** Virtual time. */
+  #deadline = Number.POSITIVE_INFINITY;
+  #deadlineEvent: SimEvent | null = null;
+  #watchAt = 0;
+  #gone = false;
+
+  constructor(options: SimExecutorOptions) {
+    this.#options = options;
+  }
+
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  start(handler: ExecutorHandler): void {
+    this.#handler = handler;
+  }
+
+  run(order: TaskOrder): void {
+    if (this.#gone) return;
+    const { slots, scheduler, model } = this.#options;
+    assert(this.#running.size < slots, 'a worker runs at most one task a slot');
+    assert(!this.#running.has(order.epoch), 'a lease is worked by one attempt');
+    const running = { attempt: new Attempt(order, model(order.job), scheduler.now), event: null };
+    this.#running.set(order.epoch, running);
+    if (scheduler.now >= this.#deadline && this.#options.obeysDeadline) return this.#terminate(running, 'deadline');
+    this.#plan(running);
+  }
+
+  committed(epoch: Epoch, cursor: Point): void {
+    const running = this.#running.get(epoch);
+    if (running === undefined) return;
+    this.#record(running);
+    running.attempt.move(cursor, this.#options.scheduler.now);
+    this.#plan(running);
+  }
+
+  release(epoch: Epoch): void {
+    const running = this.#running.get(epoch);
+    if (running === undefined || running.attempt.releasing) return;
+    const { scheduler, prng, releaseMsMax } = this.#options;
+    scheduler.after(prng.next() * releaseMsMax, () => {
+      if (this.#running.get(epoch) !== running) return;
+      running.attempt.hold(scheduler.now);
+      this.#plan(running);
+    });
+  }
+
+  abort(epoch: Epoch): void {
+    const running = this.#running.get(epoch);
+    if (running !== undefined) this.#terminate(running, 'abort');
+  }
+
+  deadline(at: number): void {
+    const { process, scheduler } = this.#options;
+    this.#deadline = process.host.virtual(at);
+    if (!this.#options.obeysDeadline) return;
+    if (this.#deadline <= scheduler.now) return this.#watchDeadline();
+    // One event waits for the earliest deadline set; when it comes early it waits again.
+    if (this.#deadlineEvent !== null && this.#watchAt <= this.#deadline) return;
+    this.#deadlineEvent?.cancel();
+    this.#awaitDeadline();
+  }
+
+  stop(done: () => void): void {
+    const { scheduler, process } = this.#options;
+    for (const running of [...this.#running.values()]) this.#terminate(running, 'stop');
+    scheduler.after(PIPE_MS, () => process.turn('input', done));
+  }
+
+  /** The pipe to the node closed: everything ends, and nobody hears of it. */
+  end(): void {
+    if (this.#gone) return;
+    for (const running of this.#running.values()) {
+      this.#record(running);
+      running.event?.cancel();
+    }
+    this.#running.clear();
+    this.#gone = true;
+    this.#deadlineEvent?.cancel();
+  }
+
+  /** The job host of one job crashes; false when none runs. What it did since its last report is not known. */
+  crashHost(): boolean {
+    const victims = [...this.#running.values()];
+    if (victims.length === 0 || this.#gone) return false;
+    const { job } = must(victims[this.#options.prng.integer(0, victims.length)], 'a victim').attempt.order;
+    for (const running of victims) {
+      const { attempt } = running;
+      if (attempt.order.job !== job) continue;
+      const { epoch, end, options } = attempt.order;
+      const window = attempt.model.exposure === 'task' ? end : Math.min(end, attempt.committed + options.commitEvery);
+      const cursor = attempt.reportedCursor;
+      this.#finish(running, { epoch, cursor, begun: window, ending: 'fail', error: 'the job host was killed' });
+    }
+    return true;
+  }
+
+  #awaitDeadline(): void {
+    this.#watchAt = this.#deadline;
+    this.#deadlineEvent = this.#options.scheduler.at(this.#deadline, () => this.#watchDeadline());
+  }
+
+  #watchDeadline(): void {
+    this.#deadlineEvent = null;
+    const { scheduler, trace } = this.#options;
+    if (this.#gone || this.#deadline === Number.POSITIVE_INFINITY) return;
+    if (this.#deadline > scheduler.now) return this.#awaitDeadline();
+    for (const running of [...this.#running.values()]) {
+      trace.count('attempt ended by the deadline');
+      this.#terminate(running, 'deadline');
+    }
+  }
+
+  /** The next moment at which this attempt does something that others notice. */
+  #plan(running: Running): void {
+    running.event?.cancel();
+    running.event = null;
+    const { attempt } = running;
+    const { scheduler } = this.#options;
+    const { commitIntervalMs } = attempt.order.options;
+    const { limit, poison } = attempt;
+    const next = [poison < limit ? attempt.timeOf(poison + 1) : attempt.timeOf(limit)];
+    const waits = attempt.done(scheduler.now) >= limit && attempt.reportedCursor >= limit;
+    if (waits && !attempt.releasing && limit < attempt.order.end) return;
+    if (attempt.model.exposure === 'window') {
+      const byCount = attempt.timeOf(attempt.reportedCursor + attempt.order.options.commitEvery);
+      const byTime = Math.max(attempt.reportedAt + commitIntervalMs, attempt.timeOf(attempt.reportedCursor + 1));
+      next.push(byCount, byTime);
+    }
+    running.event = scheduler.at(Math.min(...next), () => this.#act(running));
+  }
+
+  #act(running: Running): void {
+    const { attempt } = running;
+    const { now } = this.#options.scheduler;
+    const { epoch, end } = attempt.order;
+    const done = attempt.done(now);
+    this.#record(running);
+    if (attempt.poison < attempt.limit && now + 1e-6 >= attempt.timeOf(attempt.poison + 1)) {
+      const begun = attempt.model.exposure === 'task' ? end : done + 1;
+      return this.#finish(running, { epoch, cursor: done, begun, ending: 'fail', error: `point ${done} is poison` });
+    }
+    if (done >= end) return this.#finish(running, { epoch, cursor: end, begun: end, ending: 'complete', error: '' });
+    if (attempt.releasing && done >= attempt.limit) {
+      const begun = attempt.model.exposure === 'task' ? end : done;
+      return this.#finish(running, { epoch, cursor: done, begun, ending: 'release', error: '' });
+    }
+    if (done > attempt.reportedCursor) {
+      attempt.reportedCursor = done;
+      attempt.reportedAt = now;
+      const begun = attempt.begun(now);
+      this.#tell((handler) => handler.progress(epoch, done, begun));
+    }
+    this.#plan(running);
+  }
+
+  #terminate(running: Running, why: string): void {
+    const { attempt } = running;
+    const { now } = this.#options.scheduler;
+    const begun = attempt.model.exposure === 'task' ? attempt.order.end : attempt.begun(now);
+    this.#finish(running, {
+      epoch: attempt.order.epoch,
+      cursor: attempt.done(now),
+      begun,
+      ending: 'release',
+      error: why,
+    });
+  }
+
+  #finish(running: Running, ending: ExecutorEnding): void {
+    this.#record(running);
+    running.event?.cancel();
+    this.#running.delete(ending.epoch);
+    this.#tell((handler) => handler.ended(ending));
+  }
+
+  #tell(say: (handler: ExecutorHandler) => void): void {
+    const { scheduler, process } = this.#options;
+    const handler = must(this.#handler, 'an executor that runs was started');
+    scheduler.after(PIPE_MS, () => process.turn('input', () => say(handler)));
+  }
+
+  /** Writes down what was begun since the last time. */
+  #record({ attempt }: Running): void {
+    const { scheduler, process, ledger } = this.#options;
+    const to = attempt.begun(scheduler.now);
+    if (to <= attempt.recorded) return;
+    const { job, epoch } = attempt.order;
+    const from = attempt.recorded;
+    attempt.recorded = to;
+    const { pointMs } = attempt.model;
+    ledger.write({ job, epoch, worker: process.id, from, to, firstAt: attempt.timeOf(from), pointMs });
+  }
+}

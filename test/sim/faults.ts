@@ -1,0 +1,189 @@
+/**
+ * Faults: the adversary. It kills, pauses, cuts, slows and breaks, each kind at its own rate, and always lets go again in
+ * time: a fault has a duration, and `stop` ends them all.
+ */
+import { must } from '../../src/base/assert.ts';
+import type { Prng } from '../../src/base/prng.ts';
+import type { NodeId } from '../../src/base/types.ts';
+import type { FaultRates, SeedPlan } from './plan.ts';
+import { FAIR_LINK } from './weather.ts';
+import type { SimNode, World } from './world.ts';
+
+/** The disks of so many nodes may fail or be slow at once: any number, for they lose nothing that was acknowledged. */
+const DOWN_MS_MAX = 8_000;
+const PAUSE_MS_MAX = 14_000;
+const PARTITION_MS_MAX = 12_000;
+const WALL_JUMP_MS_MAX = 200_000;
+
+export class Faults {
+  readonly #world: World;
+  readonly #plan: SeedPlan;
+  readonly #prng: Prng;
+  #on = false;
+
+  constructor(world: World, plan: SeedPlan) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#prng = world.prng.fork();
+  }
+
+  start(): void {
+    this.#on = true;
+    for (const kind of Object.keys(this.#plan.faults) as (keyof FaultRates)[]) this.#arm(kind);
+  }
+
+  /** Everything is let go: the network heals, sleepers wake, the dead are started. */
+  stop(): void {
+    this.#on = false;
+    const { weather, network, nodes, trace, now } = this.#world;
+    trace.line(now, '*', 'all faults end');
+    weather.heal();
+    weather.options = FAIR_LINK;
+    network.silenced();
+    for (const [id, sim] of nodes) {
+      sim.disk.speed = { ...sim.disk.speed, stall: 0 };
+      this.#world.resume(id);
+      this.#world.boot(id);
+    }
+  }
+
+  #arm(kind: keyof FaultRates): void {
+    const mean = this.#plan.faults[kind];
+    if (mean === Number.POSITIVE_INFINITY) return;
+    const delay = -Math.log(1 - this.#prng.next()) * mean;
+    this.#world.scheduler.after(delay, () => {
+      if (!this.#on) return;
+      if (this.#fire(kind)) this.#world.trace.count(`fault ${kind}`);
+      this.#arm(kind);
+    });
+  }
+
+  /** False when there was nothing to do it to. */
+  #fire(kind: keyof FaultRates): boolean {
+    switch (kind) {
+      case 'crash':
+        return this.#crash(this.#victim());
+      case 'crashLeader':
+        return this.#crash(this.#leader());
+      case 'powerCut':
+        return this.#powerCut();
+      case 'drain':
+        return this.#drain(this.#victim());
+      case 'pause':
+        return this.#pause(this.#prng.chance(0.4) ? (this.#leader() ?? this.#victim()) : this.#victim());
+      case 'partition':
+        return this.#partition();
+      case 'cut':
+        return this.#cut();
+      case 'diskFailure':
+        return this.#diskFailure(this.#victim());
+      case 'hostCrash':
+        return this.#victim()?.executor?.crashHost() ?? false;
+      case 'wallJump': {
+        const hosts = [...this.#world.hosts];
+        const host = must(hosts[this.#prng.integer(0, hosts.length)], 'a host');
+        host.wallOffsetMs += this.#prng.integer(-WALL_JUMP_MS_MAX, WALL_JUMP_MS_MAX);
+        return true;
+      }
+    }
+  }
+
+  /** A life, most of the time a short one, sometimes nearly as long as a session. */
+  #duration(msMax: number): number {
+    return this.#prng.chance(0.5) ? 1 + this.#prng.next() * 500 : this.#prng.next() * msMax;
+  }
+
+  #victim(): SimNode | null {
+    const living = [...this.#world.nodes.values()].filter((sim) => sim.process !== null);
+    return living[this.#prng.integer(0, Math.max(1, living.length))] ?? null;
+  }
+
+  #leader(): SimNode | null {
+    return [...this.#world.nodes.values()].find((sim) => sim.node?.leads() === true) ?? null;
+  }
+
+  #crash(sim: SimNode | null): boolean {
+    if (sim === null) return false;
+    const { id } = sim.plan.config;
+    this.#world.crash(id);
+    this.#bootAfter(id, this.#duration(DOWN_MS_MAX));
+    return true;
+  }
+
+  #bootAfter(id: NodeId, delayMs: number): void {
+    this.#world.scheduler.after(delayMs, () => this.#world.boot(id));
+  }
+
+  #powerCut(): boolean {
+    for (const id of this.#world.nodes.keys()) {
+      this.#world.crash(id);
+      this.#bootAfter(id, this.#duration(DOWN_MS_MAX / 4));
+    }
+    this.#world.check(() => this.#world.raft.checkDurability());
+    return true;
+  }
+
+  #drain(sim: SimNode | null): boolean {
+    if (sim === null || sim.process?.paused !== false) return false;
+    const { id } = sim.plan.config;
+    this.#world.drain(id);
+    // A drain takes five seconds at most.
+    this.#bootAfter(id, 5_100 + this.#duration(DOWN_MS_MAX));
+    return true;
+  }
+
+  #pause(sim: SimNode | null): boolean {
+    if (sim === null || sim.process === null || sim.process.paused) return false;
+    const { id } = sim.plan.config;
+    this.#world.pause(id);
+    this.#world.scheduler.after(this.#duration(PAUSE_MS_MAX), () => this.#world.resume(id));
+    return true;
+  }
+
+  /** A uniform split, one node alone, or one direction of one node's links. */
+  #partition(): boolean {
+    const { weather, network, nodes, scheduler, trace, now } = this.#world;
+    const ids = [...nodes.keys()];
+    if (ids.length === 1) return false;
+    const kind = (['split', 'isolate', 'one-way'] as const)[this.#prng.integer(0, 3)];
+    const alone = ids[this.#prng.integer(0, ids.length)];
+    const side = new Set(ids.filter((id) => (kind === 'split' ? this.#prng.chance(0.5) : id === alone)));
+    const inward = this.#prng.chance(0.5);
+    for (const one of side) {
+      for (const other of ids) {
+        if (side.has(other)) continue;
+        if (kind !== 'one-way' || inward) weather.block(other, one);
+        if (kind !== 'one-way' || !inward) weather.block(one, other);
+      }
+    }
+    trace.line(now, '*', `partition ${kind}: ${[...side].join(' ')}`);
+    trace.count(`partition ${kind}`);
+    network.silenced();
+    scheduler.after(this.#duration(PARTITION_MS_MAX), () => {
+      weather.heal();
+      network.silenced();
+    });
+    return true;
+  }
+
+  #cut(): boolean {
+    const ids = [...this.#world.nodes.keys()];
+    if (ids.length === 1) return false;
+    const one = must(ids[this.#prng.integer(0, ids.length)], 'a node');
+    const other = must(ids[this.#prng.integer(0, ids.length)], 'a node');
+    if (one === other) return false;
+    this.#world.network.cut(one, other);
+    return true;
+  }
+
+  #diskFailure(sim: SimNode | null): boolean {
+    if (sim === null) return false;
+    const { id } = sim.plan.config;
+    sim.disk.failNextWrite();
+    // Its write fails, it ends itself, and someone starts it again.
+    const delay = this.#duration(DOWN_MS_MAX);
+    this.#bootAfter(id, delay);
+    this.#bootAfter(id, delay + DOWN_MS_MAX);
+    return true;
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Plan: what one seed is made of. Every seed draws its own cluster, its own weather and its own mix of faults; some know
+ * no fault of a kind at all, for a bug may hide behind the retries that another fault causes (swarm testing).
+ */
+import { v4 as uuidv4 } from 'uuid';
+import { createPrng, type Prng } from '../../src/base/prng.ts';
+import type { Address, NodeId, Point } from '../../src/base/types.ts';
+import type { NodeConfig } from '../../src/daemon/env.ts';
+import type { JobOptions, JobSpec } from '../../src/ranges/types.ts';
+import type { JobModel } from './attempt.ts';
+import { type DiskSpeed, FAIR_DISK } from './disk.ts';
+import { FAIR_LINK, type LinkOptions } from './weather.ts';
+import type { HostPlan, NodePlan } from './world.ts';
+
+/** Mean virtual milliseconds between two faults of a kind; infinite when the seed has none of it. */
+export interface FaultRates {
+  readonly crash: number;
+  readonly crashLeader: number;
+  readonly powerCut: number;
+  readonly drain: number;
+  readonly pause: number;
+  readonly partition: number;
+  readonly cut: number;
+  readonly diskFailure: number;
+  readonly hostCrash: number;
+  readonly wallJump: number;
+}
+
+export interface JobPlan {
+  readonly spec: JobSpec;
+  readonly model: JobModel;
+  readonly submitAt: number;
+}
+
+export interface SeedPlan {
+  readonly seed: number;
+  readonly hosts: readonly HostPlan[];
+  readonly nodes: readonly NodePlan[];
+  readonly link: LinkOptions;
+  readonly disk: DiskSpeed;
+  readonly releaseMsMax: number;
+  readonly faults: FaultRates;
+  readonly faultsFromMs: number;
+  readonly faultsToMs: number;
+  readonly jobs: readonly JobPlan[];
+  readonly clientCount: number;
+  /** Mean virtual milliseconds between two requests of a client. */
+  readonly requestEveryMs: number;
+}
+
+const FAULTS_TO_MS = 45_000;
+const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
+
+function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
+  return list[prng.integer(0, list.length)] as T;
+}
+
+/** Log-uniform: small values as likely as large ones. */
+function spread(prng: Prng, low: number, high: number): number {
+  return low * (high / low) ** prng.next();
+}
+
+export function drawPlan(seed: number): SeedPlan {
+  const prng = createPrng(seed ^ 0x5eed);
+  const { hosts, nodes } = drawCluster(prng);
+  const calm = prng.chance(0.1);
+  return {
+    seed,
+    hosts,
+    nodes,
+    link: drawLink(prng, calm),
+    disk: drawDisk(prng, calm),
+    releaseMsMax: prng.chance(0.5) ? 5 : 500,
+    faults: drawFaults(prng, calm),
+    faultsFromMs: prng.chance(0.3) ? 0 : spread(prng, 500, 8_000),
+    faultsToMs: FAULTS_TO_MS,
+    jobs: drawJobs(prng),
+    clientCount: prng.integer(1, 4),
+    requestEveryMs: spread(prng, 200, 3_000),
+  };
+}
+
+function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
+  const voterCount = pick(prng, [1, 3, 3, 3, 3, 3, 3, 5] as const);
+  const workerCount = prng.integer(0, 4);
+  const oneHost = prng.chance(0.4);
+  const sessionTtlMs = pick(prng, SESSION_TTLS_MS);
+  const snapshots = prng.chance(0.7)
+    ? { snapshotEveryEntries: Math.floor(spread(prng, 20, 400)), logTailEntries: prng.integer(0, 50) }
+    : {};
+  const hosts: HostPlan[] = [];
+  const hostName = (number: number): string => (oneHost ? 'host1' : `host${number}`);
+  const addressOf = (number: number): Address => `${hostName(number)}:${7_000 + number}`;
+  const total = voterCount + workerCount;
+  for (let number = 1; number <= (oneHost ? 1 : total); number++) {
+    hosts.push({
+      name: `host${number}`,
+      offsetMs: prng.integer(1, 1_000_000),
+      rate: 1 + (prng.next() - 0.5) * 0.002,
+      wallOffsetMs: prng.integer(-100_000, 100_000),
+    });
+  }
+  const ids: NodeId[] = Array.from({ length: total }, (_, at) => (at < voterCount ? `n${at + 1}` : `w${at + 1}`));
+  const peers = ids.slice(0, voterCount).map((id, at) => ({ id, address: addressOf(at + 1) }));
+  const votersWork = workerCount === 0 || prng.chance(0.7);
+  const nodes = ids.map((id, at): NodePlan => {
+    const voter = at < voterCount;
+    const slots = voter && !votersWork ? 0 : prng.integer(1, 4);
+    const config: NodeConfig = {
+      id,
+      address: addressOf(at + 1),
+      role: voter ? 'voter' : 'worker',
+      peers: voter ? peers : [],
+      join: voter ? [] : peers.map((peer) => peer.address),
+      slots,
+      sessionTtlMs,
+      ...snapshots,
+    };
+    return { config, host: hostName(at + 1) };
+  });
+  return { hosts, nodes };
+}
+
+function drawLink(prng: Prng, calm: boolean): LinkOptions {
+  if (calm || prng.chance(0.2)) return FAIR_LINK;
+  const latencyMsMin = spread(prng, 0.1, 5);
+  return {
+    latencyMsMin,
+    latencyMsMax: latencyMsMin * spread(prng, 1.5, 10),
+    loss: prng.chance(0.5) ? prng.next() * 0.1 : 0,
+    duplicate: prng.chance(0.5) ? prng.next() * 0.2 : 0,
+    spike: prng.chance(0.5) ? prng.next() * 0.05 : 0,
+    spikeMsMax: spread(prng, 20, 1_500),
+  };
+}
+
+function drawDisk(prng: Prng, calm: boolean): DiskSpeed {
+  if (calm || prng.chance(0.3)) return FAIR_DISK;
+  const writeMsMin = spread(prng, 0.1, 5);
+  return {
+    writeMsMin,
+    writeMsMax: writeMsMin * spread(prng, 1.5, 10),
+    stall: prng.chance(0.5) ? prng.next() * 0.02 : 0,
+    stallMsMax: spread(prng, 50, 1_500),
+  };
+}
+
+function drawFaults(prng: Prng, calm: boolean): FaultRates {
+  const mean = (chance: number, low: number, high: number): number =>
+    !calm && prng.chance(chance) ? spread(prng, low, high) : Number.POSITIVE_INFINITY;
+  return {
+    crash: mean(0.6, 3_000, 30_000),
+    crashLeader: mean(0.4, 4_000, 30_000),
+    powerCut: mean(0.25, 15_000, 60_000),
+    drain: mean(0.3, 8_000, 40_000),
+    pause: mean(0.5, 3_000, 30_000),
+    partition: mean(0.5, 5_000, 30_000),
+    cut: mean(0.4, 1_000, 20_000),
+    diskFailure: mean(0.3, 10_000, 40_000),
+    hostCrash: mean(0.3, 4_000, 30_000),
+    wallJump: mean(0.2, 5_000, 30_000),
+  };
+}
+
+function drawJobs(prng: Prng): JobPlan[] {
+  const count = prng.integer(1, 7);
+  return Array.from({ length: count }, () => drawJob(prng, prng.chance(0.5) ? 0 : prng.next() * FAULTS_TO_MS * 0.8));
+}
+
+/** A job that takes one slot between a fraction of a second and half a minute. */
+function drawJob(prng: Prng, submitAt: number): JobPlan {
+  const exposure = prng.chance(0.15) ? 'task' : 'window';
+  const commitEvery = Math.floor(spread(prng, 1, 500));
+  const pointMs = 2 ** prng.integer(-2, 7);
+  // A window of one point costs a round trip a point.
+  const points = Math.max(1, Math.floor(spread(prng, 500, 40_000) / Math.max(pointMs, 8 / commitEvery)));
+  const start = pick(prng, [0, 0, -1_000, 1_000_000, Number.MAX_SAFE_INTEGER - points]);
+  const poison = new Set<Point>();
+  if (prng.chance(0.25)) for (let one = prng.integer(1, 3); one > 0; one--) poison.add(start + prng.integer(0, points));
+  const options: JobOptions = {
+    commitEvery,
+    commitIntervalMs: Math.floor(spread(prng, 20, 1_000)),
+    taskSize: prng.chance(0.4) ? Math.max(1, Math.floor(points / spread(prng, 1, 100))) : null,
+    maxAttempts: prng.integer(1, 5),
+  };
+  const spec: JobSpec = {
+    id: uuidv4({ random: prng.bytes(16) }),
+    name: exposure === 'window' ? 'points' : 'program',
+    start,
+    end: start + points,
+    metadata: '{}',
+    options,
+    exposure,
+  };
+  return { spec, model: { pointMs, poison, exposure }, submitAt };
+}

@@ -1,0 +1,180 @@
+/**
+ * Run: one seed from the first boot to the last check.
+ *
+ * First the faults, then peace: everything heals, every node is started, and within a bounded virtual time there must be
+ * a leader, every job that is not paused must come to its end, and all replicas must agree. A cluster that is safe
+ * because it does nothing is found out here.
+ */
+import { must } from '../../src/base/assert.ts';
+import type { Prng } from '../../src/base/prng.ts';
+import type { JobId } from '../../src/base/types.ts';
+import { Client } from './clients.ts';
+import { Faults } from './faults.ts';
+import type { Action } from './oracle.ts';
+import { drawPlan, type JobPlan, type SeedPlan } from './plan.ts';
+import { World, type WorldOptions } from './world.ts';
+
+/** After the last fault: sessions of the dead expire, a leader is found, back-offs run out, rests are worked. */
+const LIVENESS_MS_MAX = 180_000;
+/** Replicas and clients come to rest. */
+const REST_MS = 1_500;
+
+export interface RunOptions {
+  readonly trace?: (line: string) => void;
+  readonly bugs?: WorldOptions['bugs'];
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly ok: boolean;
+  readonly failure: string | null;
+  readonly traceHash: string;
+  readonly virtualMs: number;
+  readonly eventCount: number;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+export function replayLine(seed: number): string {
+  return `npm run sim -- --seed ${seed} --trace`;
+}
+
+export function runSeed(seed: number, options: RunOptions = {}): RunResult {
+  const plan = drawPlan(seed);
+  const world = new World({
+    seed,
+    hosts: plan.hosts,
+    nodes: plan.nodes,
+    link: plan.link,
+    disk: plan.disk,
+    releaseMsMax: plan.releaseMsMax,
+    ...(options.trace === undefined ? {} : { print: options.trace }),
+    ...(options.bugs === undefined ? {} : { bugs: options.bugs }),
+  });
+  world.check(() => play(world, plan));
+  return {
+    seed,
+    ok: world.failure === null,
+    failure: world.failure === null ? null : `seed ${seed} ${world.failure}\n  replay: ${replayLine(seed)}`,
+    traceHash: world.trace.hash,
+    virtualMs: world.now,
+    eventCount: world.scheduler.eventCount,
+    counts: world.trace.counts,
+  };
+}
+
+function play(world: World, plan: SeedPlan): void {
+  for (const { spec, model } of plan.jobs) world.models.set(spec.id, model);
+  const prng = world.prng.fork();
+  for (const id of world.nodes.keys()) world.scheduler.after(prng.next() * 500, () => world.boot(id));
+  const traffic = new Traffic(world, plan, prng.fork());
+  traffic.start();
+  const faults = new Faults(world, plan);
+  world.scheduler.after(plan.faultsFromMs, () => faults.start());
+  world.runTo(plan.faultsToMs);
+  faults.stop();
+  traffic.stop();
+  settle(world);
+}
+
+function settle(world: World): void {
+  const until = world.now + LIVENESS_MS_MAX;
+  const settled = world.runUntil(() => world.leader !== null && unfinished(world).length === 0, until);
+  if (world.failure !== null) return;
+  if (!settled) return world.fail(`liveness: ${complaint(world)}`);
+  world.runTo(world.now + REST_MS);
+  if (world.failure !== null) return;
+  world.raft.checkDurability();
+  world.auditor.checkAll();
+  world.oracle.checkAll();
+  for (const [id, { node }] of world.nodes) {
+    const table = node?.replica?.table;
+    if (table === undefined) continue;
+    const { appliedIndex } = world.auditor.table;
+    if (table.appliedIndex !== appliedIndex) {
+      return world.fail(`convergence: ${id} rests at index ${table.appliedIndex} of ${appliedIndex}`);
+    }
+    world.auditor.compare(id, table);
+  }
+}
+
+/** Jobs that were acknowledged, and neither are paused nor have come to their end. */
+function unfinished(world: World): JobId[] {
+  return world.oracle.acknowledgedJobs.filter((id) => {
+    const state = world.auditor.table.job(id)?.state;
+    return state === 'pending' || state === 'running';
+  });
+}
+
+function complaint(world: World): string {
+  const leader = world.leader;
+  if (leader === null) {
+    const roles = [...world.nodes].map(
+      ([id, { node }]) => `${id} ${node?.replica?.raft.status().role ?? 'not formed'}`,
+    );
+    return `no leader ${LIVENESS_MS_MAX} ms after the last fault: ${roles.join(', ')}`;
+  }
+  const jobs = unfinished(world).map((id) => {
+    const job = must(world.auditor.table.job(id), 'an acknowledged job');
+    const tasks = job.tasks.map((task) => `${task.epoch} of ${task.worker} at ${task.cursor} of ${task.end}`);
+    return `${id} is ${job.state}, ${job.coveredPoints} points covered, frontier ${job.frontier} of ${job.spec.end}, ${job.returned.length} returned, tasks: ${tasks.join('; ')}`;
+  });
+  return `jobs that do not end, with ${leader.id} leading: ${jobs.join(' | ')}`;
+}
+
+/** What clients do during the faults. */
+class Traffic {
+  readonly #world: World;
+  readonly #plan: SeedPlan;
+  readonly #prng: Prng;
+  readonly #clients: Client[];
+  #on = true;
+
+  constructor(world: World, plan: SeedPlan, prng: Prng) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#prng = prng;
+    this.#clients = Array.from(
+      { length: plan.clientCount },
+      () => new Client({ world, prng: prng.fork(), latencyMsMax: 2 }),
+    );
+  }
+
+  start(): void {
+    for (const job of this.#plan.jobs) {
+      this.#world.scheduler.after(job.submitAt, () => this.#client().submit(job.spec));
+    }
+    for (const client of this.#clients) this.#next(client);
+  }
+
+  stop(): void {
+    this.#on = false;
+    for (const { spec } of this.#plan.jobs) {
+      if (this.#prng.chance(0.8)) this.#client().control(spec.id, 'resume');
+    }
+  }
+
+  #client(): Client {
+    return must(this.#clients[this.#prng.integer(0, this.#clients.length)], 'a client');
+  }
+
+  #next(client: Client): void {
+    const delay = -Math.log(1 - this.#prng.next()) * this.#plan.requestEveryMs;
+    this.#world.scheduler.after(delay, () => {
+      if (!this.#on) return;
+      const job = must(this.#plan.jobs[this.#prng.integer(0, this.#plan.jobs.length)], 'a job');
+      this.#request(client, job);
+      this.#next(client);
+    });
+  }
+
+  #request(client: Client, { spec, submitAt }: JobPlan): void {
+    const lot = this.#prng.next();
+    if (lot < 0.6) return client.read(spec.id);
+    if (lot < 0.75) {
+      if (this.#world.now >= submitAt) client.submit(spec, () => {}, 1);
+      return;
+    }
+    const action: Action = lot < 0.85 ? 'pause' : lot < 0.98 ? 'resume' : 'cancel';
+    client.control(spec.id, action);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Weather: how the network between nodes behaves just now, link by link and in one direction at a time.
+ */
+import type { Prng } from '../../src/base/prng.ts';
+import type { NodeId } from '../../src/base/types.ts';
+
+export interface LinkOptions {
+  readonly latencyMsMin: number;
+  readonly latencyMsMax: number;
+  /** Probabilities for one message. */
+  readonly loss: number;
+  readonly duplicate: number;
+  readonly spike: number;
+  /** A message that meets a spike is late by up to this much, and so overtaken by others. */
+  readonly spikeMsMax: number;
+}
+
+/** A good local network: nothing is lost, nothing is overtaken. */
+export const FAIR_LINK: LinkOptions = {
+  latencyMsMin: 0.1,
+  latencyMsMax: 0.6,
+  loss: 0,
+  duplicate: 0,
+  spike: 0,
+  spikeMsMax: 0,
+};
+
+export class Weather {
+  #options: LinkOptions;
+  readonly #prng: Prng;
+  readonly #blocked = new Set<string>();
+
+  constructor(options: LinkOptions, prng: Prng) {
+    this.#options = options;
+    this.#prng = prng;
+  }
+
+  set options(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  latencyMs(): number {
+    const { latencyMsMin, latencyMsMax, spike, spikeMsMax } = this.#options;
+    const base = latencyMsMin + this.#prng.next() * (latencyMsMax - latencyMsMin);
+    return spike > 0 && this.#prng.chance(spike) ? base + this.#prng.next() * spikeMsMax : base;
+  }
+
+  /** Copies of one message that arrive: 0, 1 or 2. */
+  copies(): 0 | 1 | 2 {
+    const { loss, duplicate } = this.#options;
+    if (loss > 0 && this.#prng.chance(loss)) return 0;
+    return duplicate > 0 && this.#prng.chance(duplicate) ? 2 : 1;
+  }
+
+  /** Nothing goes from `source` to `target` any more; the other direction is another matter. */
+  block(source: NodeId, target: NodeId): void {
+    this.#blocked.add(`${source}>${target}`);
+  }
+
+  blocked(source: NodeId, target: NodeId): boolean {
+    return this.#blocked.size > 0 && this.#blocked.has(`${source}>${target}`);
+  }
+
+  /** A connection needs both directions. */
+  severed(one: NodeId, other: NodeId): boolean {
+    return this.blocked(one, other) || this.blocked(other, one);
+  }
+
+  heal(): void {
+    this.#blocked.clear();
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * World: a whole cluster in one process, in virtual time, out of one seed.
+ *
+ * The nodes are the real daemon (src/daemon/node.ts) with an Env made here. The world gives them machines, disks, a
+ * network and job hosts, takes them away again, and lets the checkers look after each turn. It waits for nothing and
+ * decides nothing: faults.ts does, or a test.
+ *
+ * Invariant: everything that happens is a function of the options; the first broken promise stops the world.
+ */
+import { must } from '../../src/base/assert.ts';
+import { errorText, PolarisError } from '../../src/base/errors.ts';
+import type { Logger } from '../../src/base/log.ts';
+import { createPrng, type Prng } from '../../src/base/prng.ts';
+import type { JobId, NodeId } from '../../src/base/types.ts';
+import type { NodeConfig } from '../../src/daemon/env.ts';
+import { Node } from '../../src/daemon/node.ts';
+import type { WireMessage } from '../../src/wire/messages.ts';
+import type { JobModel } from './attempt.ts';
+import { Auditor } from './auditor.ts';
+import { type DiskSpeed, SimDisk } from './disk.ts';
+import { SimExecutor } from './executor.ts';
+import { SimNetwork } from './network.ts';
+import { Oracle } from './oracle.ts';
+import { Host, Process } from './process.ts';
+import { RaftChecker } from './raft-checker.ts';
+import { Scheduler } from './scheduler.ts';
+import { Trace } from './trace.ts';
+import { type LinkOptions, Weather } from './weather.ts';
+
+export interface NodePlan {
+  readonly config: NodeConfig;
+  /** Name of its machine; nodes of one machine share its clocks. */
+  readonly host: string;
+}
+
+export interface HostPlan {
+  readonly name: string;
+  readonly offsetMs: number;
+  readonly rate: number;
+  readonly wallOffsetMs: number;
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly hosts: readonly HostPlan[];
+  readonly nodes: readonly NodePlan[];
+  readonly link: LinkOptions;
+  readonly disk: DiskSpeed;
+  /** Job code takes up to so long to notice a release. */
+  readonly releaseMsMax: number;
+  readonly print?: (line: string) => void;
+  /** Puts back known bugs of the model's side, for the tests of the checker. */
+  readonly bugs?: { readonly ignoresDeadline?: boolean };
+}
+
+/** A broken pipe is noticed within this time, and job code is ended. */
+const PIPE_CLOSES_MS_MAX = 5;
+/** Replicas at the same index are compared each time that so many entries were applied. */
+const HASH_EVERY_ENTRIES = 100;
+
+/** A node through all its lives. */
+export interface SimNode {
+  readonly plan: NodePlan;
+  readonly disk: SimDisk;
+  lives: number;
+  process: Process | null;
+  node: Node | null;
+  executor: SimExecutor | null;
+  comparedIndex: number;
+}
+
+export class World {
+  readonly scheduler = new Scheduler();
+  readonly prng: Prng;
+  readonly trace: Trace;
+  readonly weather: Weather;
+  readonly network: SimNetwork;
+  readonly raft: RaftChecker;
+  readonly auditor: Auditor;
+  readonly oracle: Oracle;
+  readonly nodes = new Map<NodeId, SimNode>();
+  readonly models = new Map<JobId, JobModel>();
+  readonly #options: WorldOptions;
+  readonly #hosts = new Map<string, Host>();
+  /** Checks that must wait until the turn that caused them is over. */
+  #afterTurn: (() => void)[] = [];
+  #failure: string | null = null;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.prng = createPrng(options.seed);
+    this.trace = new Trace(options.print ?? null);
+    this.weather = new Weather(options.link, this.prng.fork());
+    this.network = new SimNetwork({
+      scheduler: this.scheduler,
+      prng: this.prng.fork(),
+      weather: this.weather,
+      trace: this.trace,
+      sent: (from, to, message) => this.#sent(from, to, message),
+    });
+    this.auditor = new Auditor(this.scheduler, this.trace);
+    this.oracle = new Oracle(this.auditor);
+    this.raft = new RaftChecker((entry) => this.auditor.apply(entry));
+    for (const host of options.hosts) this.#hosts.set(host.name, new Host(host));
+    for (const plan of options.nodes) this.#addNode(plan);
+  }
+
+  get now(): number {
+    return this.scheduler.now;
+  }
+
+  /** What broke first, or null. */
+  get failure(): string | null {
+    return this.#failure;
+  }
+
+  fail(finding: string): void {
+    if (this.#failure !== null) return;
+    this.#failure = `at ${this.now.toFixed(3)} ms: ${finding}`;
+    this.trace.line(this.now, '!', finding);
+  }
+
+  /** Runs a check; what it finds stops the world. */
+  check(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+
+  host(name: string): Host {
+    return must(this.#hosts.get(name), `host ${name} is in the plan`);
+  }
+
+  get hosts(): Iterable<Host> {
+    return this.#hosts.values();
+  }
+
+  node(id: NodeId): SimNode {
+    return must(this.nodes.get(id), `node ${id} is in the plan`);
+  }
+
+  // ---- Lives of nodes -----------------------------------------------------------------------------------------------
+
+  boot(id: NodeId): void {
+    const sim = this.node(id);
+    if (sim.process !== null) return;
+    const { config, host } = sim.plan;
+    sim.lives += 1;
+    const process = new Process({
+      id,
+      life: sim.lives,
+      host: this.host(host),
+      scheduler: this.scheduler,
+      prng: this.prng.fork(),
+      hooks: { turned: (one) => this.#turned(one, sim), threw: (one, error) => this.#threw(one, error) },
+    });
+    this.trace.line(this.now, id, `boot, life ${sim.lives}`);
+    // A starting node first ends the job host that its former life left.
+    sim.executor?.end();
+    const executor = this.#executor(sim, process);
+    sim.process = process;
+    sim.executor = executor;
+    sim.comparedIndex = 0;
+    this.check(() => {
+      const { store, contents } = sim.disk.open(process);
+      if (config.role === 'voter') this.raft.opened(process, sim.disk.log);
+      const env = {
+        clock: process.clock,
+        timers: process.timers,
+        prng: this.prng.fork(),
+        network: this.network.open(process, config.address),
+        store,
+        executor,
+        log: this.#logger(id),
+        fatal: (error: Error) => this.#fatal(process, error),
+      };
+      const node = new Node(env, config, contents);
+      sim.node = node;
+      process.turn('input', () => node.start());
+    });
+  }
+
+  /** kill -9, or the cable pulled: unsynced writes are lost, or kept though nobody was told. */
+  crash(id: NodeId): void {
+    const sim = this.node(id);
+    const { process, executor } = sim;
+    if (process === null) return;
+    this.trace.line(this.now, id, 'crash');
+    process.end();
+    sim.process = null;
+    sim.node = null;
+    sim.disk.crash();
+    this.network.died(process);
+    const delay = this.prng.next() * PIPE_CLOSES_MS_MAX;
+    this.scheduler.after(delay, () => this.check(() => executor?.end()));
+  }
+
+  /** SIGTERM: the node drains and ends by itself. */
+  drain(id: NodeId): void {
+    const sim = this.node(id);
+    const { process, node } = sim;
+    if (process === null || node === null) return;
+    this.trace.line(this.now, id, 'drain');
+    process.turn('input', () => {
+      node.stop(() => {
+        this.scheduler.after(0, () => {
+          if (sim.process === process) this.crash(id);
+        });
+      });
+    });
+  }
+
+  pause(id: NodeId): void {
+    const { process } = this.node(id);
+    if (process === null || process.paused) return;
+    this.trace.line(this.now, id, 'pause');
+    process.pause();
+    this.network.silenced();
+  }
+
+  resume(id: NodeId): void {
+    const { process } = this.node(id);
+    if (process === null || !process.paused) return;
+    this.trace.line(this.now, id, 'resume');
+    process.resume();
+  }
+
+  // ---- Time ---------------------------------------------------------------------------------------------------------
+
+  /** Lets virtual time pass until `time`, or until something breaks. */
+  runTo(time: number): void {
+    this.runUntil(() => false, time);
+  }
+
+  /** Runs until `reached` holds (true) or `time` is over (false). */
+  runUntil(reached: () => boolean, time: number): boolean {
+    for (;;) {
+      if (this.#failure !== null) return false;
+      if (reached()) return true;
+      const next = this.scheduler.nextTime;
+      if (next === null || next > time) break;
+      this.check(() => this.scheduler.step());
+    }
+    this.scheduler.advance(time);
+    return false;
+  }
+
+  /** The node that leads, if it is one and only one that lives and is awake. */
+  get leader(): Node | null {
+    const leaders = [...this.nodes.values()].filter(
+      ({ process, node }) => process !== null && !process.paused && node !== null && node.leads(),
+    );
+    return leaders.length === 1 ? must(leaders[0], 'one leader').node : null;
+  }
+
+  // ---- What happens in a turn -----------------------------------------------------------------------------------------
+
+  #addNode(plan: NodePlan): void {
+    const disk = new SimDisk({
+      scheduler: this.scheduler,
+      prng: this.prng.fork(),
+      speed: this.#options.disk,
+      durable: (process, batch, log) => {
+        if (plan.config.role === 'voter') this.check(() => this.raft.durable(process, batch, log));
+      },
+    });
+    const { id, role } = plan.config;
+    this.nodes.set(id, { plan, disk, lives: 0, process: null, node: null, executor: null, comparedIndex: 0 });
+    if (role === 'voter') this.raft.addVoter(id, () => disk.log);
+  }
+
+  #executor(sim: SimNode, process: Process): SimExecutor {
+    return new SimExecutor({
+      process,
+      scheduler: this.scheduler,
+      prng: this.prng.fork(),
+      ledger: this.auditor.ledger,
+      trace: this.trace,
+      slots: sim.plan.config.slots,
+      model: (job) => must(this.models.get(job), `job ${job} has a model`),
+      releaseMsMax: this.#options.releaseMsMax,
+      obeysDeadline: this.#options.bugs?.ignoresDeadline !== true,
+    });
+  }
+
+  #sent(from: Process, to: NodeId, message: WireMessage): void {
+    this.check(() => this.raft.sent(from, message));
+    if (message.type !== 'reported') return;
+    // The leader applied these in the turn that is not over yet; the auditor follows when it is.
+    this.#afterTurn.push(() => this.auditor.reported(message.results));
+    this.trace.note(this.now, from.id, () => `reported to ${to}: ${JSON.stringify(message.results)}`);
+  }
+
+  #turned(process: Process, sim: SimNode): void {
+    const replica = sim.node?.replica ?? null;
+    const waiting = this.#afterTurn;
+    if (waiting.length > 0) this.#afterTurn = [];
+    if (replica === null) return;
+    this.check(() => {
+      this.raft.turned(process, replica.raft.status());
+      for (const run of waiting) run();
+      const { appliedIndex } = replica.table;
+      if (appliedIndex < sim.comparedIndex + HASH_EVERY_ENTRIES) return;
+      sim.comparedIndex = appliedIndex;
+      this.auditor.compare(process.id, replica.table);
+    });
+  }
+
+  #threw(process: Process, error: unknown): void {
+    this.fail(`${process.id} threw: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+
+  /** A node that says that it cannot go on has either a failing disk, which is the world's doing, or a fault. */
+  #fatal(process: Process, error: Error): void {
+    this.trace.line(this.now, process.id, `fatal: ${errorText(error)}`);
+    const expected = error instanceof PolarisError && error.code === 'DISK_FAILED';
+    if (!expected) this.fail(`${process.id} ended itself: ${error.stack ?? error.message}`);
+    this.trace.count('fatal');
+    const sim = this.node(process.id);
+    this.scheduler.after(0, () => {
+      if (sim.process === process) this.crash(process.id);
+    });
+  }
+
+  #logger(id: NodeId): Logger {
+    const say = (fields: object, event: string): void => {
+      this.trace.count(`log ${event}`);
+      this.trace.note(this.now, id, () => `${event} ${JSON.stringify(fields)}`);
+    };
+    return { debug: say, info: say, warn: say, error: say };
+  }
+}
