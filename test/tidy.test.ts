@@ -32,7 +32,9 @@ function sources(folder: string): Source[] {
 }
 
 const product = ['src', 'bin', 'jobs', 'chaos'].flatMap(sources);
-const everything = [...product, ...sources('test')];
+/** This file names what it bans, so it does not judge itself. */
+const tests = sources('test').filter((source) => source.path !== 'test/tidy.test.ts');
+const everything = [...product, ...tests];
 
 /** Lines without comments and strings, so that prose may name what code may not. */
 function code(source: Source): string {
@@ -116,7 +118,7 @@ describe('safety', () => {
 
   test('no check is silenced', () => {
     expect(offenders(everything, /@ts-(ignore|nocheck|expect-error)|\bas any\b|: any\b/)).toEqual([]);
-    expect(offenders(sources('test'), /\b(test|it|describe)\.(only|todo)\(/)).toEqual([]);
+    expect(offenders(tests, /\b(test|it|describe)\.(only|todo)\(/)).toEqual([]);
   });
 
   test('nothing is left over', () => {

@@ -1,0 +1,237 @@
+/**
+ * LocalCluster: a cluster of real `polaris node` processes on loopback, which can be killed, paused and started again.
+ * The demo, the tests on real processes and the chaos test stand on it.
+ *
+ * Invariant: it signals only processes that it started, by their id.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** `dist/bin/polaris.js`, whether this file runs compiled or not. */
+export const PROGRAM = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/bin/polaris.js' : '../bin/polaris.js', import.meta.url),
+);
+
+export interface ClusterStatus {
+  readonly id: string | null;
+  readonly leader: string | null;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly members: readonly { readonly id: string; readonly address: string; readonly role: string }[];
+  readonly workers: readonly { readonly id: string; readonly slots: number; readonly busy: number }[];
+}
+
+export interface NodeSpec {
+  readonly id: string;
+  readonly role: 'voter' | 'worker';
+  readonly slots: number;
+}
+
+export interface ClusterOptions {
+  /** Data directories and logs of the nodes go here. */
+  readonly dir: string;
+  readonly nodes: readonly NodeSpec[];
+  /** More flags for every node. */
+  readonly flags?: readonly string[];
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: unknown;
+}
+
+interface Member extends NodeSpec {
+  readonly address: string;
+  readonly dataDir: string;
+  readonly logFile: string;
+  process: ChildProcess | null;
+}
+
+/** `count` loopback ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+export class LocalCluster {
+  readonly #members: readonly Member[];
+  readonly #flags: readonly string[];
+
+  private constructor(members: readonly Member[], flags: readonly string[]) {
+    this.#members = members;
+    this.#flags = flags;
+  }
+
+  static async create(options: ClusterOptions): Promise<LocalCluster> {
+    mkdirSync(options.dir, { recursive: true });
+    const ports = await freePorts(options.nodes.length);
+    const members = options.nodes.map((spec, at) => ({
+      ...spec,
+      address: `127.0.0.1:${ports[at]}`,
+      dataDir: join(options.dir, spec.id),
+      logFile: join(options.dir, `${spec.id}.log`),
+      process: null,
+    }));
+    return new LocalCluster(members, options.flags ?? []);
+  }
+
+  get ids(): readonly string[] {
+    return this.#members.map((member) => member.id);
+  }
+
+  /** `http://HOST:PORT` of a node. */
+  url(id: string): string {
+    return `http://${this.#member(id).address}`;
+  }
+
+  address(id: string): string {
+    return this.#member(id).address;
+  }
+
+  dataDir(id: string): string {
+    return this.#member(id).dataDir;
+  }
+
+  logFile(id: string): string {
+    return this.#member(id).logFile;
+  }
+
+  /** Process id of a running node. */
+  pid(id: string): number {
+    const pid = this.#member(id).process?.pid;
+    if (pid === undefined) throw new Error(`node ${id} does not run`);
+    return pid;
+  }
+
+  running(id: string): boolean {
+    return this.#member(id).process !== null;
+  }
+
+  /** Starts a node, or all that do not run. `wrap` puts a program before it, such as strace. */
+  start(id?: string, wrap: readonly string[] = []): void {
+    for (const member of this.#members) {
+      if ((id === undefined || member.id === id) && member.process === null) this.#spawn(member, wrap);
+    }
+  }
+
+  /** Sends a signal to the process of a node; SIGKILL and SIGTERM are waited for. */
+  async signal(id: string, signal: NodeJS.Signals): Promise<void> {
+    const child = this.#member(id).process;
+    if (child === null) throw new Error(`node ${id} does not run`);
+    const exited = child.exitCode === null ? once(child, 'exit') : Promise.resolve();
+    child.kill(signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await exited;
+  }
+
+  /** Exit code and signal of a node that ends by itself. */
+  async ended(id: string): Promise<{ readonly code: number | null; readonly signal: string | null }> {
+    const child = this.#member(id).process;
+    if (child === null) throw new Error(`node ${id} does not run`);
+    const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+    return { code, signal };
+  }
+
+  /** One HTTP request to a node; JSON bodies are parsed. Throws when the node cannot be reached. */
+  async request(id: string, method: string, path: string, body?: unknown): Promise<Answer> {
+    const init: RequestInit = { method };
+    if (body !== undefined) {
+      init.headers = { 'content-type': 'application/json' };
+      init.body = JSON.stringify(body);
+    }
+    const response = await fetch(`${this.url(id)}${path}`, init);
+    const text = await response.text();
+    const json = response.headers.get('content-type')?.includes('json') ?? false;
+    return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
+  }
+
+  /** What a node says of the cluster; null when it cannot be reached. */
+  async status(id: string): Promise<ClusterStatus | null> {
+    try {
+      return (await this.request(id, 'GET', '/v1/cluster')).body as ClusterStatus;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Asks running nodes until one names a leader that runs and that names itself. */
+  async leader(): Promise<string> {
+    return this.until('a leader', async () => {
+      for (const member of this.#members) {
+        if (member.process === null) continue;
+        const named = (await this.status(member.id))?.leader;
+        if (named === undefined || named === null || !this.running(named)) continue;
+        if ((await this.status(named))?.leader === named) return named;
+      }
+      return null;
+    });
+  }
+
+  /** Asks until the answer is not null. A minute is far above what anything takes; it ends what hangs. */
+  async until<T>(what: string, ask: () => Promise<T | null>): Promise<T> {
+    const deadline = Date.now() + 60_000;
+    for (;;) {
+      const found = await ask();
+      if (found !== null) return found;
+      if (Date.now() > deadline) throw new Error(`waited a minute for ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  /** Ends every process, the hard way where the soft one takes too long. */
+  async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await Promise.all(
+      this.#members.map(async (member) => {
+        const child = member.process;
+        if (child === null) return;
+        const exited = once(child, 'exit');
+        child.kill('SIGCONT');
+        child.kill(signal);
+        await exited;
+      }),
+    );
+  }
+
+  #member(id: string): Member {
+    const member = this.#members.find((one) => one.id === id);
+    if (member === undefined) throw new Error(`there is no node ${id}`);
+    return member;
+  }
+
+  #spawn(member: Member, wrap: readonly string[]): void {
+    const voters = this.#members.filter((one) => one.role === 'voter');
+    const place =
+      member.role === 'voter'
+        ? ['--peers', voters.map((one) => `${one.id}=${one.address}`).join(',')]
+        : ['--join', voters.map((one) => one.address).join(',')];
+    const flags = ['--id', member.id, '--listen', member.address, '--role', member.role, ...place];
+    const rest = ['--data-dir', member.dataDir, '--slots', String(member.slots), ...this.#flags];
+    const [program, ...args] = [...wrap, process.execPath, PROGRAM, 'node', ...flags, ...rest];
+    const log = createWriteStream(member.logFile, { flags: 'a' });
+    const child = spawn(program ?? process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    member.process = child;
+    child.once('exit', () => {
+      if (member.process === child) member.process = null;
+    });
+    child.once('close', () => log.end());
+  }
+}
