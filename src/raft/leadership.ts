@@ -30,7 +30,7 @@ export class Leadership {
   /** Index of the no-op. Once it is committed, this leader knows everything that any leader before it committed. */
   readonly #startIndex: LogIndex;
   readonly #reads = new Reads();
-  #confirmed: ReadyRead[] = [];
+  readonly #confirmed: ReadyRead[] = [];
   #uncommittedBytes = 0;
   #round = 0;
   /** The first round goes out at once: it tells the cluster and begins the quorum's freshness. */
@@ -160,15 +160,16 @@ export class Leadership {
     this.#reads.ask(id);
   }
 
+  /** Confirmed reads whose index has been handed to the state machine. Their indexes never fall, so they are a prefix. */
   takeReads(): ReadyRead[] {
-    const confirmed = this.#confirmed;
-    this.#confirmed = [];
-    return confirmed;
+    const later = this.#confirmed.findIndex((read) => read.index > this.#log.handedOut);
+    return this.#confirmed.splice(0, later === -1 ? this.#confirmed.length : later);
   }
 
   /** Ids of all reads that were not handed out. */
   failReads(): number[] {
-    return [...this.takeReads().map((read) => read.id), ...this.#reads.fail()];
+    const confirmed = this.#confirmed.splice(0);
+    return [...confirmed.map((read) => read.id), ...this.#reads.fail()];
   }
 
   #confirmReads(): void {
@@ -183,7 +184,8 @@ export class Leadership {
   }
 
   hasWork(): boolean {
-    if (this.#confirmed.length > 0 || this.#wantsRound) return true;
+    const read = this.#confirmed[0];
+    if (this.#wantsRound || (read !== undefined && read.index <= this.#log.handedOut)) return true;
     return this.#followers.some((follower) => follower.wantsAppend(this.#log.lastIndex, this.#log.commit));
   }
 

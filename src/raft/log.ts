@@ -91,6 +91,10 @@ export class RaftLog {
     return this.#applied;
   }
 
+  get handedOut(): LogIndex {
+    return this.#handedOut;
+  }
+
   get persisted(): LogIndex {
     return this.#persisted;
   }

@@ -107,7 +107,7 @@ export interface Write {
   readonly messages: readonly RaftMessage[];
 }
 
-/** A read that may be served once `index` is applied. */
+/** A read that may be served once `index` is applied. It is handed out together with the entry at `index`, or after it. */
 export interface ReadyRead {
   readonly id: number;
   readonly index: LogIndex;

@@ -1,0 +1,373 @@
+/**
+ * Network: a whole Raft cluster in memory, with a network and disks that fail on request.
+ *
+ * Every node drives a real `Raft` as the daemon would: its writes sit in flight until the test syncs them, and a crash
+ * loses whatever was not synced. Messages lie in one bag until they are delivered, in the order in which they were sent
+ * or in any other. The safety invariants are checked after every event; a broken one throws.
+ */
+import { createPrng, type Prng } from '../../src/base/prng.ts';
+import type { LogIndex, NodeId, Term } from '../../src/base/types.ts';
+import {
+  committedImmutable,
+  electionSafety,
+  leaderCompleteness,
+  logMatching,
+  stateOrdering,
+} from '../../src/raft/invariants.ts';
+import { Raft } from '../../src/raft/raft.ts';
+import type { Entry, HardState, RaftMessage, RaftOptions, ReadyRead, Snapshot, Write } from '../../src/raft/types.ts';
+
+export const ELECTION_TICKS_MIN = 10;
+export const ELECTION_TICKS_MAX = 20;
+export const HEARTBEAT_TICKS = 2;
+
+export type MessageOf<T extends RaftMessage['type']> = Extract<RaftMessage, { type: T }>;
+
+/** Entries are sealed as "term.index:" and the payload, so that each entry's bytes tell where they belong. */
+export function seal(term: Term, index: LogIndex, payload: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`${term}.${index}:`), payload]);
+}
+
+export function optionsFor(id: NodeId, overrides: Partial<RaftOptions> = {}): RaftOptions {
+  return {
+    id,
+    prng: createPrng(id.charCodeAt(id.length - 1)),
+    electionTicksMin: ELECTION_TICKS_MIN,
+    electionTicksMax: ELECTION_TICKS_MAX,
+    heartbeatTicks: HEARTBEAT_TICKS,
+    appendBytesMax: 1024,
+    inflightMessagesMax: 8,
+    inflightBytesMax: 4096,
+    uncommittedBytesMax: 8192,
+    seal,
+    ...overrides,
+  };
+}
+
+/** An entry as the leader of `term` would have sealed it. */
+export function entry(term: Term, index: LogIndex, payload = ''): Entry {
+  return { term, index, record: seal(term, index, Buffer.from(payload)) };
+}
+
+export function snapshotAt(index: LogIndex, term: Term, voters: readonly NodeId[], data = ''): Snapshot {
+  return { meta: { index, term, voters }, data: Buffer.from(data) };
+}
+
+/** What survives a crash. */
+export class MemoryDisk {
+  hardState: HardState;
+  snapshot: Snapshot;
+  entries: Entry[];
+
+  constructor(hardState: HardState, snapshot: Snapshot, entries: readonly Entry[] = []) {
+    this.hardState = hardState;
+    this.snapshot = snapshot;
+    this.entries = [...entries];
+  }
+
+  apply(write: Write): void {
+    if (write.hardState !== null) this.hardState = write.hardState;
+    if (write.snapshot !== null) {
+      this.snapshot = write.snapshot;
+      this.entries = [];
+    }
+    const first = write.entries[0];
+    if (first === undefined) return;
+    this.entries = this.entries.filter((kept) => kept.index < first.index).concat(write.entries);
+  }
+
+  compact(snapshot: Snapshot, keepFrom: LogIndex): void {
+    this.snapshot = snapshot;
+    this.entries = this.entries.filter((kept) => kept.index >= keepFrom);
+  }
+}
+
+export class Node {
+  readonly id: NodeId;
+  readonly disk: MemoryDisk;
+  raft: Raft;
+  up = true;
+  /** The write that is not synced yet. */
+  writing: Write | null = null;
+  /** Texts of the applied entries, without no-ops; a snapshot brings its own. */
+  applied: string[] = [];
+  reads: ReadyRead[] = [];
+  failedReads: number[] = [];
+  readonly #options: RaftOptions;
+
+  constructor(options: RaftOptions, disk: MemoryDisk) {
+    this.id = options.id;
+    this.disk = disk;
+    this.#options = options;
+    this.raft = this.#open();
+  }
+
+  #open(): Raft {
+    const { hardState, snapshot, entries } = this.disk;
+    this.applied = textsOf(snapshot);
+    return new Raft(this.#options, { hardState, snapshot, entries });
+  }
+
+  /** Everything in memory is gone; the disk stays as it is synced. */
+  crash(): void {
+    this.up = false;
+    this.writing = null;
+  }
+
+  restart(): void {
+    this.raft = this.#open();
+    this.reads = [];
+    this.failedReads = [];
+    this.up = true;
+  }
+}
+
+export interface ClusterOptions {
+  readonly voters?: readonly NodeId[];
+  readonly raft?: Partial<RaftOptions>;
+  /** Starting disks other than the empty one. */
+  readonly disks?: Readonly<Record<NodeId, MemoryDisk>>;
+  readonly seed?: number;
+}
+
+export class Cluster {
+  readonly nodes = new Map<NodeId, Node>();
+  readonly voters: readonly NodeId[];
+  /** Sent and not delivered. */
+  bag: RaftMessage[] = [];
+  /** Nodes whose messages are lost, both ways. */
+  readonly isolated = new Set<NodeId>();
+  /** Decides about each message that is to be delivered. */
+  filter: (message: RaftMessage) => boolean = () => true;
+  readonly leaders = new Map<Term, NodeId>();
+  readonly history = new Map<LogIndex, Entry>();
+  readonly #leading = new Map<NodeId, Term>();
+  /** For each read that waits: the highest index that was committed anywhere when it was asked. */
+  readonly #readFloors = new Map<number, LogIndex>();
+  #readId = 0;
+  #committedMax: LogIndex = 1;
+
+  constructor(options: ClusterOptions = {}) {
+    this.voters = options.voters ?? ['a', 'b', 'c'];
+    const prng = createPrng(options.seed ?? 1);
+    for (const id of this.voters) {
+      const disk =
+        options.disks?.[id] ?? new MemoryDisk({ term: 1, vote: null, commit: 1 }, snapshotAt(1, 1, this.voters));
+      this.nodes.set(id, new Node(optionsFor(id, { prng: prng.fork(), ...options.raft }), disk));
+    }
+  }
+
+  node(id: NodeId): Node {
+    const node = this.nodes.get(id);
+    if (node === undefined) throw new Error(`no node ${id}`);
+    return node;
+  }
+
+  raft(id: NodeId): Raft {
+    return this.node(id).raft;
+  }
+
+  /** Takes what the node gives out, as its driver would, but leaves its write unsynced. */
+  pump(id: NodeId): void {
+    const node = this.node(id);
+    if (!node.up) return;
+    this.startWrite(node);
+    while (node.raft.hasReady()) this.#carryOut(node);
+    this.#check(node);
+  }
+
+  startWrite(node: Node): void {
+    if (node.writing === null) node.writing = node.raft.takeWrite();
+  }
+
+  #carryOut(node: Node): void {
+    const ready = node.raft.ready(256);
+    this.bag.push(...ready.messages);
+    node.failedReads.push(...ready.failedReads);
+    if (ready.snapshot !== null) {
+      node.applied = textsOf(ready.snapshot);
+      node.raft.applied(ready.snapshot.meta.index);
+    }
+    fail(committedImmutable(node.id, ready.committed, this.history));
+    this.#committedMax = Math.max(this.#committedMax, ready.committed.at(-1)?.index ?? 0);
+    for (const { index, record } of ready.committed) {
+      const text = textOf(record);
+      if (text !== '') node.applied.push(text);
+      node.raft.applied(index);
+    }
+    node.reads.push(...ready.reads);
+    for (const { id, index } of ready.reads) {
+      const floor = this.#readFloors.get(id) ?? Number.POSITIVE_INFINITY;
+      if (index < floor) throw new Error(`read ${id} at index ${index} misses what was committed up to ${floor}`);
+      if (index > node.raft.status().applied) throw new Error(`read ${id} is handed out before index ${index}`);
+    }
+    for (const { id } of ready.reads) this.#answered(id);
+    for (const id of ready.failedReads) this.#answered(id);
+  }
+
+  #answered(id: number): void {
+    if (!this.#readFloors.delete(id)) throw new Error(`read ${id} was answered twice`);
+  }
+
+  /** Asks for a linearizable read; null when the node does not lead. */
+  read(id: NodeId): number | null {
+    const readId = ++this.#readId;
+    if (!this.raft(id).requestRead(readId)) return null;
+    this.#readFloors.set(readId, this.#committedMax);
+    return readId;
+  }
+
+  /** The write in flight becomes durable, and its messages leave. */
+  sync(id: NodeId): void {
+    const node = this.node(id);
+    const { writing } = node;
+    if (!node.up || writing === null) return;
+    node.disk.apply(writing);
+    node.writing = null;
+    node.raft.written();
+    this.bag.push(...writing.messages);
+    this.pump(id);
+  }
+
+  /** Delivers the message at this place in the bag, or loses it. */
+  deliver(position = 0): void {
+    const [message] = this.bag.splice(position, 1);
+    if (message === undefined || !this.filter(message)) return;
+    if (this.isolated.has(message.from) || this.isolated.has(message.to)) return;
+    const node = this.nodes.get(message.to);
+    if (node === undefined || !node.up) return;
+    node.raft.step(message);
+    this.pump(message.to);
+  }
+
+  tick(id: NodeId): void {
+    const node = this.node(id);
+    if (!node.up) return;
+    node.raft.tick();
+    this.pump(id);
+  }
+
+  /** Syncs and delivers until nothing moves. */
+  settle(): void {
+    for (let events = 0; events < 20_000; events++) {
+      for (const id of this.voters) this.pump(id);
+      const writer = this.voters.find((id) => this.node(id).up && this.node(id).writing !== null);
+      if (writer !== undefined) this.sync(writer);
+      else if (this.bag.length > 0) this.deliver();
+      else return;
+    }
+    throw new Error('the cluster never comes to rest');
+  }
+
+  /** Time passes on all nodes, with everything delivered and synced in between. */
+  run(ticks: number): void {
+    for (let tick = 0; tick < ticks; tick++) {
+      for (const id of this.voters) this.tick(id);
+      this.settle();
+    }
+  }
+
+  /** Lets this node run out of patience, and nobody else; then its campaign runs to its end. */
+  campaign(id: NodeId): void {
+    for (let tick = 0; tick < ELECTION_TICKS_MAX && this.raft(id).status().role === 'follower'; tick++) this.tick(id);
+    this.settle();
+  }
+
+  /** Makes this node the leader of a healthy cluster that has none. */
+  elect(id: NodeId): void {
+    this.campaign(id);
+    if (this.raft(id).status().role !== 'leader') throw new Error(`${id} was not elected`);
+  }
+
+  propose(id: NodeId, text: string): LogIndex {
+    const result = this.raft(id).propose(Buffer.from(text));
+    if (!result.ok) throw new Error(result.reason);
+    return result.index;
+  }
+
+  crash(id: NodeId): void {
+    this.node(id).crash();
+    this.#leading.delete(id);
+  }
+
+  restart(id: NodeId): void {
+    this.node(id).restart();
+    this.pump(id);
+  }
+
+  /** A snapshot of all that the node has applied, durable at once. */
+  compact(id: NodeId, tail = 0): void {
+    const node = this.node(id);
+    const { applied, firstIndex } = node.raft.status();
+    const term = node.raft.termAt(applied);
+    // A snapshot of the leader's has taken the place of the log, and is on its way to the disk.
+    if (term === null) return;
+    const snapshot = snapshotAt(applied, term, this.voters, node.applied.join('\n'));
+    const keepFrom = Math.max(firstIndex, applied + 1 - tail);
+    node.disk.compact(snapshot, keepFrom);
+    node.raft.compacted(snapshot, keepFrom);
+  }
+
+  sent<T extends RaftMessage['type']>(type: T, to?: NodeId): MessageOf<T>[] {
+    return this.bag.filter(
+      (message): message is MessageOf<T> => message.type === type && (to === undefined || message.to === to),
+    );
+  }
+
+  leader(): NodeId | null {
+    const leading = this.voters.map((id) => this.node(id)).filter((node) => node.up);
+    const statuses = leading.map((node) => node.raft.status()).filter((status) => status.role === 'leader');
+    return statuses.sort((a, b) => b.term - a.term)[0]?.id ?? null;
+  }
+
+  #check(node: Node): void {
+    const status = node.raft.status();
+    fail(stateOrdering(status));
+    fail(electionSafety([status], this.leaders));
+    if (status.role === 'leader' && this.#leading.get(node.id) !== status.term) {
+      this.#leading.set(node.id, status.term);
+      fail(leaderCompleteness({ id: node.id, entries: node.raft.entriesFrom(1) }, this.history));
+    }
+  }
+
+  /** Too slow for every event: all pairs of logs. */
+  checkLogs(): void {
+    const logs = this.voters.map((id) => ({ id, entries: this.raft(id).entriesFrom(1) }));
+    for (const [position, left] of logs.entries()) {
+      for (const right of logs.slice(position + 1)) fail(logMatching(left, right));
+    }
+  }
+}
+
+/** One random event of a random schedule. */
+export function stir(cluster: Cluster, prng: Prng, proposal: string): void {
+  const id = cluster.voters[prng.integer(0, cluster.voters.length)]!;
+  const node = cluster.node(id);
+  const die = prng.next();
+  if (die < 0.55) cluster.deliver(prng.chance(0.8) ? 0 : prng.integer(0, Math.max(1, cluster.bag.length)));
+  else if (die < 0.75) cluster.sync(id);
+  else if (die < 0.87) for (let ticks = prng.integer(1, 4); ticks > 0; ticks--) cluster.tick(id);
+  else if (die < 0.92) node.up && node.raft.propose(Buffer.from(proposal));
+  else if (die < 0.93) node.up && cluster.read(id);
+  else if (die < 0.94) cluster.bag.push(...cluster.bag.slice(0, 3));
+  else if (die < 0.945) cluster.bag.splice(prng.integer(0, cluster.bag.length + 1), 5);
+  else if (die < 0.955) node.up && cluster.compact(id, prng.integer(0, 4));
+  else if (die < 0.96) cluster.isolated.add(id);
+  else if (die < 0.97) cluster.isolated.clear();
+  else if (die < 0.995) node.up || cluster.restart(id);
+  else if (node.up) cluster.crash(id);
+}
+
+function textOf(record: Uint8Array): string {
+  const text = Buffer.from(record).toString();
+  return text.slice(text.indexOf(':') + 1);
+}
+
+function textsOf(snapshot: Snapshot): string[] {
+  const text = Buffer.from(snapshot.data).toString();
+  return text === '' ? [] : text.split('\n');
+}
+
+function fail(violation: string | null): void {
+  if (violation !== null) throw new Error(violation);
+}
