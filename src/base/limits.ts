@@ -184,6 +184,8 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 export const CLIENT_TIMEOUT_MS = 15_000;
 /** One try at one of several nodes: a paused one accepts connections and answers nothing. */
 export const CLIENT_TRY_MS = 4_000;
+/** Where no node can be reached at all, a call gives up sooner: a mistyped address should not take 15 s to show. */
+export const CLIENT_UNREACHABLE_MS = 3_000;
 /** Between tries, doubled each time, with jitter. */
 export const CLIENT_RETRY_MS_MIN = 50;
 export const CLIENT_RETRY_MS_MAX = 1_000;

@@ -15,6 +15,7 @@ import type { Logger } from '../base/log.ts';
 import type { Epoch, NodeId, Point } from '../base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
+import { DeadlineTimer } from './deadline.ts';
 import { HostProcess } from './host-process.ts';
 import type { LoadedType, LoadedTypes } from './loader.ts';
 import type { JobLine } from './protocol.ts';
@@ -45,7 +46,7 @@ class HostExecutor implements Executor {
   readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
   readonly #hostOf = new Map<Epoch, HostProcess>();
   #deadline = Number.POSITIVE_INFINITY;
-  #deadlineTimer: NodeJS.Timeout | null = null;
+  readonly #lateTimer = new DeadlineTimer(() => this.#killLate());
   #memoryTimer: NodeJS.Timeout | null = null;
   #stopped: (() => void) | null = null;
 
@@ -91,13 +92,13 @@ class HostExecutor implements Executor {
   deadline(at: number): void {
     this.#deadline = at;
     for (const host of this.#hosts.keys()) host.deadline(at);
-    this.#watchDeadline();
+    this.#lateTimer.move(at + ABORT_GRACE_MS);
   }
 
   stop(done: () => void): void {
     assert(this.#stopped === null, 'an executor is stopped once');
     this.#stopped = done;
-    if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
+    this.#lateTimer.cancel();
     for (const host of this.#hosts.keys()) host.kill('the node stops');
     if (this.#hosts.size === 0) setImmediate(done);
   }
@@ -189,22 +190,9 @@ class HostExecutor implements Executor {
   }
 
   /** The hosts stop their tasks at the deadline themselves; a host that could not is killed a little later. */
-  #watchDeadline(): void {
-    if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
-    const delayMs = this.#deadline - monotonicMs() + ABORT_GRACE_MS;
-    if (!Number.isFinite(delayMs)) return;
-    this.#deadlineTimer = setTimeout(
-      () => {
-        for (const host of this.#hosts.keys()) {
-          if (host.taskCount > 0) host.kill('job host was killed: it worked beyond the deadline of its leases');
-        }
-      },
-      Math.max(0, delayMs),
-    );
-    this.#deadlineTimer.unref();
+  #killLate(): void {
+    for (const host of this.#hosts.keys()) {
+      if (host.taskCount > 0) host.kill('job host was killed: it worked beyond the deadline of its leases');
+    }
   }
-}
-
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }

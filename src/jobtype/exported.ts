@@ -12,8 +12,8 @@ export type ExportedType =
   | { readonly kind: Extract<JobTypeKind, 'program'>; readonly metadata: unknown };
 
 /**
- * A module exports one class with a `work` method, or one with `static kind = 'program'`, whose metadata is the command
- * that the job host runs (see program.ts). @throws Error when it exports none or several.
+ * A module exports one class with a `work` method, or one object with `kind: 'program'`, of jobs whose metadata is the
+ * command that the job host runs (see command.ts). @throws Error when it exports none or several.
  */
 export function exportedClass(module: Readonly<Record<string, unknown>>): ExportedType {
   const found = new Set(Object.values(module).filter((value) => isClient(value) || isProgram(value)));
@@ -31,5 +31,5 @@ function isClient(value: unknown): value is ClientClass {
 }
 
 function isProgram(value: unknown): value is { readonly kind: 'program'; readonly metadata?: unknown } {
-  return typeof value === 'function' && 'kind' in value && value.kind === 'program';
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'program';
 }

@@ -25,7 +25,7 @@ import type { ExecutorEnding, ExecutorHandler } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { captureLines } from './lines.ts';
 import type { LoadedType } from './loader.ts';
-import { residentMb, signalGroup } from './proc.ts';
+import { memoryReason, residentMb, signalGroup } from './proc.ts';
 import type { HostOrder, HostReport, JobLine } from './protocol.ts';
 import { endRemains, writeRecord } from './records.ts';
 
@@ -266,8 +266,4 @@ function moves(task: HostedTask, cursor: Point, begun: Point): boolean {
     cursor <= begun &&
     begun <= task.order.end
   );
-}
-
-export function memoryReason(): string {
-  return `job host was ended: the memory of this job's code on this node passed ${HOST_MEMORY_MB} MB`;
 }

@@ -5,8 +5,9 @@
  * nothing can be proved of a pid, so nothing is ended by it.
  */
 import { readFileSync } from 'node:fs';
+import { HOST_MEMORY_MB } from '../base/limits.ts';
 
-const MIB = 1024 * 1024;
+export const BYTES_PER_MB = 1024 * 1024;
 /** Of every Linux that Node 20 runs on with its default configuration; 64 KiB pages make the watch lenient, not wrong. */
 const PAGE_BYTES = 4_096;
 /** Field 22 of /proc/PID/stat, counted behind the name in parentheses, which is field 2. */
@@ -29,7 +30,12 @@ export function startTimeOf(pid: number): string | null {
 export function residentMb(pid: number): number | null {
   const statm = read(`/proc/${pid}/statm`);
   const pages = Number(statm?.split(' ')[RESIDENT_COLUMN]);
-  return Number.isFinite(pages) ? (pages * PAGE_BYTES) / MIB : null;
+  return Number.isFinite(pages) ? (pages * PAGE_BYTES) / BYTES_PER_MB : null;
+}
+
+/** Why a host was ended that used too much; the same words from both who watch. */
+export function memoryReason(): string {
+  return `job host was ended: the memory of this job's code on this node passed ${HOST_MEMORY_MB} MB`;
 }
 
 /** Signals every process of a group. False when there is none left. */

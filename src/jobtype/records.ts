@@ -10,19 +10,16 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
-import { errorText, PolarisError } from '../base/errors.ts';
+import { PolarisError } from '../base/errors.ts';
 import { LEFTOVER_POLL_MS, LEFTOVER_WAIT_MS } from '../base/limits.ts';
 import { signalGroup, startTimeOf } from './proc.ts';
 
-const RECORD = z.object({
-  pid: z.int().positive(),
-  startTime: z.string(),
+interface ProcessRecord {
+  readonly pid: number;
+  readonly startTime: string;
   /** The host that started it; null for a host. */
-  host: z.int().positive().nullable(),
-});
-
-type ProcessRecord = z.infer<typeof RECORD>;
+  readonly host: number | null;
+}
 
 export function recordsDirOf(dataDir: string): string {
   const directory = join(dataDir, 'hosts');
@@ -41,15 +38,15 @@ export function removeRecord(directory: string, pid: number): void {
   rmSync(join(directory, String(pid)), { force: true });
 }
 
-/** Kills what is left of a dead host: its own group, and those of its programs. */
+/** Kills what is left of a host: its programs, then its own group. A host that calls this for itself ends here. */
 export function endRemains(directory: string, host: number): void {
-  signalGroup(host, 'SIGKILL');
-  removeRecord(directory, host);
   for (const record of readRecords(directory)) {
     if (record.host !== host) continue;
     if (lives(record)) signalGroup(record.pid, 'SIGKILL');
     removeRecord(directory, record.pid);
   }
+  removeRecord(directory, host);
+  signalGroup(host, 'SIGKILL');
 }
 
 /**
@@ -77,20 +74,24 @@ function lives(record: ProcessRecord): boolean {
   return startTimeOf(record.pid) === record.startTime;
 }
 
-/** A record that was cut off by a crash names a process whose pipe closed in the same moment: it is passed over. */
 function readRecords(directory: string): readonly ProcessRecord[] {
-  const records: ProcessRecord[] = [];
-  for (const name of readdirSync(directory)) {
-    const parsed = RECORD.safeParse(parse(join(directory, name)));
-    if (parsed.success) records.push(parsed.data);
-  }
-  return records;
+  const records = readdirSync(directory).map((name) => readRecord(join(directory, name)));
+  return records.filter((record) => record !== null);
 }
 
-function parse(path: string): unknown {
+/** Null when it was cut off by a crash: what it names then lost its channel in the same moment, and ends by itself. */
+function readRecord(path: string): ProcessRecord | null {
+  let value: Partial<ProcessRecord> | null;
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (thrown) {
-    return errorText(thrown);
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return null;
   }
+  const { pid, startTime, host = null } = value ?? {};
+  if (!isPid(pid) || typeof startTime !== 'string' || !(host === null || isPid(host))) return null;
+  return { pid, startTime, host };
+}
+
+function isPid(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 1;
 }

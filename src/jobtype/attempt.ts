@@ -1,0 +1,29 @@
+/**
+ * Attempt: one task that runs in a host, whatever it runs as.
+ */
+import type { Point } from '../base/types.ts';
+import type { ExecutorEnding } from '../daemon/env.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import type { JobLine, Position } from './protocol.ts';
+
+export interface Attempt {
+  readonly order: TaskOrder;
+  position(): Position;
+  committed(cursor: Point): void;
+  moveDeadline(at: number): void;
+  /** Stop at the next point; terminated after ABORT_GRACE_MS. */
+  release(): void;
+  /** Stop now. */
+  terminate(): void;
+}
+
+/** What an attempt tells its host. */
+export interface AttemptEvents {
+  /** Its position should be reported now rather than at the next sample. */
+  nudge(): void;
+  line(line: JobLine): void;
+  /** Exactly once, when none of its code runs any more. */
+  ended(ending: ExecutorEnding): void;
+  /** Its code cannot be stopped: the whole host must go. */
+  stuck(reason: string): void;
+}

@@ -1,0 +1,153 @@
+/**
+ * Host: main of the child process in which the code of one job runs, in threads, or as programs of its own.
+ *
+ * The host is the fuse between job code and the node. Its main thread runs no job code, so it answers while a job loops,
+ * and it trusts nobody to end it: it keeps the deadline of the leases by its own clock, also while the node is stopped,
+ * and takes everything with it when the channel to the node closes.
+ *
+ * Invariants: at the deadline every attempt is terminated · no process of a job outlives the channel · signals from
+ * outside do not end it before the node does.
+ */
+import { setPriority } from 'node:os';
+import { assert, must, unreachable } from '../base/assert.ts';
+import { errorText } from '../base/errors.ts';
+import { HOST_MEMORY_CHECK_MS, HOST_MEMORY_MB, HOST_NICE, PIPES_CLOSE_MS } from '../base/limits.ts';
+import type { Epoch } from '../base/types.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import type { Attempt, AttemptEvents } from './attempt.ts';
+import { DeadlineTimer } from './deadline.ts';
+import { JobThread } from './job-thread.ts';
+import { BYTES_PER_MB, memoryReason } from './proc.ts';
+import { runProgram } from './program.ts';
+import type { HostOrder, HostReport, HostSetup, JobLine } from './protocol.ts';
+import { endRemains } from './records.ts';
+import { Sampler } from './sampler.ts';
+
+const THREAD_ENTRY = new URL('./thread.js', import.meta.url);
+
+class Host {
+  readonly #setup: HostSetup;
+  readonly #attempts = new Map<Epoch, Attempt>();
+  readonly #threads = new Set<JobThread>();
+  readonly #sampler: Sampler;
+  readonly #deadlineTimer = new DeadlineTimer(() => this.#terminateAll());
+  #deadline: number;
+
+  constructor(setup: HostSetup) {
+    this.#setup = setup;
+    this.#deadline = setup.deadline;
+    this.#sampler = new Sampler(this.#attempts, (positions) => report({ type: 'progress', positions }));
+    this.#deadlineTimer.move(setup.deadline);
+    // The node watches too; this one works while the node is stopped.
+    setInterval(() => this.#watchMemory(), HOST_MEMORY_CHECK_MS);
+  }
+
+  receive(order: Exclude<HostOrder, HostSetup>): void {
+    switch (order.type) {
+      case 'run':
+        this.#run(order.order);
+        break;
+      case 'committed':
+        this.#attempts.get(order.epoch)?.committed(order.cursor);
+        break;
+      case 'release':
+        this.#attempts.get(order.epoch)?.release();
+        break;
+      case 'abort':
+        this.#attempts.get(order.epoch)?.terminate();
+        break;
+      case 'deadline':
+        this.#moveDeadline(order.at);
+        break;
+      default:
+        unreachable(order);
+    }
+  }
+
+  /** Ends this process and everything that it started; does not return. */
+  die(): never {
+    endRemains(this.#setup.recordsDir, process.pid);
+    process.exit(1);
+  }
+
+  // ---- inside ----
+
+  #run(order: TaskOrder): void {
+    assert(!this.#attempts.has(order.epoch), 'an epoch is run once');
+    this.#attempts.set(order.epoch, this.#begin(order));
+    this.#sampler.update();
+    // A deadline that passed before the task came fires once more, for it.
+    this.#deadlineTimer.move(this.#deadline);
+  }
+
+  #begin(order: TaskOrder): Attempt {
+    const events: AttemptEvents = {
+      nudge: () => this.#sampler.nudge(),
+      line: report,
+      ended: (ending) => {
+        this.#attempts.delete(ending.epoch);
+        this.#sampler.update();
+        report({ type: 'ended', ending });
+      },
+      stuck: (reason) => this.#dieSaying(reason),
+    };
+    if (this.#setup.kind === 'program') return runProgram(order, this.#setup.recordsDir, events);
+    return this.#freeThread(report).run(order, this.#deadline, events);
+  }
+
+  #freeThread(line: (line: JobLine) => void): JobThread {
+    for (const thread of this.#threads) if (thread.free) return thread;
+    const { module, worker } = this.#setup;
+    const thread: JobThread = new JobThread(
+      THREAD_ENTRY,
+      { module, worker },
+      { line, gone: () => this.#threads.delete(thread) },
+    );
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  #moveDeadline(at: number): void {
+    this.#deadline = at;
+    this.#deadlineTimer.move(at);
+    for (const attempt of this.#attempts.values()) attempt.moveDeadline(at);
+  }
+
+  #terminateAll(): void {
+    for (const attempt of this.#attempts.values()) attempt.terminate();
+  }
+
+  #watchMemory(): void {
+    if (process.memoryUsage.rss() > HOST_MEMORY_MB * BYTES_PER_MB) this.#dieSaying(memoryReason());
+  }
+
+  #dieSaying(reason: string): void {
+    report({ type: 'dying', reason }, () => this.die());
+    // A node that is stopped does not read what we say.
+    setTimeout(() => this.die(), PIPES_CLOSE_MS);
+  }
+}
+
+function report(message: HostReport, sent: () => void = () => {}): void {
+  if (process.connected) process.send?.(message, undefined, undefined, sent);
+}
+
+function main(): void {
+  try {
+    setPriority(HOST_NICE);
+  } catch (thrown) {
+    report({ type: 'line', epoch: null, source: 'log', line: `the host runs without nice: ${errorText(thrown)}` });
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  let host: Host | null = null;
+  process.on('message', (order: HostOrder) => {
+    if (order.type === 'setup') host = new Host(order);
+    else must(host, 'the setup comes first').receive(order);
+  });
+  process.once('disconnect', () => {
+    if (host === null) process.exit(1);
+    host.die();
+  });
+}
+
+main();

@@ -1,0 +1,169 @@
+/**
+ * JobThread: a worker thread as its host sees it, and the attempt that runs in it.
+ *
+ * A thread is a rented room: the tenant may smash everything in it, and the landlord only ever looks through the door
+ * (the cell) and changes the lock (terminate). `process.exit`, an uncaught error and a heap that is full all end the
+ * thread; what it was doing then ends with it, and the next task rents another room.
+ *
+ * Invariant: an attempt ends exactly once, by its own word or by the exit of its thread.
+ */
+import { Worker } from 'node:worker_threads';
+import { assert, must, unreachable } from '../base/assert.ts';
+import { errorText } from '../base/errors.ts';
+import { ABORT_GRACE_MS, JOB_LOG_LINES_PER_SECOND, TERMINATE_GRACE_MS, THREAD_HEAP_MB } from '../base/limits.ts';
+import type { Point } from '../base/types.ts';
+import type { ExecutorEnding } from '../daemon/env.ts';
+import type { TaskOrder } from '../wire/messages.ts';
+import type { Attempt, AttemptEvents } from './attempt.ts';
+import { Cell } from './cell.ts';
+import { captureLines } from './lines.ts';
+import type { Position, ThreadOrder, ThreadReport, ThreadSetup } from './protocol.ts';
+
+interface Tenancy {
+  readonly order: TaskOrder;
+  readonly cell: Cell;
+  readonly events: AttemptEvents;
+  grace: NodeJS.Timeout | null;
+  /** How it says that it ended, where a terminate was already under way: it ends with the exit of its thread. */
+  word: Word | null;
+}
+
+interface Word {
+  readonly ending: ExecutorEnding['ending'];
+  readonly error: string;
+}
+
+const RELEASED: Word = { ending: 'release', error: '' };
+
+export class JobThread {
+  readonly #worker: Worker;
+  readonly #gone: () => void;
+  readonly #line: AttemptEvents['line'];
+  #tenancy: Tenancy | null = null;
+  /** Why the thread will exit, where it said so before. */
+  #error: string | null = null;
+  #terminating: NodeJS.Timeout | null = null;
+
+  constructor(entry: URL, setup: ThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
+    this.#gone = events.gone;
+    this.#line = events.line;
+    this.#worker = new Worker(entry, {
+      workerData: setup,
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MB },
+      stdout: true,
+      stderr: true,
+    });
+    this.#worker.on('message', (report: ThreadReport) => this.#receive(report));
+    this.#worker.on('error', (error) => {
+      this.#error = exitReason(error);
+    });
+    this.#worker.once('exit', (code) => this.#exited(code));
+    for (const source of ['stdout', 'stderr'] as const) {
+      captureLines(this.#worker[source], JOB_LOG_LINES_PER_SECOND, (line) => {
+        this.#line({ type: 'line', epoch: this.#tenancy?.order.epoch ?? null, source, line });
+      });
+    }
+  }
+
+  /** Whether it can take another attempt. */
+  get free(): boolean {
+    return this.#tenancy === null && this.#terminating === null && this.#error === null;
+  }
+
+  run(order: TaskOrder, deadline: number, events: AttemptEvents): Attempt {
+    assert(this.free, 'a thread runs one attempt at a time');
+    const tenancy: Tenancy = { order, cell: Cell.create(order.cursor, deadline), events, grace: null, word: null };
+    this.#tenancy = tenancy;
+    this.#post({ type: 'run', order, cell: tenancy.cell.buffer });
+    return {
+      order,
+      position: () => positionOf(tenancy),
+      committed: (cursor) => this.#committed(tenancy, cursor),
+      moveDeadline: (at) => tenancy.cell.moveDeadline(at),
+      release: () => this.#release(tenancy),
+      terminate: () => this.#terminate(tenancy),
+    };
+  }
+
+  // ---- inside ----
+
+  #post(order: ThreadOrder): void {
+    this.#worker.postMessage(order);
+  }
+
+  #committed({ cell }: Tenancy, cursor: Point): void {
+    cell.commit(cursor);
+    // The cell is shared by one tenancy only, so a thread that waits on it is ours.
+    if (cell.waiting) this.#post({ type: 'wake' });
+  }
+
+  #release(tenancy: Tenancy): void {
+    if (tenancy !== this.#tenancy || tenancy.grace !== null) return;
+    tenancy.cell.stop();
+    this.#post({ type: 'stop' });
+    tenancy.grace = setTimeout(() => this.#terminate(tenancy), ABORT_GRACE_MS);
+  }
+
+  #terminate(tenancy: Tenancy): void {
+    if (tenancy !== this.#tenancy || this.#terminating !== null) return;
+    tenancy.cell.stop();
+    this.#terminating = setTimeout(() => {
+      tenancy.events.stuck('job host was ended: a thread of it could not be terminated');
+    }, TERMINATE_GRACE_MS);
+    void this.#worker.terminate();
+  }
+
+  #receive(report: ThreadReport): void {
+    const tenancy = this.#tenancy;
+    switch (report.type) {
+      case 'nudge':
+        tenancy?.events.nudge();
+        break;
+      case 'line':
+        this.#line({ type: 'line', epoch: tenancy?.order.epoch ?? null, source: 'log', line: report.line });
+        break;
+      case 'ended':
+        this.#said(must(tenancy, 'only an attempt ends'), report);
+        break;
+      default:
+        unreachable(report);
+    }
+  }
+
+  #said(tenancy: Tenancy, word: Word): void {
+    if (this.#terminating === null) this.#end(tenancy, word);
+    else tenancy.word = word;
+  }
+
+  #exited(code: number): void {
+    if (this.#terminating !== null) clearTimeout(this.#terminating);
+    this.#gone();
+    const tenancy = this.#tenancy;
+    const reason = this.#error ?? `job code ended its thread: process.exit(${code})`;
+    if (tenancy === null) {
+      this.#line({ type: 'line', epoch: null, source: 'log', line: `idle thread ended: ${reason}` });
+      return;
+    }
+    // A task that was told to stop did so, one way or the other.
+    const stopped = this.#terminating !== null || tenancy.grace !== null;
+    this.#end(tenancy, tenancy.word ?? (stopped ? RELEASED : { ending: 'fail', error: reason }));
+  }
+
+  #end(tenancy: Tenancy, { ending, error }: Word): void {
+    if (tenancy.grace !== null) clearTimeout(tenancy.grace);
+    this.#tenancy = null;
+    tenancy.events.ended({ ...positionOf(tenancy), ending, error });
+  }
+}
+
+/** The cursor is read first: see Cell. */
+function positionOf({ order, cell }: Tenancy): Position {
+  const cursor = cell.cursor;
+  return { epoch: order.epoch, cursor, begun: cell.begun };
+}
+
+function exitReason(error: Error & { code?: unknown }): string {
+  if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') return `job code used more than ${THREAD_HEAP_MB} MB of heap`;
+  return `uncaught in job code: ${errorText(error)}`;
+}

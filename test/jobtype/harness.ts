@@ -1,0 +1,188 @@
+/**
+ * A real executor with real job hosts, and everything that it says as a list that a test can wait on.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach } from 'vitest';
+import { SILENT } from '../../src/base/log.ts';
+import type { Epoch, Point } from '../../src/base/types.ts';
+import type { Executor, ExecutorEnding } from '../../src/daemon/env.ts';
+import { monotonicMs } from '../../src/jobtype/deadline.ts';
+import { createExecutor } from '../../src/jobtype/executor.ts';
+import { type LoadedTypes, loadTypes } from '../../src/jobtype/loader.ts';
+import type { TaskOrder } from '../../src/wire/messages.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const HOST_ENTRY = join(ROOT, 'dist/src/jobtype/host.js');
+export const DESCRIBER_ENTRY = join(ROOT, 'dist/src/jobtype/describer.js');
+export const BUNDLED_DIR = join(ROOT, 'dist/jobs');
+export const TYPES_DIR = join(ROOT, 'test/jobtype/types');
+
+export type Happening =
+  | { readonly kind: 'progress'; readonly epoch: Epoch; readonly cursor: Point; readonly begun: Point }
+  | ({ readonly kind: 'ended' } & ExecutorEnding)
+  | { readonly kind: 'line'; readonly epoch: Epoch | null; readonly source: string; readonly line: string }
+  | { readonly kind: 'host-started'; readonly pid: number }
+  | { readonly kind: 'host-ended'; readonly pid: number; readonly reason: string };
+
+let types: Promise<LoadedTypes> | null = null;
+
+export function testTypes(): Promise<LoadedTypes> {
+  types ??= loadTypes({ bundledDir: BUNDLED_DIR, userDir: TYPES_DIR, describerEntry: DESCRIBER_ENTRY });
+  return types;
+}
+
+const opened: Bench[] = [];
+
+afterEach(async () => {
+  for (const bench of opened.splice(0)) await bench.close();
+});
+
+/** `commit: true` commits every cursor at once, as a leader would a little later. */
+export async function openBench(options: { commit: boolean; slots?: number }): Promise<Bench> {
+  const bench = new Bench(await testTypes(), options.commit, options.slots ?? 2);
+  opened.push(bench);
+  return bench;
+}
+
+export function makeDataDir(): string {
+  return mkdtempSync(join(tmpdir(), 'polaris-jobtype-'));
+}
+
+export class Bench {
+  readonly dataDir = makeDataDir();
+  readonly executor: Executor;
+  readonly happenings: Happening[] = [];
+  #wakeUps: (() => void)[] = [];
+  #epoch = 0;
+  #stopped = false;
+
+  constructor(loaded: LoadedTypes, commit: boolean, slots: number) {
+    const log = { ...SILENT, info: (fields: object, event: string) => this.#log(fields, event) };
+    const { dataDir } = this;
+    this.executor = createExecutor({ types: loaded, slots, dataDir, log, hostEntry: HOST_ENTRY, nodeId: 'n1' });
+    this.executor.start({
+      progress: (epoch, cursor, begun) => {
+        this.#happened({ kind: 'progress', epoch, cursor, begun });
+        if (commit) this.executor.committed(epoch, cursor);
+      },
+      ended: (ending) => this.#happened({ kind: 'ended', ...ending }),
+    });
+  }
+
+  /** Runs a task of 10 points, where nothing else is said, and gives its epoch. */
+  run(name: string, fields: Partial<Omit<TaskOrder, 'metadata'>> & { metadata?: object; commitEvery?: number }): Epoch {
+    this.#epoch += 1;
+    const { metadata = {}, commitEvery = 100, ...rest } = fields;
+    const options = { commitEvery, commitIntervalMs: 20, taskSize: null, maxAttempts: 3 };
+    const start = fields.start ?? 0;
+    this.executor.run({
+      epoch: this.#epoch,
+      job: 'a-job',
+      name,
+      start,
+      end: 10,
+      cursor: start,
+      metadata: JSON.stringify(metadata),
+      options,
+      attempts: 0,
+      ...rest,
+    });
+    return this.#epoch;
+  }
+
+  /** The first happening, past or to come, for which `match` gives something. */
+  async when<T>(match: (happening: Happening) => T | null): Promise<T> {
+    for (let index = 0; ; index += 1) {
+      while (index >= this.happenings.length) await new Promise<void>((resolve) => this.#wakeUps.push(resolve));
+      const happening = this.happenings[index];
+      const found = happening === undefined ? null : match(happening);
+      if (found !== null) return found;
+    }
+  }
+
+  ending(epoch: Epoch): Promise<ExecutorEnding> {
+    return this.when((happening) => {
+      if (happening.kind !== 'ended' || happening.epoch !== epoch) return null;
+      const { kind: _, ...ending } = happening;
+      return ending;
+    });
+  }
+
+  line(text: string | RegExp): Promise<string> {
+    return this.when((happening) => {
+      if (happening.kind !== 'line') return null;
+      const fits = typeof text === 'string' ? happening.line === text : text.test(happening.line);
+      return fits ? happening.line : null;
+    });
+  }
+
+  lines(source = 'log'): readonly string[] {
+    return this.happenings.flatMap((happening) =>
+      happening.kind === 'line' && happening.source === source ? [happening.line] : [],
+    );
+  }
+
+  progressed(epoch: Epoch, cursor: Point): Promise<Point> {
+    return this.when((happening) =>
+      happening.kind === 'progress' && happening.epoch === epoch && happening.cursor >= cursor ? happening.begun : null,
+    );
+  }
+
+  hostStarts(): readonly number[] {
+    return this.happenings.flatMap((happening) => (happening.kind === 'host-started' ? [happening.pid] : []));
+  }
+
+  hostEnd(): Promise<string> {
+    return this.when((happening) => (happening.kind === 'host-ended' ? happening.reason : null));
+  }
+
+  records(): readonly string[] {
+    return readdirSync(join(this.dataDir, 'hosts'));
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true;
+    return new Promise((resolve) => this.executor.stop(resolve));
+  }
+
+  async close(): Promise<void> {
+    if (!this.#stopped) await this.stop();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  #log(fields: object, event: string): void {
+    const said = fields as { epoch: Epoch | null; source: string; line: string; pid: number; reason: string };
+    const { epoch, source, line, pid, reason } = said;
+    if (event === 'job output') this.#happened({ kind: 'line', epoch, source, line });
+    if (event === 'job host started') this.#happened({ kind: 'host-started', pid });
+    if (event === 'job host ended') this.#happened({ kind: 'host-ended', pid, reason });
+  }
+
+  #happened(happening: Happening): void {
+    this.happenings.push(happening);
+    const wakeUps = this.#wakeUps;
+    this.#wakeUps = [];
+    for (const wakeUp of wakeUps) wakeUp();
+  }
+}
+
+export function inMs(delayMs: number): number {
+  return monotonicMs() + delayMs;
+}
+
+/** Resolves once the process runs no more: gone, or a zombie. Nothing else tells of the end of a stranger. */
+export async function goneProcess(pid: number): Promise<void> {
+  while (runs(pid)) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return !['Z', 'X'].includes(stat[stat.lastIndexOf(')') + 2] ?? '');
+  } catch {
+    return false;
+  }
+}

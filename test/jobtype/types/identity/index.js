@@ -1,0 +1,12 @@
+/** Says where it runs. */
+import { getPriority } from 'node:os';
+
+export class Identity {
+  async work(task) {
+    const { job, start, end, epoch, attempts, worker, metadata } = task;
+    for await (const _ of task.points());
+    task.log(
+      JSON.stringify({ job, start, end, epoch, attempts, worker, metadata, pid: process.pid, nice: getPriority() }),
+    );
+  }
+}
