@@ -97,7 +97,9 @@ export function admitBeforeFormation(config: NodeConfig, clusterId: string | nul
       : refusal('STRANGER', `node "${config.id}" is a worker and talks to voters only`);
   }
   if (hello.role === 'voter' && config.peers.some((peer) => peer.id === hello.nodeId)) return null;
-  return refusal('STRANGER', `node "${config.id}" is not formed yet and waits for its --peers only`);
+  const detail = `node "${config.id}" is not formed yet and waits for its --peers only`;
+  // A worker may have been started before its cluster was: it tries again.
+  return refusal(hello.role === 'worker' ? 'NO_LEADER' : 'STRANGER', detail);
 }
 
 function refusal(code: ErrorCode, detail: string): Refusal {

@@ -76,7 +76,11 @@ export class Node implements NodeApi {
             slots: config.slots,
             sessionTtlMs: config.sessionTtlMs,
             send: (message) => this.#toLeader(message),
-            doubtLeader: () => this.#membership.nextGuess(),
+            doubtLeader: () => {
+              this.#membership.nextGuess();
+              // Being told of the doubted one again is news.
+              this.#knownLeader = this.#leaderNow();
+            },
           });
   }
 

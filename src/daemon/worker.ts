@@ -59,6 +59,8 @@ export class Worker {
   #answeredSentAt = Number.NEGATIVE_INFINITY;
   #appliedIndexSeen: LogIndex = 0;
   #nextBeatAt = 0;
+  /** Nothing was sent yet to the leader that was named last. */
+  #leaderIsNew = false;
   #fenced = false;
   #reportSequence = 0;
   #reportSentAt: number | null = null;
@@ -82,6 +84,7 @@ export class Worker {
   /** The answer of a new leader is not to be waited for: beat now. */
   leaderChanged(): void {
     this.#nextBeatAt = 0;
+    this.#leaderIsNew = true;
     this.#reportSentAt = null;
     this.#dirty = true;
   }
@@ -147,7 +150,7 @@ export class Worker {
   #beat(now: number): void {
     if (this.#incarnation === null) return this.#join(now);
     // Twice in vain: the leader may be another one.
-    if (this.#sent.length >= 2) this.#options.doubtLeader();
+    if (this.#sent.length >= 2) this.#doubt();
     this.#sequence++;
     this.#sent.push({ sequence: this.#sequence, at: now });
     if (this.#sent.length > 4 * KEEP_ALIVES_PER_TTL) this.#sent.shift();
@@ -162,6 +165,12 @@ export class Worker {
     this.#dirty = true;
   }
 
+  /** A leader that was just named is asked before it is doubted, or two guesses would take turns for ever. */
+  #doubt(): void {
+    if (!this.#leaderIsNew) this.#options.doubtLeader();
+    this.#leaderIsNew = false;
+  }
+
   #join(now: number): void {
     // Attempts of the former session must be over before a new one can begin.
     if (this.#held.size > 0 || this.#drained !== null) return;
@@ -169,7 +178,7 @@ export class Worker {
     if (this.#nonce === null) {
       this.#nonce = env.prng.integer(1, 2 ** 31);
       this.#joinSentAt = now;
-    } else this.#options.doubtLeader();
+    } else this.#doubt();
     const offers = env.executor.types.map(({ name, hash }) => ({ name, hash }));
     this.#options.send({ type: 'join', nonce: this.#nonce, instanceId, address, slots, offers });
   }
@@ -200,6 +209,7 @@ export class Worker {
   #answered(sentAt: number): void {
     if (sentAt <= this.#answeredSentAt) return;
     this.#answeredSentAt = sentAt;
+    this.#leaderIsNew = false;
     const deadline = sentAt + (2 * this.#ttlMs) / 3;
     this.#fenced = deadline <= this.#options.env.clock.now();
     this.#options.env.executor.deadline(deadline);
