@@ -45,7 +45,7 @@ export class Host {
 
 export interface ProcessHooks {
   /** A turn is over. */
-  readonly turned: (process: Process) => void;
+  readonly turned: (process: Process, kind: TurnKind) => void;
   /** A turn threw: a real process would have ended with a stack trace. */
   readonly threw: (process: Process, error: unknown) => void;
 }
@@ -120,7 +120,7 @@ export class Process {
     } finally {
       this.#turning = false;
     }
-    if (this.#alive) this.#hooks.turned(this);
+    if (this.#alive) this.#hooks.turned(this, kind);
   }
 
   pause(): void {

@@ -21,7 +21,7 @@ import { type DiskSpeed, SimDisk } from './disk.ts';
 import { SimExecutor } from './executor.ts';
 import { SimNetwork } from './network.ts';
 import { Oracle } from './oracle.ts';
-import { Host, Process } from './process.ts';
+import { Host, Process, type TurnKind } from './process.ts';
 import { RaftChecker } from './raft-checker.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
@@ -154,7 +154,7 @@ export class World {
       host: this.host(host),
       scheduler: this.scheduler,
       prng: this.prng.fork(),
-      hooks: { turned: (one) => this.#turned(one, sim), threw: (one, error) => this.#threw(one, error) },
+      hooks: { turned: (one, kind) => this.#turned(one, kind, sim), threw: (one, error) => this.#threw(one, error) },
     });
     this.trace.line(this.now, id, `boot, life ${sim.lives}`);
     // A starting node first ends the job host that its former life left.
@@ -250,7 +250,7 @@ export class World {
   /** The node that leads, if it is one and only one that lives and is awake. */
   get leader(): Node | null {
     const leaders = [...this.nodes.values()].filter(
-      ({ process, node }) => process !== null && !process.paused && node !== null && node.leads(),
+      ({ process, node }) => process !== null && !process.paused && node?.leads() === true,
     );
     return leaders.length === 1 ? must(leaders[0], 'one leader').node : null;
   }
@@ -293,7 +293,9 @@ export class World {
     this.trace.note(this.now, from.id, () => `reported to ${to}: ${JSON.stringify(message.results)}`);
   }
 
-  #turned(process: Process, sim: SimNode): void {
+  #turned(process: Process, kind: TurnKind, sim: SimNode): void {
+    // Whatever a turn changed, its pump follows, and only the pump applies.
+    if (kind !== 'soon') return;
     const replica = sim.node?.replica ?? null;
     const waiting = this.#afterTurn;
     if (waiting.length > 0) this.#afterTurn = [];
