@@ -25,7 +25,8 @@ export function packFields(value: Packed): Uint8Array {
 export function unpackFields(bytes: Uint8Array, what: string): Fields {
   let value: unknown;
   try {
-    value = unpackr.unpack(bytes);
+    // msgpackr hangs a DataView on the array it is given; this one is thrown away, the caller's is kept for long.
+    value = unpackr.unpack(bytes.subarray());
   } catch (cause) {
     throw new PolarisError('LOG_DAMAGED', `${what} cannot be unpacked: ${errorText(cause)}`, { cause });
   }

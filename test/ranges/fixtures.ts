@@ -58,7 +58,14 @@ export class Pen {
   /** Joins a worker and gives its incarnation. */
   join(worker = 'w1', names: readonly string[] = [MAIL]): number {
     const offers = names.map((name) => ({ name, hash: 'h' }));
-    const outcome = this.apply({ kind: 'worker-join', worker, instanceId: `i-${worker}`, address: 'h:1', slots: 9, offers });
+    const outcome = this.apply({
+      kind: 'worker-join',
+      worker,
+      instanceId: `i-${worker}`,
+      address: 'h:1',
+      slots: 9,
+      offers,
+    });
     expect(outcome.kind).toBe('joined');
     return this.table.appliedIndex;
   }
