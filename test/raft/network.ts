@@ -122,6 +122,17 @@ export class Node {
   }
 }
 
+/** A disk whose log holds entries of these terms, from index 2 on. */
+export function diskWith(
+  terms: readonly Term[],
+  voters: readonly NodeId[],
+  hardState: Partial<HardState> = {},
+): MemoryDisk {
+  const entries = terms.map((term, position) => entry(term, position + 2, `${term}-${position + 2}`));
+  const term = terms.at(-1) ?? 1;
+  return new MemoryDisk({ term, vote: null, commit: 1, ...hardState }, snapshotAt(1, 1, voters), entries);
+}
+
 export interface ClusterOptions {
   readonly voters?: readonly NodeId[];
   readonly raft?: Partial<RaftOptions>;
@@ -144,6 +155,7 @@ export class Cluster {
   readonly #leading = new Map<NodeId, Term>();
   /** For each read that waits: the highest index that was committed anywhere when it was asked. */
   readonly #readFloors = new Map<number, LogIndex>();
+  readsServed = 0;
   #readId = 0;
   #committedMax: LogIndex = 1;
 
@@ -202,6 +214,7 @@ export class Cluster {
       if (index > node.raft.status().applied) throw new Error(`read ${id} is handed out before index ${index}`);
     }
     for (const { id } of ready.reads) this.#answered(id);
+    this.readsServed += ready.reads.length;
     for (const id of ready.failedReads) this.#answered(id);
   }
 
@@ -237,6 +250,12 @@ export class Cluster {
     const node = this.nodes.get(message.to);
     if (node === undefined || !node.up) return;
     node.raft.step(message);
+    this.pump(message.to);
+  }
+
+  /** Hands a made-up message straight to its receiver. */
+  inject(message: RaftMessage): void {
+    this.raft(message.to).step(message);
     this.pump(message.to);
   }
 
