@@ -31,8 +31,8 @@ export interface LogBounds {
 export interface Plan {
   readonly changes: readonly Change[];
   readonly bounds: LogBounds;
-  /** Entries above this index are deleted or overwritten; null when nothing but new entries is written. */
-  readonly truncatedTo: LogIndex | null;
+  /** Entries that were on disk are deleted from the end, or overwritten. */
+  readonly truncates: boolean;
 }
 
 export function boundsOf(contents: Pick<StoreContents, 'snapshot' | 'entries'>): LogBounds {
@@ -45,20 +45,20 @@ export function boundsOf(contents: Pick<StoreContents, 'snapshot' | 'entries'>):
 
 export function planBatch(before: LogBounds, batch: StoreBatch): Plan {
   const changes: Change[] = [];
-  let truncatedTo: LogIndex | null = null;
+  let truncates = false;
   let bounds = before;
   planMeta(batch, changes);
   const { snapshot } = batch;
   if (snapshot) changes.push({ key: cells.SNAPSHOT_KEY, value: cells.encodeSnapshot(snapshot) });
   if (snapshot && beginsLog(before, batch)) {
-    if (before.last > 0) truncatedTo = 0;
+    truncates = before.last > 0;
     planDeletes(before.first, before.last, changes);
     const { index, term } = snapshot.meta;
     bounds = { first: index + 1, last: index, lastTerm: term, snapshotIndex: index };
   }
   if (batch.entries !== undefined && batch.entries.length > 0) {
     const first = must(batch.entries[0], 'a batch of entries has a first one').index;
-    if (first <= bounds.last) truncatedTo = Math.min(first - 1, truncatedTo ?? first - 1);
+    truncates ||= first <= bounds.last;
     bounds = planEntries(bounds, batch.entries, changes);
   }
   if (snapshot) {
@@ -68,7 +68,7 @@ export function planBatch(before: LogBounds, batch: StoreBatch): Plan {
   if (batch.keepFrom !== undefined) bounds = planCompaction(bounds, batch.keepFrom, changes);
   assert(bounds.first <= bounds.snapshotIndex + 1, 'the log on disk joins its snapshot');
   assert(bounds.snapshotIndex <= bounds.last, 'a snapshot of our own does not pass the log on disk');
-  return { changes, bounds, truncatedTo };
+  return { changes, bounds, truncates };
 }
 
 function planMeta(batch: StoreBatch, changes: Change[]): void {

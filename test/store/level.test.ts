@@ -1,0 +1,166 @@
+/** The store on LevelDB: the shared suite, and what a real disk and a real process can do to it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createPrng } from '../../src/base/prng.ts';
+import { openLevelStore } from '../../src/store/level.ts';
+import { entries, hardState, snapshot, storeSuite, write } from './conformance.ts';
+
+const prng = createPrng(1);
+
+storeSuite({
+  name: 'level store',
+  create: async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'polaris-store-'));
+    return {
+      open: () => openLevelStore(dir, { prng }),
+      edit: async (change) => {
+        await rm(join(dir, 'damaged'), { force: true });
+        await editCells(join(dir, 'log'), change);
+      },
+      dispose: () => rm(dir, { recursive: true, force: true }),
+    };
+  },
+});
+
+async function editCells(path: string, change: (cells: Map<string, Uint8Array>) => void): Promise<void> {
+  const database = new Level<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' });
+  await database.open();
+  const before = new Map(await database.iterator().all());
+  const after = new Map(before);
+  change(after);
+  for (const key of before.keys()) if (!after.has(key)) await database.del(key);
+  for (const [key, value] of after) await database.put(key, value);
+  await database.close();
+}
+
+describe('level store on a real disk', () => {
+  let dir: string;
+  let children: ChildProcess[];
+  beforeEach(async () => {
+    dir = join(await mkdtemp(join(tmpdir(), 'polaris-store-')), 'made', 'on', 'the', 'way');
+    children = [];
+  });
+  afterEach(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await rm(join(dir, '../../../..'), { recursive: true, force: true });
+  });
+
+  async function fill(): Promise<void> {
+    const { store } = await openLevelStore(dir, { prng });
+    for (let index = 1; index <= 20; index++) {
+      await write(store, { hardState: hardState(1, index - 1), entries: entries(index, index, 1) });
+    }
+    await store.close();
+  }
+
+  /** LevelDB's write-ahead log, where the last writes lie. */
+  async function logFile(): Promise<string> {
+    const name = (await readdir(join(dir, 'log'))).find((each) => each.endsWith('.log'));
+    if (name === undefined) throw new Error('LevelDB has no log file');
+    return join(dir, 'log', name);
+  }
+
+  const opening = () => openLevelStore(dir, { prng });
+
+  test('a flipped byte in the file is found, and stays found though LevelDB repairs it away', async () => {
+    await fill();
+    const path = await logFile();
+    const bytes = await readFile(path);
+    const middle = bytes.length >> 1;
+    bytes[middle] = (bytes[middle] ?? 0) ^ 0xff;
+    await writeFile(path, bytes);
+    await expect(opening()).rejects.toThrow(/dropping \d+ bytes/);
+    for (let again = 0; again < 3; again++) await expect(opening()).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
+  });
+
+  test('damage is found though the process died right after the recovery that dropped it', async () => {
+    await fill();
+    const path = await logFile();
+    const bytes = await readFile(path);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 0xff;
+    await writeFile(path, bytes);
+    await editCells(join(dir, 'log'), () => {});
+    await expect(opening()).rejects.toThrow(/dropping \d+ bytes/);
+  });
+
+  test('a tail cut off in the middle of a record is found by the mark, for LevelDB says nothing', async () => {
+    await fill();
+    const path = await logFile();
+    await truncate(path, (await readFile(path)).length - 10);
+    await expect(opening()).rejects.toThrow('the last entry is 19, but entry 20 was once synced');
+    expect(await readFile(join(dir, 'log', 'LOG'), 'utf8')).not.toContain('dropping');
+  });
+
+  test('a missing manifest is damage, and not an empty directory', async () => {
+    await fill();
+    const manifest = (await readdir(join(dir, 'log'))).find((each) => each.startsWith('MANIFEST'));
+    await rm(join(dir, 'log', manifest ?? ''));
+    await expect(opening()).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
+  });
+
+  test('a log directory that vanished is found by the mark', async () => {
+    await fill();
+    await rm(join(dir, 'log'), { recursive: true });
+    await expect(opening()).rejects.toThrow('it is empty, but held 20 entries');
+  });
+
+  test('a torn mark is no damage: a power cut may do that', async () => {
+    await fill();
+    await writeFile(join(dir, 'mark'), Buffer.alloc(20, 7));
+    const { store, contents } = await opening();
+    await store.close();
+    expect(contents.entries).toHaveLength(20);
+  });
+
+  test('the mark never stands above a log that was cut', async () => {
+    await fill();
+    const { store } = await opening();
+    await write(store, { hardState: hardState(2, 0), entries: entries(5, 6, 2) });
+    await write(store, { hardState: hardState(3, 4), snapshot: snapshot(4, 3), resetLog: true });
+    await store.close();
+    const next = await opening();
+    await next.store.close();
+    expect(next.contents.snapshot?.meta.index).toBe(4);
+  });
+
+  test('a busy directory is named', async () => {
+    const { store } = await opening();
+    await expect(opening()).rejects.toMatchObject({ code: 'DATA_DIR_BUSY', detail: expect.stringContaining(dir) });
+    await store.close();
+  });
+
+  test('a place where no directory can be made is a failed disk', async () => {
+    const file = join(dir, '../../../..', 'file');
+    await writeFile(file, '');
+    await expect(openLevelStore(join(file, 'data'), { prng })).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  test('what was acknowledged is there after kill -9', async () => {
+    const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'writer.ts'), dir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(child);
+    let output = '';
+    // The child prints an index once `done` was called for it, and never stops by itself.
+    await new Promise<void>((resolve) => {
+      child.stdout.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+        if (output.split('\n').length > 30) resolve();
+      });
+    });
+    const exited = new Promise((resolve) => child.once('close', resolve));
+    child.kill('SIGKILL');
+    await exited;
+    const acknowledged = Number(output.trimEnd().split('\n').at(-1));
+    expect(acknowledged).toBeGreaterThanOrEqual(30);
+    const { store, contents } = await opening();
+    await store.close();
+    expect(contents.entries.length).toBeGreaterThanOrEqual(acknowledged);
+  });
+});

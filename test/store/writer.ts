@@ -1,0 +1,19 @@
+/** A process that writes entries for ever and prints the index of each once it is acknowledged. Ended by kill -9. */
+import { writeSync } from 'node:fs';
+import { createPrng } from '../../src/base/prng.ts';
+import { sealRecord } from '../../src/base/record.ts';
+import { openLevelStore } from '../../src/store/level.ts';
+
+const { store } = await openLevelStore(process.argv[2] ?? '', { prng: createPrng(1) });
+
+function next(index: number): void {
+  const record = sealRecord(1, index, Buffer.from(`entry ${index}`));
+  const hardState = { term: 1, vote: null, commit: index - 1 };
+  store.write({ hardState, entries: [{ term: 1, index, record }] }, (error) => {
+    if (error !== null) throw error;
+    writeSync(1, `${index}\n`);
+    next(index + 1);
+  });
+}
+
+next(1);
