@@ -64,7 +64,7 @@ export const SETTINGS = {
   join: { kind: 'list', flag: 'join', defaultText: 'none', text: 'HOST:PORT of any members, to join as a worker' },
   role: { kind: 'text', flag: 'role', defaultText: 'voter, or worker with --join', text: 'voter or worker' },
   dataDir: { kind: 'text', flag: 'data-dir', defaultText: '.polaris/<id>', text: 'Directory of this node alone' },
-  jobsDir: { kind: 'text', flag: 'jobs', defaultText: 'none', text: 'Directory of job types, beside the bundled ones' },
+  jobs: { kind: 'text', flag: 'jobs', defaultText: 'none', text: 'Directory of job types, beside the bundled ones' },
   slots: {
     kind: 'integer',
     flag: 'slots',
@@ -151,7 +151,7 @@ export function nodeProcessConfig(settings: Settings, host: { readonly cores: nu
     join: role === 'voter' ? joining : [...joining, ...peers.filter((peer) => peer.id !== id).map((p) => p.address)],
     role,
     dataDir: (settings.dataDir ?? `.polaris/${id}`) as string,
-    jobsDir: (settings.jobsDir ?? null) as string | null,
+    jobsDir: (settings.jobs ?? null) as string | null,
     slots: (settings.slots ?? Math.min(host.cores, SLOTS_MAX)) as number,
     sessionTtlMs: (settings.sessionTtlMs ?? SESSION_TTL_MS) as number,
     insecure: (settings.insecure ?? false) as boolean,

@@ -99,6 +99,8 @@ export const REPORTS_PER_MESSAGE_MAX = SLOTS_MAX;
 
 /** Canonical JSON of a job's metadata: a job is a pointer to work, not the work. */
 export const METADATA_BYTES_MAX = 64 * KIB;
+/** Metadata of all jobs together: a third of a frame, so that a snapshot of the whole table passes in one. */
+export const METADATA_TOTAL_BYTES_MAX = 20 * MIB;
 /** Jobs that are neither done, failed nor cancelled. */
 export const OPEN_JOBS_MAX = 1_000;
 /** Finished jobs kept for `show` and `verify`; the oldest go first. */

@@ -13,6 +13,7 @@ import {
   CLIENT_RETRY_MS_MIN,
   CLIENT_TIMEOUT_MS,
   CLIENT_TRY_MS,
+  CLIENT_UNREACHABLE_MS,
   WATCH_INTERVAL_MS,
 } from '../base/limits.ts';
 import type { Json } from '../base/types.ts';
@@ -53,6 +54,8 @@ interface Call {
   readonly body?: object;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
+  /** Goes on for its whole time even while no node can be reached: for waits, which outlive a restart. */
+  readonly patient?: boolean;
 }
 
 type JobAction = 'pause' | 'resume' | 'cancel';
@@ -130,7 +133,8 @@ export class PolarisClient {
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0) throw new PolarisError('TIMED_OUT', `job ${id} was not finished in time`);
       const timeoutMs = Math.min(this.#timeoutMs, leftMs);
-      const job = await this.#call<JobJson>({ method: 'GET', path: jobPath(id), timeoutMs, signal: options.signal });
+      const look = { path: jobPath(id), timeoutMs, signal: options.signal, patient: true };
+      const job = await this.#call<JobJson>({ method: 'GET', ...look });
       options.onLook?.(job);
       if (FINISHED.includes(job.state)) return job;
       const pauseMs = Math.max(0, Math.min(WATCH_INTERVAL_MS, giveUpAt - performance.now()));
@@ -153,6 +157,9 @@ export class PolarisClient {
   /** Tries until it is answered for good or out of time. `unsure.outcome` is set when a try may have had its effect. */
   async #call<T>(call: Call, unsure: { outcome: boolean } = { outcome: false }): Promise<T> {
     const giveUpAt = performance.now() + (call.timeoutMs ?? this.#timeoutMs);
+    const unreachableAt =
+      call.patient === true ? giveUpAt : Math.min(giveUpAt, performance.now() + CLIENT_UNREACHABLE_MS);
+    let reached = false;
     let pauseMs = CLIENT_RETRY_MS_MIN;
     for (let tries = 1; ; tries++) {
       const leftMs = giveUpAt - performance.now();
@@ -164,7 +171,8 @@ export class PolarisClient {
       this.#preferred = (this.#preferred + 1) % this.#urls.length;
       const roundDone = tries % this.#urls.length === 0;
       const waitMs = roundDone ? pauseMs * (0.5 + Math.random() / 2) : 0;
-      if (!error.row.retry || performance.now() + waitMs >= giveUpAt) throw error;
+      if (error.code !== 'UNREACHABLE') reached = true;
+      if (!error.row.retry || performance.now() + waitMs >= (reached ? giveUpAt : unreachableAt)) throw error;
       await sleep(waitMs, undefined, call.signal === undefined ? {} : { signal: call.signal });
       if (roundDone) pauseMs = Math.min(pauseMs * 2, CLIENT_RETRY_MS_MAX);
     }

@@ -38,8 +38,8 @@ const submissionSchema = z.strictObject({
     .string('must be the name of a job type')
     .min(1, 'must not be empty')
     .max(NAME_LENGTH_MAX, `may have ${NAME_LENGTH_MAX} characters`),
-  start: z.unknown(),
-  end: z.unknown(),
+  start: z.unknown().optional(),
+  end: z.unknown().optional(),
   metadata: jsonObject.optional(),
   options: jsonObject.optional(),
 });

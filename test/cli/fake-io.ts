@@ -1,0 +1,110 @@
+/**
+ * A terminal that remembers: commands run against the real server code over a fake node, without sockets or processes.
+ */
+import type { CliClient, CliIo } from '../../src/cli/io.ts';
+import { main } from '../../src/cli/main.ts';
+import type { ClusterStatus } from '../../src/daemon/api.ts';
+import type { JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
+
+export const ID = '11111111-1111-4111-8111-111111111111';
+
+export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?: Partial<JobJson['progress']> } = {}) {
+  const progress = {
+    ...{ total: 100, done: 0, failed: 0, uncertain: 0, leased: 0, pending: 100, reexecuted: 0 },
+    ...{ ratePerSecond: null, etaSeconds: null },
+    ...changes.progress,
+  };
+  const job: JobJson = {
+    ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, state: 'pending', reason: null },
+    options: { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
+    ...{ createdAt: '2026-01-01T00:00:00.000Z', startedAt: null, finishedAt: null },
+    ...changes,
+    progress,
+  };
+  return job;
+}
+
+export class FakeClient implements CliClient {
+  readonly calls: unknown[][] = [];
+  jobs: readonly JobJson[] = [jobOf()];
+  verified: VerifyJson = { covered: true, missing: [], failed: [], uncertain: [], reexecuted: [] };
+  status: ClusterStatus = {
+    ...{ id: 'c', leader: 'n1', term: 2, commitIndex: 9, appliedIndex: 9, workers: [] },
+    members: [],
+  };
+  /** Thrown by every call when set. */
+  failure: Error | null = null;
+
+  submit(...args: Parameters<CliClient['submit']>): Promise<JobJson> {
+    return this.answer('submit', args, this.last());
+  }
+  list(...args: Parameters<CliClient['list']>): Promise<readonly JobJson[]> {
+    return this.answer('list', args, this.jobs);
+  }
+  show(...args: Parameters<CliClient['show']>): Promise<JobJson> {
+    return this.answer('show', args, this.last());
+  }
+  ranges(...args: Parameters<CliClient['ranges']>): Promise<RangesJson> {
+    return this.answer('ranges', args, { done: [], pending: [], tasks: [], failed: [] });
+  }
+  verify(...args: Parameters<CliClient['verify']>): Promise<VerifyJson> {
+    return this.answer('verify', args, this.verified);
+  }
+  pause(...args: Parameters<CliClient['pause']>): Promise<JobJson> {
+    return this.answer('pause', args, jobOf({ state: 'paused' }));
+  }
+  resume(...args: Parameters<CliClient['resume']>): Promise<JobJson> {
+    return this.answer('resume', args, jobOf({ state: 'running' }));
+  }
+  cancel(...args: Parameters<CliClient['cancel']>): Promise<JobJson> {
+    return this.answer('cancel', args, jobOf({ state: 'cancelled' }));
+  }
+  cluster(...args: Parameters<CliClient['cluster']>): Promise<ClusterStatus> {
+    return this.answer('cluster', args, this.status);
+  }
+  /** Looks at each of `jobs` in turn; the last one is the end. */
+  async wait(...args: Parameters<CliClient['wait']>): Promise<JobJson> {
+    for (const job of this.jobs) args[1]?.onLook?.(job);
+    return this.answer('wait', args, this.last());
+  }
+
+  private async answer<T>(name: string, args: readonly unknown[], value: T): Promise<T> {
+    this.calls.push([name, ...args]);
+    if (this.failure !== null) throw this.failure;
+    return value;
+  }
+
+  private last(): JobJson {
+    return this.jobs.at(-1) ?? jobOf();
+  }
+}
+
+export interface Ran {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The addresses that were connected to. */
+  readonly urls: readonly string[];
+}
+
+export async function run(
+  argv: readonly string[],
+  options: { client?: FakeClient; environment?: Record<string, string>; tty?: boolean; interrupted?: boolean } = {},
+): Promise<Ran> {
+  const written = { stdout: '', stderr: '', urls: [] as readonly string[] };
+  const controller = new AbortController();
+  if (options.interrupted === true) controller.abort();
+  const isTTY = options.tty ?? false;
+  const io: CliIo = {
+    stdout: { write: (text) => (written.stdout += text), isTTY },
+    stderr: { write: (text) => (written.stderr += text), isTTY },
+    environment: options.environment ?? {},
+    connect: async (urls) => {
+      written.urls = urls;
+      return options.client ?? new FakeClient();
+    },
+    interruptible: () => ({ signal: controller.signal, release() {} }),
+  };
+  const exit = await main(argv, io);
+  return { exit, ...written };
+}

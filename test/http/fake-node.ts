@@ -1,0 +1,115 @@
+/**
+ * A node as HTTP sees it, over a real job table: what is submitted is applied at once, as if a majority had agreed.
+ * A test sets whether it leads, whom it takes for the leader, and what should go wrong.
+ */
+import type { FastifyInstance } from 'fastify';
+import { type ErrorCode, PolarisError } from '../../src/base/errors.ts';
+import { SILENT } from '../../src/base/log.ts';
+import { createPrng } from '../../src/base/prng.ts';
+import type { Address, JobId } from '../../src/base/types.ts';
+import type { ClusterStatus, Consistency, Done, JobPace, NodeApi } from '../../src/daemon/api.ts';
+import type { JobTypeInfo } from '../../src/daemon/env.ts';
+import { createHttpServer } from '../../src/http/server.ts';
+import type { JobSpec, Outcome, Table } from '../../src/ranges/types.ts';
+import { MAIL, Pen } from '../ranges/fixtures.ts';
+
+export const ID_1 = '11111111-1111-4111-8111-111111111111';
+export const ID_2 = '11111111-1111-4111-8111-222222222222';
+
+const MAIL_TYPE: JobTypeInfo = { name: MAIL, hash: 'h', exposure: 'window', metadataSchema: null };
+
+export class FakeNode implements NodeApi {
+  readonly id: string;
+  readonly address = '127.0.0.1:1';
+  readonly pen = new Pen();
+  types: readonly JobTypeInfo[] = [MAIL_TYPE];
+  leading = true;
+  leader: Address | null = null;
+  /** Every write and linearizable read fails with it. */
+  failure: ErrorCode | null = null;
+  /** Writes are applied and never answered. */
+  mute = false;
+  checks = [
+    { name: 'formed', ok: true },
+    { name: 'leader', ok: true },
+  ];
+  speed: JobPace | null = null;
+  waits = 0;
+
+  constructor(id = 'n1') {
+    this.id = id;
+  }
+
+  status(): ClusterStatus {
+    return {
+      ...{ id: null, leader: this.leading ? this.id : null, term: 3, commitIndex: 7, appliedIndex: 7 },
+      members: [{ id: this.id, address: this.address, role: 'leader', matchIndex: 7 }],
+      workers: [],
+    };
+  }
+
+  leads(): boolean {
+    return this.leading;
+  }
+
+  leaderAddress(): Address | null {
+    return this.leader;
+  }
+
+  awaitLeader(_waitMs: number, done: (found: boolean) => void): void {
+    this.waits++;
+    done(this.leading || this.leader !== null);
+  }
+
+  submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void {
+    if (this.refused(done)) return;
+    const outcome = this.pen.apply({ kind: 'submit-job', spec });
+    if (this.mute) return;
+    if (outcome.kind === 'created' || outcome.kind === 'exists') done({ ok: true, value: outcome });
+    else done({ ok: false, error: errorOf(outcome) });
+  }
+
+  control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void {
+    if (this.refused(done)) return;
+    const outcome = this.pen.apply({ kind: 'control-job', id, action });
+    if (this.mute) return;
+    if (outcome.kind === 'ok') done({ ok: true, value: undefined });
+    else done({ ok: false, error: errorOf(outcome) });
+  }
+
+  read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void {
+    if (consistency === 'linearizable' && this.refused(done)) return;
+    done({ ok: true, value: look(this.pen.table) });
+  }
+
+  pace(): JobPace | null {
+    return this.speed;
+  }
+
+  readiness(): readonly { readonly name: string; readonly ok: boolean }[] {
+    return this.checks;
+  }
+
+  private refused<T>(done: Done<T>): boolean {
+    const code = this.failure ?? (this.leading ? null : 'NO_LEADER');
+    if (code !== null) done({ ok: false, error: new PolarisError(code) });
+    return code !== null;
+  }
+}
+
+function errorOf(outcome: Outcome): PolarisError {
+  if (outcome.kind === 'refused') return new PolarisError(outcome.code, outcome.detail);
+  return new PolarisError('INTERNAL', outcome.kind);
+}
+
+export function serverOf(node: FakeNode): FastifyInstance {
+  return createHttpServer({ api: node, log: SILENT, prng: createPrng(1) });
+}
+
+/** Listens on a free loopback port and gives HOST:PORT. */
+export async function listen(app: FastifyInstance): Promise<Address> {
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const address = app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return `127.0.0.1:${address.port}`;
+}
