@@ -9,32 +9,16 @@
  * Invariants: covered, rests of leases, returned, failed and [frontier, end) tile [start, end) · coverage grows only by
  * [old cursor, reported cursor) of a live lease · a finished job has no lease and never changes again.
  */
-import { assert, unreachable } from '../base/assert.ts';
+import { assert } from '../base/assert.ts';
 import { ERROR_TEXT_MAX, OPEN_RANGES_MAX, RETURNED_RANGES_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, NodeId, Point, Range } from '../base/types.ts';
 import { addFailed } from './failed.ts';
 import { IntervalSet } from './interval-set.ts';
+import { begunEnd, type Closing, type Emit, exposedEnd, forward, type Lease } from './lease.ts';
 import { addReexecuted, reexecutedPoints } from './reexecuted.ts';
 import { ReturnedRanges } from './returned.ts';
 import { clipText } from './text.ts';
-import type {
-  Ending,
-  FailedRange,
-  JobSpec,
-  JobState,
-  JobView,
-  Reexecuted,
-  Returned,
-  TableEvent,
-  Task,
-} from './types.ts';
-
-/** A task with the error of its last failure, which goes back with the rest when the worker is lost. */
-export interface Lease extends Task {
-  readonly error: string;
-}
-
-export type Emit = (event: TableEvent) => void;
+import type { Ending, FailedRange, JobSpec, JobState, JobView, Reexecuted, Returned } from './types.ts';
 
 /** All of a job that cannot be worked out from the rest: what a snapshot holds. */
 export interface JobImage {
@@ -58,17 +42,6 @@ export interface GrantRequest {
   readonly incarnation: Incarnation;
   readonly size: number;
   readonly retry: Point | null;
-  readonly at: number;
-}
-
-type How = Extract<TableEvent, { kind: 'task-ended' }>['how'];
-
-/** How a lease ends: `touched` is the first point behind all that may have run. */
-interface Closing {
-  readonly how: How;
-  readonly touched: Point;
-  /** Of a failure; empty otherwise. */
-  readonly error: string;
   readonly at: number;
 }
 
@@ -160,7 +133,7 @@ export class Job {
     const lease = this.#advance(ending.epoch, ending.cursor, emit);
     if (lease === null) return false;
     const how = lease.cursor === lease.end ? 'completed' : 'released';
-    this.#close(lease, { how, touched: begunOf(lease, ending), error: '', at }, emit);
+    this.#close(lease, { how, touched: begunEnd(lease, ending), error: '', at }, emit);
     return true;
   }
 
@@ -168,14 +141,14 @@ export class Job {
     const lease = this.#advance(ending.epoch, ending.cursor, emit);
     if (lease === null) return false;
     const clipped = clipText(error, ERROR_TEXT_MAX);
-    this.#close(lease, { how: 'failed', touched: begunOf(lease, ending), error: clipped, at }, emit);
+    this.#close(lease, { how: 'failed', touched: begunEnd(lease, ending), error: clipped, at }, emit);
     return true;
   }
 
   release(ending: Ending, at: number, emit: Emit): boolean {
     const lease = this.#advance(ending.epoch, ending.cursor, emit);
     if (lease === null) return false;
-    this.#close(lease, { how: 'released', touched: begunOf(lease, ending), error: '', at }, emit);
+    this.#close(lease, { how: 'released', touched: begunEnd(lease, ending), error: '', at }, emit);
     return true;
   }
 
@@ -183,7 +156,7 @@ export class Job {
   expire(epoch: Epoch, at: number, emit: Emit): void {
     const lease = this.#leases.get(epoch);
     assert(lease !== undefined, 'a worker holds only live leases');
-    this.#close(lease, { how: 'expired', touched: this.#exposed(lease), error: '', at }, emit);
+    this.#close(lease, { how: 'expired', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
   }
 
   pause(emit: Emit): boolean {
@@ -203,7 +176,7 @@ export class Job {
     if (this.#state === 'cancelled') return true;
     if (this.finished) return false;
     for (const lease of this.#leases.values()) {
-      this.#close(lease, { how: 'cancelled', touched: this.#exposed(lease), error: '', at }, emit);
+      this.#close(lease, { how: 'cancelled', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
     }
     if (this.finished) return true;
     this.#returned.compact();
@@ -291,18 +264,6 @@ export class Job {
     emit({ kind: 'job-state', job: this.spec.id, state, reason });
   }
 
-  /** First point behind all that the worker of this lease may have begun without having said so. */
-  #exposed(lease: Lease): Point {
-    switch (this.spec.exposure) {
-      case 'window':
-        return forward(lease.cursor, this.spec.options.commitEvery, lease.end);
-      case 'task':
-        return lease.end;
-      default:
-        return unreachable(this.spec.exposure);
-    }
-  }
-
   get #total(): number {
     return this.spec.end - this.spec.start;
   }
@@ -383,14 +344,4 @@ export class Job {
 
 export function isFinished(state: JobState): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled';
-}
-
-/** `start + size`, at most `end`; the sum itself might not be a safe integer. */
-function forward(start: Point, size: number, end: Point): Point {
-  return end - start <= size ? end : start + size;
-}
-
-/** What a worker says it has begun, held to what its lease allows. */
-function begunOf(lease: Lease, ending: Ending): Point {
-  return Math.min(Math.max(ending.begun, lease.cursor), lease.end);
 }

@@ -24,7 +24,8 @@ import {
 import type { JobId, Range } from '../base/types.ts';
 import { fieldsToOffers, fieldsToSpec, offersToFields, specToFields } from './codec.ts';
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
-import type { JobImage, Lease } from './job.ts';
+import type { JobImage } from './job.ts';
+import type { Lease } from './lease.ts';
 import type { FailedRange, JobState, Reexecuted, Returned } from './types.ts';
 import type { WorkerImage } from './workers.ts';
 

@@ -13,11 +13,12 @@
  */
 import { assert, InvariantError, must, unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { FINISHED_JOBS_AGE_MS, FINISHED_JOBS_MAX, OPEN_JOBS_MAX, WORKERS_MAX } from '../base/limits.ts';
+import { WORKERS_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
 import { decodeCommand } from './codec.ts';
 import { checkTable } from './invariants.ts';
 import { isFinished, Job } from './job.ts';
+import { Jobs } from './jobs.ts';
 import { decodeTable, encodeTable, type TableImage } from './snapshot.ts';
 import { sameSpec } from './spec.ts';
 import type { Command, JobView, Outcome, Table, TableEvent, Task, WorkerView } from './types.ts';
@@ -31,10 +32,7 @@ const NOTHING: Outcome = { kind: 'nothing' };
 
 export class JobTable implements Table {
   #appliedIndex: LogIndex = 0;
-  /** In order of submission. */
-  #jobs = new Map<JobId, Job>();
-  /** In the order in which they finished: the first goes first. */
-  #finished = new Set<JobId>();
+  #jobs = new Jobs();
   #jobOfEpoch = new Map<Epoch, Job>();
   #workers = new Workers();
   /** Of the command that is being applied. */
@@ -63,12 +61,7 @@ export class JobTable implements Table {
   }
 
   jobIdsWith(prefix: string, limit: number): readonly JobId[] {
-    const ids: JobId[] = [];
-    for (const id of this.#jobs.keys()) {
-      if (ids.length >= limit) break;
-      if (id.startsWith(prefix)) ids.push(id);
-    }
-    return ids;
+    return this.#jobs.idsWith(prefix, limit);
   }
 
   task(epoch: Epoch): Task | undefined {
@@ -88,10 +81,9 @@ export class JobTable implements Table {
   }
 
   snapshot(): Uint8Array {
-    const places = new Map([...this.#jobs.keys()].map((id, place) => [id, place]));
     return encodeTable({
       jobs: [...this.#jobs.values()].map((job) => job.image),
-      finished: [...this.#finished].map((id) => must(places.get(id), 'a finished job is in the table')),
+      finished: this.#jobs.finishedPlaces(),
       workers: this.#workers.inOrder().map((worker) => worker.view),
       offeredNames: this.#workers.offeredNames,
     });
@@ -109,7 +101,6 @@ export class JobTable implements Table {
     }
     this.#appliedIndex = restored.#appliedIndex;
     this.#jobs = restored.#jobs;
-    this.#finished = restored.#finished;
     this.#jobOfEpoch = restored.#jobOfEpoch;
     this.#workers = restored.#workers;
   }
@@ -120,23 +111,18 @@ export class JobTable implements Table {
     this.#workers.setOfferedNames(image.offeredNames);
     for (const jobImage of image.jobs) {
       const job = Job.restore(jobImage);
-      assert(!this.#jobs.has(job.spec.id), 'a job is in the table once');
-      this.#jobs.set(job.spec.id, job);
+      this.#jobs.add(job);
       for (const task of jobImage.tasks) this.#link(job, task);
     }
     for (const worker of this.#workers.inOrder()) worker.sortEpochs();
-    for (const place of image.finished) this.#finished.add(must(image.jobs[place], 'a finished job is a job').spec.id);
+    for (const place of image.finished) this.#jobs.finish(must(image.jobs[place], 'a finished job is a job').spec.id);
     const finished = image.jobs.filter((job) => isFinished(job.state));
-    assert(finished.length === image.finished.length, 'every finished job has its place in line');
-    assert(
-      finished.every((job) => this.#finished.has(job.spec.id)),
-      'only finished jobs stand in line',
-    );
+    assert(finished.length === image.finished.length, 'every finished job stands in line');
   }
 
   /** `index` becomes the epoch of what is granted and the incarnation of who joins. */
   #applyCommand(index: number, command: Command): Outcome {
-    if ('at' in command) this.#evict(command.at);
+    if ('at' in command) this.#jobs.evict(command.at, null, this.#emit);
     switch (command.kind) {
       case 'submit-job':
         return this.#submit(command);
@@ -168,10 +154,10 @@ export class JobTable implements Table {
       if (sameSpec(known.spec, spec)) return { kind: 'exists', id: spec.id };
       return refused('SPEC_CONFLICT', `job ${spec.id} exists and was asked for otherwise`);
     }
-    if (this.#jobs.size - this.#finished.size >= OPEN_JOBS_MAX) {
-      return refused('TOO_MANY_JOBS', `${OPEN_JOBS_MAX} jobs are not finished`);
-    }
-    this.#jobs.set(spec.id, new Job(spec, at));
+    const refusal = this.#jobs.refusal(spec);
+    if (refusal !== null) return refused('TOO_MANY_JOBS', refusal);
+    this.#jobs.evict(at, spec, this.#emit);
+    this.#jobs.add(new Job(spec, at));
     this.#emit({ kind: 'job-submitted', job: spec.id });
     return { kind: 'created', id: spec.id };
   }
@@ -281,7 +267,7 @@ export class JobTable implements Table {
       this.#jobOfEpoch.delete(event.epoch);
       must(this.#workers.get(event.worker), 'the worker of a lease is in the table').lost(event.epoch);
     } else if (event.kind === 'job-state' && isFinished(event.state)) {
-      this.#finished.add(event.job);
+      this.#jobs.finish(event.job);
     }
   }
 
@@ -294,17 +280,6 @@ export class JobTable implements Table {
 
   #jobAt(epoch: Epoch): Job {
     return must(this.#jobOfEpoch.get(epoch), 'a live epoch has a job');
-  }
-
-  /** Finished jobs go when they are too many or too old, the longest finished first. */
-  #evict(at: number): void {
-    for (const id of this.#finished) {
-      const finishedAt = must(this.#jobs.get(id)?.view.finishedAt, 'a finished job has a time');
-      if (this.#finished.size <= FINISHED_JOBS_MAX && at - finishedAt <= FINISHED_JOBS_AGE_MS) return;
-      this.#finished.delete(id);
-      this.#jobs.delete(id);
-      this.#emit({ kind: 'job-evicted', job: id });
-    }
   }
 }
 

@@ -1,0 +1,87 @@
+/**
+ * Jobs: which jobs the table has, in order of submission, and which of the finished ones it still keeps.
+ *
+ * Open jobs are never dropped, so too many of them are refused. Finished ones are kept for those who ask later, until
+ * they are too many, too old, or in the way of a new one; the longest finished goes first.
+ *
+ * Invariants: open jobs, finished jobs and their metadata are bounded · the line of the finished holds each of them once.
+ */
+import { assert, must } from '../base/assert.ts';
+import { FINISHED_JOBS_AGE_MS, FINISHED_JOBS_MAX, METADATA_TOTAL_BYTES_MAX, OPEN_JOBS_MAX } from '../base/limits.ts';
+import type { JobId } from '../base/types.ts';
+import type { Job } from './job.ts';
+import type { Emit } from './lease.ts';
+import { utf8Length } from './text.ts';
+import type { JobSpec } from './types.ts';
+
+export class Jobs {
+  readonly #byId = new Map<JobId, Job>();
+  /** In the order in which they finished. */
+  readonly #finished = new Set<JobId>();
+  #metadataBytes = 0;
+  /** The part of it that cannot be evicted. */
+  #openMetadataBytes = 0;
+
+  get(id: JobId): Job | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** In order of submission. */
+  values(): IterableIterator<Job> {
+    return this.#byId.values();
+  }
+
+  /** Places of the finished jobs among all, in the order in which they finished. */
+  finishedPlaces(): number[] {
+    const places = new Map([...this.#byId.keys()].map((id, place) => [id, place]));
+    return [...this.#finished].map((id) => must(places.get(id), 'a finished job is in the table'));
+  }
+
+  idsWith(prefix: string, limit: number): JobId[] {
+    const ids: JobId[] = [];
+    for (const id of this.#byId.keys()) {
+      if (ids.length >= limit) break;
+      if (id.startsWith(prefix)) ids.push(id);
+    }
+    return ids;
+  }
+
+  /** Why there is no room for one more; null when there is. */
+  refusal(spec: JobSpec): string | null {
+    if (this.#byId.size - this.#finished.size >= OPEN_JOBS_MAX) return `${OPEN_JOBS_MAX} jobs are not finished`;
+    if (this.#openMetadataBytes + utf8Length(spec.metadata) <= METADATA_TOTAL_BYTES_MAX) return null;
+    return `the metadata of unfinished jobs would be more than ${METADATA_TOTAL_BYTES_MAX} bytes`;
+  }
+
+  /** Adds an open job, or in a restore a finished one, which `finish` then puts in line. */
+  add(job: Job): void {
+    const { id, metadata } = job.spec;
+    assert(!this.#byId.has(id), 'a job is in the table once');
+    this.#byId.set(id, job);
+    const bytes = utf8Length(metadata);
+    this.#metadataBytes += bytes;
+    this.#openMetadataBytes += bytes;
+  }
+
+  finish(id: JobId): void {
+    const job = must(this.#byId.get(id), 'a job that finishes is in the table');
+    assert(job.finished && !this.#finished.has(id), 'a job finishes once');
+    this.#finished.add(id);
+    this.#openMetadataBytes -= utf8Length(job.spec.metadata);
+  }
+
+  /** Lets go of finished jobs that are too many or too old, or whose metadata takes the room of `wanted`. */
+  evict(at: number, wanted: JobSpec | null, emit: Emit): void {
+    const room = METADATA_TOTAL_BYTES_MAX - (wanted === null ? 0 : utf8Length(wanted.metadata));
+    for (const id of this.#finished) {
+      const job = must(this.#byId.get(id), 'a finished job is in the table');
+      const age = at - must(job.view.finishedAt, 'a finished job has a time');
+      const fits = this.#finished.size <= FINISHED_JOBS_MAX && this.#metadataBytes <= room;
+      if (fits && age <= FINISHED_JOBS_AGE_MS) return;
+      this.#finished.delete(id);
+      this.#byId.delete(id);
+      this.#metadataBytes -= utf8Length(job.spec.metadata);
+      emit({ kind: 'job-evicted', job: id });
+    }
+  }
+}
