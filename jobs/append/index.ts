@@ -5,7 +5,7 @@
  * A line is `<epoch ms>\t<point>\t<epoch>\t<worker>\n`, written by one call and before the point is acknowledged: after
  * a crash a line may stand twice, and none is missing.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type TaskContext } from '../../src/jobtype/client.ts';
 import { connectRedis } from './redis.ts';
@@ -33,7 +33,7 @@ export class Append extends Client<AppendMetadata> {
   override async work(task: TaskContext<AppendMetadata>): Promise<void> {
     const { sink: address, intervalMs = 0 } = task.metadata;
     const sink = address.startsWith(FILE_PREFIX)
-      ? await openFile(address.slice(FILE_PREFIX.length))
+      ? openFile(address.slice(FILE_PREFIX.length))
       : await connectRedis(address);
     try {
       for await (const point of task.points()) {
@@ -52,17 +52,20 @@ interface Sink {
   close(): Promise<void>;
 }
 
-async function openFile(path: string): Promise<Sink> {
+function openFile(path: string): Sink {
   // O_APPEND: the system puts each line behind all others, of whatever process.
-  const file: FileHandle = await open(path, 'a');
+  const file = openSync(path, 'a');
   return {
+    // Synchronous: this thread has nothing else to do, and a point costs a fifth of it.
     async append(line) {
       const bytes = Buffer.from(line);
-      const { bytesWritten } = await file.write(bytes);
+      const written = writeSync(file, bytes);
       // A second call for the rest could end up behind the line of somebody else.
-      if (bytesWritten !== bytes.length) throw new Error(`${path}: ${bytesWritten} of ${bytes.length} bytes written`);
+      if (written !== bytes.length) throw new Error(`${path}: ${written} of ${bytes.length} bytes written`);
     },
-    close: () => file.close(),
+    async close() {
+      closeSync(file);
+    },
   };
 }
 

@@ -4,7 +4,7 @@
 
 import { must } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
-import { describeModule } from './describe.ts';
+import { describeModule } from './exported.ts';
 
 const module = must(process.argv[2], 'the describer is given a module');
 try {

@@ -2,6 +2,9 @@
  * Which export of a module is its job type. Read by shape and not by `instanceof`: a folder of job types may resolve
  * another copy of the package, or none.
  */
+import { pathToFileURL } from 'node:url';
+import { errorText } from '../base/errors.ts';
+import { METADATA_BYTES_MAX } from '../base/limits.ts';
 import type { Client } from './client.ts';
 import type { JobTypeKind } from './protocol.ts';
 
@@ -10,6 +13,11 @@ export type ClientClass = (new () => Client) & { readonly metadata?: unknown };
 export type ExportedType =
   | { readonly kind: Extract<JobTypeKind, 'client'>; readonly metadata: unknown; readonly type: ClientClass }
   | { readonly kind: Extract<JobTypeKind, 'program'>; readonly metadata: unknown };
+
+export interface Description {
+  readonly kind: JobTypeKind;
+  readonly metadataSchema: Readonly<Record<string, unknown>> | null;
+}
 
 /**
  * A module exports one class with a `work` method, or one object with `kind: 'program'`, of jobs whose metadata is the
@@ -32,4 +40,27 @@ function isClient(value: unknown): value is ClientClass {
 
 function isProgram(value: unknown): value is { readonly kind: 'program'; readonly metadata?: unknown } {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'program';
+}
+
+/** Imports the module into this process. @throws Error with the reason when it is no job type. */
+export async function describeModule(module: string): Promise<Description> {
+  const type = exportedClass(await import(pathToFileURL(module).href));
+  return { kind: type.kind, metadataSchema: plainSchema(type.metadata) };
+}
+
+function plainSchema(schema: unknown): Description['metadataSchema'] {
+  if (schema === undefined) return null;
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) {
+    throw new Error('static metadata must be a JSON Schema object');
+  }
+  let text: string;
+  try {
+    text = JSON.stringify(schema);
+  } catch (thrown) {
+    throw new Error(`static metadata is no JSON: ${errorText(thrown)}`);
+  }
+  if (Buffer.byteLength(text) > METADATA_BYTES_MAX) {
+    throw new Error(`static metadata is larger than ${METADATA_BYTES_MAX} bytes`);
+  }
+  return JSON.parse(text);
 }

@@ -14,7 +14,8 @@ import { fileURLToPath } from 'node:url';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { NAME_LENGTH_MAX, OFFERS_MAX } from '../base/limits.ts';
 import type { JobTypeInfo } from '../daemon/env.ts';
-import { describeInChild, describeModule } from './describe.ts';
+import { describeInChild } from './describe.ts';
+import { type Description, describeModule } from './exported.ts';
 import { hashFolder } from './hash.ts';
 import type { JobTypeKind } from './protocol.ts';
 
@@ -73,10 +74,7 @@ async function typeFolders(directory: string): Promise<readonly TypeFolder[]> {
   return folders.filter((folder) => existsSync(join(folder.path, INDEX_FILE)));
 }
 
-async function load(
-  folder: TypeFolder,
-  describe: (module: string) => Promise<Pick<LoadedType, 'kind'> & { metadataSchema: JobTypeInfo['metadataSchema'] }>,
-): Promise<LoadedType> {
+async function load(folder: TypeFolder, describe: (module: string) => Promise<Description>): Promise<LoadedType> {
   const { name, path } = folder;
   if (!NAME_PATTERN.test(name) || name.length > NAME_LENGTH_MAX) {
     throw new PolarisError('USAGE', `job type ${path}: a name is 1 to ${NAME_LENGTH_MAX} of A-Z a-z 0-9 . _ -`);

@@ -4,21 +4,15 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import { SILENT } from '../../src/base/log.ts';
 import type { Epoch, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding } from '../../src/daemon/env.ts';
 import { monotonicMs } from '../../src/jobtype/deadline.ts';
 import { createExecutor } from '../../src/jobtype/executor.ts';
-import { type LoadedTypes, loadTypes } from '../../src/jobtype/loader.ts';
+import type { LoadedTypes } from '../../src/jobtype/loader.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const HOST_ENTRY = join(ROOT, 'dist/src/jobtype/host.js');
-export const DESCRIBER_ENTRY = join(ROOT, 'dist/src/jobtype/describer.js');
-export const BUNDLED_DIR = join(ROOT, 'dist/jobs');
-export const TYPES_DIR = join(ROOT, 'test/jobtype/types');
+import { HOST_ENTRY, loadTestTypes } from './paths.ts';
 
 export type Happening =
   | { readonly kind: 'progress'; readonly epoch: Epoch; readonly cursor: Point; readonly begun: Point }
@@ -30,7 +24,7 @@ export type Happening =
 let types: Promise<LoadedTypes> | null = null;
 
 export function testTypes(): Promise<LoadedTypes> {
-  types ??= loadTypes({ bundledDir: BUNDLED_DIR, userDir: TYPES_DIR, describerEntry: DESCRIBER_ENTRY });
+  types ??= loadTestTypes();
   return types;
 }
 
@@ -179,10 +173,20 @@ export async function goneProcess(pid: number): Promise<void> {
 }
 
 export function runs(pid: number): boolean {
+  return !['', 'Z', 'X'].includes(stateOf(pid));
+}
+
+/** As in /proc; empty when there is no such process. */
+function stateOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return !['Z', 'X'].includes(stat[stat.lastIndexOf(')') + 2] ?? '');
+    return stat[stat.lastIndexOf(')') + 2] ?? '';
   } catch {
-    return false;
+    return '';
   }
+}
+
+/** Resolves once the system shows the process as stopped. */
+export async function stoppedProcess(pid: number): Promise<void> {
+  while (stateOf(pid) !== 'T') await new Promise((resolve) => setImmediate(resolve));
 }

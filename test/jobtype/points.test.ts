@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { HOSTS_SPARE } from '../../src/base/limits.ts';
 import { openBench } from './harness.ts';
 
 describe('points and chunks', () => {
@@ -107,7 +108,12 @@ describe('the end of work()', () => {
   it('without a point taken it is a failure', async () => {
     const bench = await openBench({ commit: true });
     const epoch = bench.run('early', { metadata: { take: 0 } });
-    expect(await bench.ending(epoch)).toMatchObject({ cursor: 0, begun: 0, ending: 'fail', error: /without taking/ });
+    expect(await bench.ending(epoch)).toMatchObject({
+      cursor: 0,
+      begun: 0,
+      ending: 'fail',
+      error: expect.stringMatching(/without taking/),
+    });
   });
 
   it('a release ends the iteration without an error, and the code behind the loop runs', async () => {
@@ -161,6 +167,20 @@ describe('the end of work()', () => {
     const bench = await openBench({ commit: true });
     const epoch = bench.run('nothing', {});
     expect(bench.happenings).toEqual([]);
-    expect(await bench.ending(epoch)).toMatchObject({ ending: 'fail', cursor: 0, error: /job type nothing/ });
+    expect(await bench.ending(epoch)).toMatchObject({
+      ending: 'fail',
+      cursor: 0,
+      error: expect.stringMatching(/job type nothing/),
+    });
   });
+});
+
+it('warm hosts beyond the slots and a few go, the longest idle first', async () => {
+  const bench = await openBench({ commit: true, slots: 1 });
+  for (let job = 0; job < 1 + HOSTS_SPARE + 1; job += 1) await bench.ending(bench.run('count', { job: `job-${job}` }));
+  const [first] = bench.hostStarts();
+  const ended = await bench.when((happening) => (happening.kind === 'host-ended' ? happening : null));
+  expect(ended).toMatchObject({ pid: first, reason: 'idle, and its room is needed' });
+  await bench.ending(bench.run('count', { job: 'job-1' }));
+  expect(bench.hostStarts()).toHaveLength(1 + HOSTS_SPARE + 1);
 });
