@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+/**
+ * The program `polaris`: hands the command line to src/cli and ends with its exit code.
+ */
 import { processIo } from '../src/cli/io.ts';
 import { main } from '../src/cli/main.ts';
 

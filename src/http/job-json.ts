@@ -71,14 +71,23 @@ export interface VerifyJson {
   readonly reexecuted: readonly Reexecuted[];
 }
 
-export function jobJson(job: JobView, pace: JobPace | null, workers: Iterable<WorkerView>): JobJson {
+/** Names of the job types that some worker with a slot offers just now. */
+export function offeredNames(workers: Iterable<WorkerView>): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const worker of workers) {
+    if (worker.slots > 0) for (const offer of worker.offers) names.add(offer.name);
+  }
+  return names;
+}
+
+export function jobJson(job: JobView, pace: JobPace | null, offered: ReadonlySet<string>): JobJson {
   const { id, name, start, end, metadata, options } = job.spec;
   return {
     ...{ id, name, start, end },
     metadata: JSON.parse(metadata),
     options,
     state: job.state,
-    reason: job.reason ?? waitReason(job, workers),
+    reason: job.reason ?? waitReason(job, offered),
     progress: progressJson(job, pace),
     createdAt: isoTime(job.createdAt),
     startedAt: job.startedAt === null ? null : isoTime(job.startedAt),
@@ -103,12 +112,9 @@ function progressJson(job: JobView, pace: JobPace | null): ProgressJson {
 }
 
 /** Why an open job does not get on, where the table shows it. */
-function waitReason(job: JobView, workers: Iterable<WorkerView>): string | null {
+function waitReason(job: JobView, offered: ReadonlySet<string>): string | null {
   if (job.state !== 'pending' && job.state !== 'running') return null;
-  for (const worker of workers) {
-    if (worker.slots > 0 && worker.offers.some((offer) => offer.name === job.spec.name)) return null;
-  }
-  return `no worker offers "${job.spec.name}"`;
+  return offered.has(job.spec.name) ? null : `no worker offers "${job.spec.name}"`;
 }
 
 export function rangesJson(job: JobView): RangesJson {

@@ -7,7 +7,7 @@ import type { Consistency } from '../daemon/api.ts';
 import type { JobView, Table } from '../ranges/types.ts';
 import { findJob } from './find-job.ts';
 import { onLeader } from './forward.ts';
-import { type JobJson, jobJson, rangesJson, verifyJson } from './job-json.ts';
+import { type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing, parseConsistency, parseListQuery } from './schema.ts';
 import { readTable, submitJob } from './settle.ts';
@@ -25,7 +25,7 @@ export function jobRoutes(context: HttpContext): readonly HttpRoute[] {
 
 /** The job resource, with the speed as this node knows it. */
 export function viewJob(context: HttpContext, job: JobView, table: Table): JobJson {
-  return jobJson(job, context.api.pace(job), table.workers());
+  return jobJson(job, context.api.pace(job), offeredNames(table.workers()));
 }
 
 async function submit(context: HttpContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -45,7 +45,8 @@ async function list(context: HttpContext, request: FastifyRequest, reply: Fastif
   return answerRead(context, request, reply, query.consistency, (table) => {
     const wanted = [...table.jobs()].filter((job) => query.state === undefined || job.state === query.state);
     const newestFirst = wanted.reverse().slice(0, query.limit);
-    return { jobs: newestFirst.map((job) => viewJob(context, job, table)) };
+    const offered = offeredNames(table.workers());
+    return { jobs: newestFirst.map((job) => jobJson(job, context.api.pace(job), offered)) };
   });
 }
 

@@ -14,6 +14,7 @@ import { healthRoutes } from './health.ts';
 import { jobActionRoutes } from './job-actions.ts';
 import { jobRoutes } from './jobs.ts';
 import { parseJsonBody } from './json-body.ts';
+import { checkOrigin } from './origin.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 
@@ -37,7 +38,7 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
     parseJsonBody(body),
   );
-  app.addHook('onRequest', async (request) => checkRequest(request));
+  app.addHook('onRequest', async (request) => checkRequest(context, request));
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, toPolarisError(error, context.log)));
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0];
@@ -69,20 +70,11 @@ function addRoutes(app: FastifyInstance, routes: readonly HttpRoute[]): void {
   }
 }
 
-async function checkRequest(request: FastifyRequest): Promise<void> {
+function checkRequest(context: HttpContext, request: FastifyRequest): void {
   if (request.url.length > URL_LENGTH_MAX) {
     throw new PolarisError('BAD_REQUEST', `the URL is longer than ${URL_LENGTH_MAX} characters`);
   }
-  // Browsers name the page that sends a request. A page of another site could else cancel jobs on a visitor's machine,
-  // since a POST without a body needs no leave of ours.
-  const { origin, host } = request.headers;
-  if (origin !== undefined && hostOf(origin) !== host) {
-    throw new PolarisError('FOREIGN_ORIGIN', `a page of ${origin.slice(0, 100)} may not send requests here`);
-  }
-}
-
-function hostOf(origin: string): string | null {
-  return URL.canParse(origin) ? new URL(origin).host : null;
+  checkOrigin(request.headers, () => context.api.address);
 }
 
 /** What Node's parser refuses never becomes a request; the answer is written by hand. */

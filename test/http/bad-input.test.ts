@@ -173,12 +173,20 @@ describe('a request that is wrong as such', () => {
     await expectProblem({ ...request, url: `/v1/jobs/${ID_1}/pause` }, 'BAD_REQUEST', /"force"/);
   });
 
-  test('a page of another site', () =>
-    expectProblem(
-      { method: 'POST', url: `/v1/jobs/${ID_1}/cancel`, headers: { origin: 'https://evil.example' } },
-      'FOREIGN_ORIGIN',
-      /evil\.example/,
-    ));
+  test.each([
+    ['another site', { origin: 'https://evil.example', host: '127.0.0.1:7070' }],
+    ['another port', { origin: 'http://127.0.0.1:8080', host: '127.0.0.1:7070' }],
+    ['a name that was pointed here', { origin: 'http://evil.example:7070', host: 'evil.example:7070' }],
+    ['a file', { origin: 'null', host: '127.0.0.1:7070' }],
+    ['nothing that has a host', { origin: 'data:', host: '' }],
+  ])('a page of %s', (_what, headers) =>
+    expectProblem({ method: 'POST', url: `/v1/jobs/${ID_1}/cancel`, headers }, 'FOREIGN_ORIGIN', /a page of/),
+  );
+
+  test.each(['127.0.0.1:7070', 'localhost:7070', '[::1]:7070'])('but not a page of this node, at %s', async (host) => {
+    const headers = { origin: `http://${host}`, host };
+    expect((await app.inject({ method: 'GET', url: '/v1/jobs', headers })).statusCode).toBe(200);
+  });
 });
 
 test('an action on a job that is not there is JOB_NOT_FOUND', async () => {

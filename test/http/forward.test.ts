@@ -70,6 +70,12 @@ describe('a node that does not lead', () => {
     expect(jobs).toHaveLength(1);
   });
 
+  test('has the leader answer HEAD, without a body', async () => {
+    const response = await fetch(`${url}/v1/jobs`, { method: 'HEAD' });
+    expect([response.status, await response.text()]).toEqual([200, '']);
+    expect(response.headers.get('content-type')).toContain('application/json');
+  });
+
   test('passes the leader’s refusals through', async () => {
     leader.types = [];
     const response = await submit();

@@ -1,0 +1,39 @@
+/**
+ * The program as a process: its streams, its exit code, and that nothing keeps it alive when it is through.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FakeNode, ID_1, listen, serverOf } from '../http/fake-node.ts';
+
+const ROOT = resolve(import.meta.dirname ?? '.', '../..');
+const node = new FakeNode();
+const app = serverOf(node);
+let url: string;
+beforeAll(async () => {
+  url = `http://${await listen(app)}`;
+});
+afterAll(() => app.close());
+
+async function polaris(...args: readonly string[]) {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'bin/polaris.ts', ...args], {
+    ...{ cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] as const },
+    env: { PATH: process.env['PATH'] ?? '', POLARIS_URL: url },
+  });
+  const [stdout, stderr, [exit]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { stdout, stderr, exit };
+}
+
+test('a submit prints the id on stdout and nothing else, anywhere', async () => {
+  const args = ['job', 'submit', 'mail', '--start', '0', '--end', '9', '--id', ID_1];
+  expect(await polaris(...args)).toEqual({ exit: 0, stdout: `${ID_1}\n`, stderr: '' });
+  expect(node.pen.table.job(ID_1)?.spec.end).toBe(9);
+});
+
+test('an error of the server is one code on stderr, and its exit code', async () => {
+  const { exit, stdout, stderr } = await polaris('job', 'submit', 'nope', '--start', '0', '--end', '9');
+  expect([exit, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(/^polaris: UNKNOWN_JOB_TYPE: .*"nope"\n {2}.*--jobs DIR/);
+});
