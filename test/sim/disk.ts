@@ -76,6 +76,8 @@ export interface SimDiskOptions {
   readonly scheduler: Scheduler;
   readonly prng: Prng;
   readonly speed: DiskSpeed;
+  /** True puts back a bug: the process is told at once, and the write takes place later. */
+  readonly acknowledgesEarly: boolean;
   /** A batch became durable, and its process is about to hear of it. */
   readonly durable: (process: Process, batch: StoreBatch, log: DurableLog) => void;
 }
@@ -124,6 +126,7 @@ export class SimDisk {
   }
 
   #observed(process: Process, store: Store): Store {
+    if (this.#options.acknowledgesEarly) return this.#hasty(process, store);
     return {
       write: (batch, done) => {
         store.write(batch, (error) => {
@@ -133,6 +136,28 @@ export class SimDisk {
           }
           done(error);
         });
+      },
+      close: () => store.close(),
+    };
+  }
+
+  /** Tells the process at once; writes that come meanwhile wait for their turn. */
+  #hasty(process: Process, store: Store): Store {
+    const waiting: StoreBatch[] = [];
+    const writeNext = (): void => {
+      const batch = waiting[0];
+      if (batch === undefined) return;
+      store.write(batch, () => {
+        waiting.shift();
+        this.#log.take(batch);
+        writeNext();
+      });
+    };
+    return {
+      write: (batch, done) => {
+        waiting.push(batch);
+        if (waiting.length === 1) writeNext();
+        this.#options.scheduler.after(0, () => process.turn('input', () => done(null)));
       },
       close: () => store.close(),
     };

@@ -59,6 +59,8 @@ export interface SimNetworkOptions {
   readonly prng: Prng;
   readonly weather: Weather;
   readonly trace: Trace;
+  /** True puts back a bug: every address is taken for one on this host, and every probe for refused. */
+  readonly refusesProbes: boolean;
   /** Sees every message before the network may lose it. */
   readonly sent: (from: Process, to: NodeId, message: WireMessage) => void;
 }
@@ -112,7 +114,7 @@ export class SimNetwork {
       },
       send: (to, message) => this.#send(endpoint, to, message),
       probe: (to, done) => this.#probe(endpoint, to, done),
-      sameHost: (to) => hostOf(to) === hostOf(address),
+      sameHost: (to) => this.#options.refusesProbes || hostOf(to) === hostOf(address),
     };
   }
 
@@ -266,6 +268,10 @@ export class SimNetwork {
   #opened(connection: Connection, side: Endpoint, hello: Hello): void {
     if (side === connection.dialer) connection.dialerOpen = true;
     else connection.acceptorOpen = true;
+    // As in peers.ts, a newer connection of the same direction takes the place of an older one.
+    for (const older of [...(side.connections.get(hello.nodeId) ?? [])]) {
+      if ((older.dialer === side) === (connection.dialer === side)) this.#break(older);
+    }
     const list = side.connections.get(hello.nodeId);
     if (list === undefined) side.connections.set(hello.nodeId, [connection]);
     else list.push(connection);
@@ -309,6 +315,12 @@ export class SimNetwork {
     const connection = from.connections.get(to)?.find((one) => !one.broken);
     if (connection === undefined) return trace.count('message without connection');
     if (weather.blocked(process.id, to)) return trace.count('message into partition');
+    const other = connection.dialer === from ? connection.acceptor : connection.dialer;
+    if (!other.process.alive) {
+      // The host of the other side resets a connection that it knows nothing of.
+      this.#options.scheduler.after(2 * weather.latencyMs(), () => this.#break(connection));
+      return trace.count('message to the dead');
+    }
     const copies = weather.copies();
     if (copies === 0) trace.count('message lost');
     if (copies === 2) trace.count('message doubled');
@@ -344,6 +356,7 @@ export class SimNetwork {
       let outcome: ProbeOutcome = this.#listening.has(to) ? 'open' : 'refused';
       if (foreign && prng.chance(FOREIGN_REFUSAL_CHANCE)) outcome = 'refused';
       if (delay >= PROBE_TIMEOUT_MS) outcome = 'unknown';
+      if (this.#options.refusesProbes) outcome = 'refused';
       trace.count(`probe ${outcome}`);
       from.process.turn('input', () => done(outcome));
     });

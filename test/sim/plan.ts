@@ -48,7 +48,11 @@ export interface SeedPlan {
   readonly requestEveryMs: number;
 }
 
-const FAULTS_TO_MS = 45_000;
+/** Log-uniform: many short lives find more than few long ones, and some bugs need a long one. */
+const FAULTS_TO_MS_MIN = 5_000;
+const FAULTS_TO_MS_MAX = 40_000;
+/** Windows of one job: each costs a round trip and a score of events. */
+const WINDOWS_MAX = 200;
 const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
 
 function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
@@ -64,6 +68,7 @@ export function drawPlan(seed: number): SeedPlan {
   const prng = createPrng(seed ^ 0x5eed);
   const { hosts, nodes } = drawCluster(prng);
   const calm = prng.chance(0.1);
+  const faultsToMs = spread(prng, FAULTS_TO_MS_MIN, FAULTS_TO_MS_MAX);
   return {
     seed,
     hosts,
@@ -72,17 +77,17 @@ export function drawPlan(seed: number): SeedPlan {
     disk: drawDisk(prng, calm),
     releaseMsMax: prng.chance(0.5) ? 5 : 500,
     faults: drawFaults(prng, calm),
-    faultsFromMs: prng.chance(0.3) ? 0 : spread(prng, 500, 8_000),
-    faultsToMs: FAULTS_TO_MS,
-    jobs: drawJobs(prng),
+    faultsFromMs: prng.chance(0.3) ? 0 : spread(prng, 500, 4_000),
+    faultsToMs,
+    jobs: drawJobs(prng, faultsToMs),
     clientCount: prng.integer(1, 4),
     requestEveryMs: spread(prng, 200, 3_000),
   };
 }
 
 function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
-  const voterCount = pick(prng, [1, 3, 3, 3, 3, 3, 3, 5] as const);
-  const workerCount = prng.integer(0, 4);
+  const voterCount = pick(prng, [1, 3, 3, 3, 3, 3, 3, 3, 3, 5] as const);
+  const workerCount = pick(prng, [0, 0, 1, 1, 2, 3] as const);
   const oneHost = prng.chance(0.4);
   const sessionTtlMs = pick(prng, SESSION_TTLS_MS);
   const snapshots = prng.chance(0.7)
@@ -149,37 +154,37 @@ function drawFaults(prng: Prng, calm: boolean): FaultRates {
   const mean = (chance: number, low: number, high: number): number =>
     !calm && prng.chance(chance) ? spread(prng, low, high) : Number.POSITIVE_INFINITY;
   return {
-    crash: mean(0.6, 3_000, 30_000),
-    crashLeader: mean(0.4, 4_000, 30_000),
-    powerCut: mean(0.25, 15_000, 60_000),
-    drain: mean(0.3, 8_000, 40_000),
-    pause: mean(0.5, 3_000, 30_000),
-    partition: mean(0.5, 5_000, 30_000),
-    cut: mean(0.4, 1_000, 20_000),
-    diskFailure: mean(0.3, 10_000, 40_000),
-    hostCrash: mean(0.3, 4_000, 30_000),
-    wallJump: mean(0.2, 5_000, 30_000),
+    crash: mean(0.6, 2_000, 15_000),
+    crashLeader: mean(0.4, 2_000, 15_000),
+    powerCut: mean(0.25, 5_000, 30_000),
+    drain: mean(0.3, 4_000, 20_000),
+    pause: mean(0.5, 1_500, 15_000),
+    partition: mean(0.5, 2_000, 15_000),
+    cut: mean(0.4, 500, 10_000),
+    diskFailure: mean(0.3, 4_000, 20_000),
+    hostCrash: mean(0.3, 1_500, 15_000),
+    wallJump: mean(0.2, 2_000, 15_000),
   };
 }
 
-function drawJobs(prng: Prng): JobPlan[] {
-  const count = prng.integer(1, 7);
-  return Array.from({ length: count }, () => drawJob(prng, prng.chance(0.5) ? 0 : prng.next() * FAULTS_TO_MS * 0.8));
+function drawJobs(prng: Prng, faultsToMs: number): JobPlan[] {
+  const count = prng.integer(1, 6);
+  return Array.from({ length: count }, () => drawJob(prng, prng.chance(0.5) ? 0 : prng.next() * faultsToMs * 0.8));
 }
 
-/** A job that takes one slot between a fraction of a second and half a minute. */
+/** A job that keeps one slot busy between half a second and half a minute. */
 function drawJob(prng: Prng, submitAt: number): JobPlan {
   const exposure = prng.chance(0.15) ? 'task' : 'window';
   const commitEvery = Math.floor(spread(prng, 1, 500));
   const pointMs = 2 ** prng.integer(-2, 7);
-  // A window of one point costs a round trip a point.
-  const points = Math.max(1, Math.floor(spread(prng, 500, 40_000) / Math.max(pointMs, 8 / commitEvery)));
+  const busyPoints = spread(prng, 500, 30_000) / pointMs;
+  const points = Math.max(1, Math.floor(Math.min(busyPoints, commitEvery * WINDOWS_MAX)));
   const start = pick(prng, [0, 0, -1_000, 1_000_000, Number.MAX_SAFE_INTEGER - points]);
   const poison = new Set<Point>();
   if (prng.chance(0.25)) for (let one = prng.integer(1, 3); one > 0; one--) poison.add(start + prng.integer(0, points));
   const options: JobOptions = {
     commitEvery,
-    commitIntervalMs: Math.floor(spread(prng, 20, 1_000)),
+    commitIntervalMs: Math.floor(spread(prng, 50, 1_000)),
     taskSize: prng.chance(0.4) ? Math.max(1, Math.floor(points / spread(prng, 1, 100))) : null,
     maxAttempts: prng.integer(1, 5),
   };

@@ -22,6 +22,8 @@ interface Seen {
   term: Term;
   commit: LogIndex;
   applied: LogIndex;
+  /** Whether it led this term already. */
+  leading: boolean;
 }
 
 interface Voter {
@@ -184,13 +186,23 @@ export class RaftChecker {
     const { term, commit, applied } = status;
     const { seen } = voter;
     if (seen === null || seen.life !== process.life) {
-      voter.seen = { life: process.life, term, commit, applied: 0 };
+      voter.seen = { life: process.life, term, commit, applied: 0, leading: false };
     } else {
       expectThat(term >= seen.term, () => `monotonic term: ${process.id} fell from ${seen.term} to ${term}`);
       expectThat(commit >= seen.commit, () => `monotonic commit: ${process.id} fell from ${seen.commit} to ${commit}`);
       expectThat(applied >= seen.applied, () => `monotonic applied: ${process.id} fell from ${seen.applied}`);
     }
     const current = must(voter.seen, 'a voter was seen');
+    const leads = status.role === 'leader';
+    if (leads && current.leading && current.term === term && commit > current.commit) {
+      // Raft §5.4.2: a leader counts for entries of its own term only.
+      const counted = voter.log().entry(commit)?.term ?? term;
+      expectThat(
+        counted === term,
+        () => `own-term commit: ${process.id} commits ${commit} of term ${counted} in ${term}`,
+      );
+    }
+    current.leading = leads;
     current.term = term;
     current.commit = commit;
     if (applied === current.applied) return;

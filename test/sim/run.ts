@@ -6,6 +6,7 @@
  * because it does nothing is found out here.
  */
 import { must } from '../../src/base/assert.ts';
+import { SNAPSHOT_LOST_TICKS, TICK_MS } from '../../src/base/limits.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { JobId } from '../../src/base/types.ts';
 import { Client } from './clients.ts';
@@ -16,8 +17,10 @@ import { World, type WorldOptions } from './world.ts';
 
 /** After the last fault: sessions of the dead expire, a leader is found, back-offs run out, rests are worked. */
 const LIVENESS_MS_MAX = 180_000;
-/** Replicas and clients come to rest. */
+/** Clients hear their last answers. */
 const REST_MS = 1_500;
+/** Twice the time after which a lost snapshot is sent again. */
+const CONVERGENCE_MS_MAX = 2 * SNAPSHOT_LOST_TICKS * TICK_MS;
 
 export interface RunOptions {
   readonly trace?: (line: string) => void;
@@ -81,20 +84,28 @@ function settle(world: World): void {
   const settled = world.runUntil(() => world.leader !== null && unfinished(world).length === 0, until);
   if (world.failure !== null) return;
   if (!settled) return world.fail(`liveness: ${complaint(world)}`);
+  // Clients hear the last answers; then the last commit must reach every replica.
   world.runTo(world.now + REST_MS);
+  const agreed = world.runUntil(() => behind(world).length === 0, world.now + CONVERGENCE_MS_MAX);
   if (world.failure !== null) return;
+  if (!agreed)
+    return world.fail(`convergence: ${behind(world).join(', ')}, committed is ${world.auditor.table.appliedIndex}`);
   world.raft.checkDurability();
   world.auditor.checkAll();
   world.oracle.checkAll();
   for (const [id, { node }] of world.nodes) {
     const table = node?.replica?.table;
-    if (table === undefined) continue;
-    const { appliedIndex } = world.auditor.table;
-    if (table.appliedIndex !== appliedIndex) {
-      return world.fail(`convergence: ${id} rests at index ${table.appliedIndex} of ${appliedIndex}`);
-    }
-    world.auditor.compare(id, table);
+    if (table !== undefined) world.auditor.compare(id, table);
   }
+}
+
+/** Replicas that have not applied everything that some node has applied. */
+function behind(world: World): string[] {
+  const { appliedIndex } = world.auditor.table;
+  return [...world.nodes].flatMap(([id, { node }]) => {
+    const applied = node?.replica?.table.appliedIndex;
+    return applied === undefined || applied === appliedIndex ? [] : [`${id} rests at index ${applied}`];
+  });
 }
 
 /** Jobs that were acknowledged, and neither are paused nor have come to their end. */

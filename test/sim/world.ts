@@ -49,8 +49,17 @@ export interface WorldOptions {
   /** Job code takes up to so long to notice a release. */
   readonly releaseMsMax: number;
   readonly print?: (line: string) => void;
-  /** Puts back known bugs of the model's side, for the tests of the checker. */
-  readonly bugs?: { readonly ignoresDeadline?: boolean };
+  readonly bugs?: ModelBugs;
+}
+
+/** Known bugs of what surrounds a daemon, put back for the tests of the checker. */
+export interface ModelBugs {
+  /** Job hosts leave the deadline to their node. */
+  readonly ignoresDeadline?: boolean;
+  /** Disks say that a write is durable long before it is. */
+  readonly acknowledgesEarly?: boolean;
+  /** Every address seems to be on this host, and every probe is refused: a broken connection proves a death. */
+  readonly refusesProbes?: boolean;
 }
 
 /** A broken pipe is noticed within this time, and job code is ended. */
@@ -96,6 +105,7 @@ export class World {
       prng: this.prng.fork(),
       weather: this.weather,
       trace: this.trace,
+      refusesProbes: options.bugs?.refusesProbes === true,
       sent: (from, to, message) => this.#sent(from, to, message),
     });
     this.auditor = new Auditor(this.scheduler, this.trace);
@@ -262,6 +272,7 @@ export class World {
       scheduler: this.scheduler,
       prng: this.prng.fork(),
       speed: this.#options.disk,
+      acknowledgesEarly: this.#options.bugs?.acknowledgesEarly === true,
       durable: (process, batch, log) => {
         if (plan.config.role === 'voter') this.check(() => this.raft.durable(process, batch, log));
       },

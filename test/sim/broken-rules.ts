@@ -1,0 +1,156 @@
+/**
+ * Broken rules: known bugs, put back one at a time, to see that the simulator finds them. A checker that never met a bug
+ * has proved nothing.
+ *
+ * Each rule bends one public seam of the daemon, or of the model around it, and `install` gives back what straightens it.
+ */
+import { Replica } from '../../src/daemon/replica.ts';
+import { Sessions } from '../../src/daemon/sessions.ts';
+import { Leadership } from '../../src/raft/leadership.ts';
+import { RaftLog } from '../../src/raft/log.ts';
+import { Raft } from '../../src/raft/raft.ts';
+import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
+import { ReturnedRanges } from '../../src/ranges/returned.ts';
+import { JobTable } from '../../src/ranges/table.ts';
+import type { ModelBugs } from './world.ts';
+
+export interface BrokenRule {
+  readonly name: string;
+  /** Each must be found within so many seeds. */
+  readonly seedsMax: number;
+  readonly bugs?: ModelBugs;
+  readonly install?: () => () => void;
+}
+
+/** Replaces a method until the returned function is called. */
+function bend<T extends object, K extends keyof T>(target: T, name: K, make: (straight: T[K]) => T[K]): () => void {
+  const straight = target[name];
+  target[name] = make(straight);
+  return () => {
+    target[name] = straight;
+  };
+}
+
+/** Larger than any index or term of a simulation. */
+const SKY = 2 ** 40;
+
+export const BROKEN_RULES: readonly BrokenRule[] = [
+  {
+    name: 'entries of an older term are committed by counting',
+    seedsMax: 150,
+    install: () => {
+      let counting = false;
+      const restoreCommit = bend(Leadership.prototype, 'advanceCommit', (straight) => {
+        return function bent(this: Leadership) {
+          counting = true;
+          straight.call(this);
+          counting = false;
+        };
+      });
+      const restoreMatches = bend(RaftLog.prototype, 'matches', (straight) => {
+        return function bent(this: RaftLog, index, term) {
+          return counting || straight.call(this, index, term);
+        };
+      });
+      return () => {
+        restoreCommit();
+        restoreMatches();
+      };
+    },
+  },
+  {
+    name: 'a vote goes to a log that lacks committed entries',
+    seedsMax: 60,
+    install: () =>
+      bend(Raft.prototype, 'step', (straight) => {
+        return function bent(this: Raft, message) {
+          const asks = message.type === 'vote' || message.type === 'pre-vote';
+          straight.call(this, asks ? { ...message, lastIndex: SKY, lastTerm: SKY } : message);
+        };
+      }),
+  },
+  {
+    name: 'a refused vote counts as granted',
+    seedsMax: 60,
+    install: () =>
+      bend(Raft.prototype, 'step', (straight) => {
+        return function bent(this: Raft, message) {
+          straight.call(this, message.type === 'vote-reply' ? { ...message, granted: true } : message);
+        };
+      }),
+  },
+  {
+    name: 'a heartbeat is answered, so the log is taken for stored',
+    seedsMax: 60,
+    install: () =>
+      bend(Raft.prototype, 'step', (straight) => {
+        return function bent(this: Raft, message) {
+          straight.call(this, message);
+          const { role, lastIndex, term } = this.status();
+          if (message.type !== 'heartbeat-reply' || role !== 'leader' || message.term !== term) return;
+          const { from, to } = message;
+          const reply = { from, to, term, type: 'append-reply', index: lastIndex, rejected: false } as const;
+          straight.call(this, { ...reply, hintIndex: 0, hintTerm: 0 });
+        };
+      }),
+  },
+  { name: 'a disk acknowledges before it has synced', seedsMax: 20, bugs: { acknowledgesEarly: true } },
+  {
+    name: 'a deposed leader still serves reads',
+    seedsMax: 60,
+    install: () =>
+      bend(Replica.prototype, 'read', (straight) => {
+        return function bent(this: Replica, done) {
+          if (this.raft.status().role === 'leader') done({ ok: true, value: undefined });
+          else straight.call(this, done);
+        };
+      }),
+  },
+  {
+    name: 'a leader without a quorum keeps sessions alive',
+    seedsMax: 150,
+    install: () =>
+      bend(Replica.prototype, 'fresh', () => {
+        return function bent(this: Replica) {
+          return this.raft.status().role === 'leader';
+        };
+      }),
+  },
+  {
+    name: 'a session ends long before its time',
+    seedsMax: 60,
+    install: () =>
+      bend(Sessions.prototype, 'judge', (straight) => {
+        return function bent(this: Sessions, now) {
+          return straight.call(this, now + 3_500);
+        };
+      }),
+  },
+  { name: 'a broken connection is taken for a proof of death', seedsMax: 60, bugs: { refusesProbes: true } },
+  { name: 'job hosts leave the deadline to their node', seedsMax: 150, bugs: { ignoresDeadline: true } },
+  {
+    name: 'a returned range forgets that it may have run',
+    seedsMax: 60,
+    install: () =>
+      bend(ReturnedRanges.prototype, 'put', (straight) => {
+        return function bent(this: ReturnedRanges, range) {
+          straight.call(this, { ...range, touched: range.start });
+        };
+      }),
+  },
+  {
+    name: 'progress counts points that nobody worked',
+    seedsMax: 20,
+    install: () =>
+      bend(JobTable.prototype, 'apply', (straight) => {
+        return function bent(this: JobTable, index, payload) {
+          const command = payload.length === 0 ? null : decodeCommand(payload);
+          if (command?.kind !== 'progress') return straight.call(this, index, payload);
+          const cursors = command.cursors.map(({ epoch, cursor }) => {
+            return { epoch, cursor: Math.min(cursor + 3, this.task(epoch)?.end ?? cursor) };
+          });
+          return straight.call(this, index, encodeCommand({ ...command, cursors }));
+        };
+      }),
+  },
+];

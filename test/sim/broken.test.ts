@@ -1,0 +1,34 @@
+/**
+ * The checker is checked: each broken rule must be found, and quickly.
+ */
+import { describe, expect, it } from 'vitest';
+import { BROKEN_RULES, type BrokenRule } from './broken-rules.ts';
+import { runSeed } from './run.ts';
+
+const FIRST_SEED = 1;
+
+/** What the simulator says, and how many seeds it took; null when it found nothing. */
+function find(rule: BrokenRule): { finding: string; seedCount: number } | null {
+  const straighten = rule.install?.();
+  try {
+    for (let seedCount = 1; seedCount <= rule.seedsMax; seedCount++) {
+      const options = rule.bugs === undefined ? {} : { bugs: rule.bugs };
+      const { failure } = runSeed(FIRST_SEED + seedCount - 1, options);
+      if (failure !== null) return { finding: failure, seedCount };
+    }
+    return null;
+  } finally {
+    straighten?.();
+  }
+}
+
+describe('broken rules are caught', () => {
+  for (const rule of BROKEN_RULES) {
+    it(rule.name, { timeout: 300_000 }, () => {
+      const found = find(rule);
+      const text = found?.finding.split('\n')[0]?.slice(0, 160);
+      process.stdout.write(`  ${rule.name}: ${found === null ? 'not found' : `${found.seedCount} seeds, ${text}`}\n`);
+      expect(found, `${rule.name} is not found in ${rule.seedsMax} seeds`).not.toBeNull();
+    });
+  }
+});
