@@ -27,10 +27,19 @@ export async function choosePorts(directory: string, count: number): Promise<rea
 }
 
 function keptPorts(path: string, count: number): readonly number[] {
-  const { ports } = JSON.parse(readFileSync(path, 'utf8')) as { ports?: unknown };
-  if (!Array.isArray(ports) || !ports.every(Number.isInteger)) throw new PolarisError('USAGE', `${path} is damaged`);
+  const ports = readPorts(path);
   if (ports.length === count) return ports;
   throw new PolarisError('USAGE', `${path} is of a cluster of ${ports.length}: say --nodes ${ports.length}`);
+}
+
+function readPorts(path: string): readonly number[] {
+  try {
+    const { ports } = JSON.parse(readFileSync(path, 'utf8')) as { ports?: unknown };
+    if (Array.isArray(ports) && ports.every(Number.isInteger)) return ports;
+  } catch (cause) {
+    throw new PolarisError('USAGE', `${path} is damaged`, { cause });
+  }
+  throw new PolarisError('USAGE', `${path} is damaged`);
 }
 
 function hold(port: number): Promise<Server> {
