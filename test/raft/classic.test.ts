@@ -1,12 +1,13 @@
 /**
  * Classic bugs: mistakes that shipped in well-known Raft implementations, each as the shortest run that shows it. The
- * numbers are the rows of the table of classic bugs in docs/divergence.md.
+ * rows are numbered so that other tests and documents can point at them.
  */
 import { expect, test } from 'vitest';
 import { WRITE_STALLED_TICKS } from '../../src/base/limits.ts';
 import type { LogIndex, NodeId, Term } from '../../src/base/types.ts';
 import { acceptAppend } from '../../src/raft/follow.ts';
 import { RaftLog } from '../../src/raft/log.ts';
+import { Progress } from '../../src/raft/progress.ts';
 import type { Entry, RaftMessage } from '../../src/raft/types.ts';
 import {
   Cluster,
@@ -406,6 +407,15 @@ test('row 25: a leader that is cut off from a quorum, but heard by one, is repla
   expect(cluster.leader()).not.toBeNull();
 });
 
+test('row 25: a node that cannot win does not keep the others from standing by raising the term', () => {
+  const cluster = new Cluster({ disks: { a: diskWith([2], ABC) } });
+  for (let tick = 0; tick < ELECTION_TICKS_MAX; tick++) {
+    if (cluster.raft('a').status().role === 'follower') cluster.tick('a');
+    if (tick < ELECTION_TICKS_MIN) cluster.inject({ ...vote('b', 'a', 3 + tick), lastTerm: 1, lastIndex: 1 });
+  }
+  expect(cluster.raft('a').status().role).toBe('pre-candidate');
+});
+
 test('row 26: a leader whose disk hangs steps down, does not stand again, and another takes over', () => {
   const cluster = new Cluster();
   cluster.elect('a');
@@ -425,6 +435,18 @@ test('row 26: a leader whose disk hangs steps down, does not stand again, and an
   const term = cluster.raft('b').status().term;
   cluster.run(ELECTION_TICKS_MAX);
   expect(cluster.raft('a').status()).toMatchObject({ term, leader: cluster.leader() });
+});
+
+test('row 26: a node does not stand for election while its disk hangs', () => {
+  const cluster = new Cluster();
+  cluster.inject(append(2, 1, 1, [entry(2, 2)]));
+  for (let tick = 0; tick < WRITE_STALLED_TICKS; tick++) cluster.tick('a');
+  cluster.bag = [];
+  for (let tick = 0; tick < 3 * ELECTION_TICKS_MAX; tick++) cluster.tick('a');
+  expect(cluster.sent('pre-vote')).toEqual([]);
+  cluster.sync('a');
+  for (let tick = 0; tick < ELECTION_TICKS_MAX; tick++) cluster.tick('a');
+  expect(cluster.sent('pre-vote', 'b').length).toBeGreaterThan(0);
 });
 
 test('row 26: a disk that hangs does not pile up messages in memory', () => {
@@ -452,6 +474,32 @@ test('row 30: an entry that was truncated and came back the same is not taken fo
   cluster.sync('a');
   expect(cluster.sent('append-reply').filter((message) => message.term === 4)).toMatchObject([{ index: 2 }]);
   expect(cluster.raft('a').status().applied).toBe(2);
+});
+
+test('reads at every turn do not put off the resending of what was lost', () => {
+  const cluster = new Cluster();
+  cluster.elect('a');
+  cluster.settle();
+  cluster.filter = (message) => message.type !== 'append' || message.to !== 'c';
+  cluster.propose('a', 'x');
+  cluster.settle();
+  cluster.filter = () => true;
+  for (let tick = 0; tick < 4 * HEARTBEAT_TICKS; tick++) {
+    cluster.read('a');
+    cluster.run(1);
+  }
+  expect(cluster.node('c').applied).toEqual(['x']);
+});
+
+test('a refusal that comes twice moves a probe once', () => {
+  const progress = new Progress({ id: 'b', next: 10, inflightMessagesMax: 8, inflightBytesMax: 4096 });
+  progress.sent(1, 1, 0);
+  progress.refused(9, 5);
+  expect(progress.next).toBe(6);
+  progress.sent(1, 1, 0);
+  progress.refused(9, 2);
+  expect(progress.next).toBe(6);
+  expect(progress.wantsAppend(10, 0)).toBe(false);
 });
 
 function openLog(entries: readonly Entry[], commit: LogIndex): RaftLog {
