@@ -64,6 +64,8 @@ export const RECONNECT_MS_MIN = 50;
 export const RECONNECT_MS_MAX = 1_000;
 /** A connection that says no hello within this time is closed. */
 export const HELLO_TIMEOUT_MS = 5_000;
+/** What is queued on a closing connection may still leave: a release or a refusal passes in a few ms. */
+export const CLOSE_GRACE_MS = 500;
 /** Pings find half-open connections; two unanswered close the socket. */
 export const PING_INTERVAL_MS = 2_000;
 /** One probe of a silent worker on this host. */

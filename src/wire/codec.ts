@@ -26,11 +26,13 @@ export interface Ends {
 export type Frame =
   | { readonly kind: 'hello'; readonly hello: Hello }
   | { readonly kind: 'refusal'; readonly refusal: Refusal }
+  | { readonly kind: 'welcome' }
   | { readonly kind: 'message'; readonly message: WireMessage };
 
 const HELLO_TAG = 0;
 const REFUSAL_TAG = 1;
-const FIRST_MESSAGE_TAG = 2;
+const WELCOME_TAG = 2;
+const FIRST_MESSAGE_TAG = 3;
 
 /** Position gives the tag: a new type goes to the end. */
 const TYPES: readonly MessageType[] = [
@@ -79,6 +81,11 @@ export function encodeRefusal(value: Refusal): Uint8Array {
   return packr.pack([REFUSAL_TAG, ...refusal.encode(value)]);
 }
 
+/** Says that the other side's hello is accepted. */
+export function encodeWelcome(): Uint8Array {
+  return packr.pack([WELCOME_TAG]);
+}
+
 export function encodeMessage(message: WireMessage): Uint8Array {
   return packr.pack([TAGS.get(message.type), ...bodyOf(message.type).encode(message)]);
 }
@@ -92,6 +99,7 @@ export function decodeFrame(bytes: Uint8Array, ends: Ends | null): Frame {
   const [tag, ...fields] = unpackArray(bytes);
   if (tag === HELLO_TAG) return { kind: 'hello', hello: hello.decode(fields, 'hello') };
   if (tag === REFUSAL_TAG) return { kind: 'refusal', refusal: refusal.decode(fields, 'refusal') };
+  if (tag === WELCOME_TAG && fields.length === 0) return { kind: 'welcome' };
   const type = typeof tag === 'number' ? TYPES[tag - FIRST_MESSAGE_TAG] : undefined;
   if (type === undefined) throw badFrame('an unknown tag');
   if (ends === null) throw badFrame(`${type} came before the hello`);

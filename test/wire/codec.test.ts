@@ -5,7 +5,14 @@ import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { ERROR_TEXT_MAX, FRAME_BYTES_MAX, FRAME_VALUES_MAX, SLOTS_MAX } from '../../src/base/limits.ts';
 import { sealRecord } from '../../src/base/record.ts';
-import { decodeFrame, decodeMessage, encodeHello, encodeMessage, encodeRefusal } from '../../src/wire/codec.ts';
+import {
+  decodeFrame,
+  decodeMessage,
+  encodeHello,
+  encodeMessage,
+  encodeRefusal,
+  encodeWelcome,
+} from '../../src/wire/codec.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 import { anyHello, anyMessage, ENDS, MESSAGES, normal } from './frames.ts';
 
@@ -50,6 +57,7 @@ describe('codec', () => {
     );
     const refusal = { code: 'STRANGER', detail: 'who are you?' };
     expect(decodeFrame(encodeRefusal(refusal), null)).toEqual({ kind: 'refusal', refusal });
+    expect(decodeFrame(encodeWelcome(), null)).toEqual({ kind: 'welcome' });
   });
 
   test('from is the node of the connection, whatever the sender wrote', () => {
@@ -61,7 +69,7 @@ describe('codec', () => {
     const message: WireMessage = { type: 'heartbeat', ...ENDS, term: 1, commit: 2, round: 3 };
     const alone = encodeMessage(message);
     // A record definition of msgpackr: an extension that would stay in a decoder's memory.
-    const poison = new Packr({ useRecords: true }).pack([8, { a: 1 }]);
+    const poison = new Packr({ useRecords: true }).pack([9, { a: 1 }]);
     expect(refusalOf(poison)).toContain('kind 0xd4');
     expect(Buffer.from(encodeMessage(message))).toEqual(Buffer.from(alone));
     expect(decodeMessage(alone, ENDS)).toEqual(message);
@@ -165,13 +173,13 @@ describe('codec, bad frames', () => {
   });
 
   test('wrong kinds, signs, fractions, unsafe integers and unknown tags are refused', () => {
-    expect(refusalOf(pack([8, 1, 2, 3]))).toBeNull();
+    expect(refusalOf(pack([9, 1, 2, 3]))).toBeNull();
     for (const bad of [-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, null, true, 'x', [1], Buffer.of(1)]) {
-      expect(refusalOf(pack([8, 1, 2, bad])), String(bad)).not.toBeNull();
+      expect(refusalOf(pack([9, 1, 2, bad])), String(bad)).not.toBeNull();
     }
-    expect(refusalOf(pack([8, 1, 2]))).toContain('other fields');
-    expect(refusalOf(pack([8, 1, 2, 3, 4]))).toContain('other fields');
-    for (const tag of [22, 255, -1, 1.5, null, 'append', 'length', '__proto__', [8]]) {
+    expect(refusalOf(pack([9, 1, 2]))).toContain('other fields');
+    expect(refusalOf(pack([9, 1, 2, 3, 4]))).toContain('other fields');
+    for (const tag of [2, 23, 255, -1, 1.5, null, 'append', 'length', '__proto__', [8]]) {
       expect(refusalOf(pack([tag, 1, 2, 3])), String(tag)).toContain('tag');
     }
     expect(refusalOf(pack(8))).toContain('not an array');
@@ -180,8 +188,8 @@ describe('codec, bad frames', () => {
 
   test('maps, extensions, 64-bit integers and reserved bytes are refused', () => {
     expect(refusalOf(pack({ type: 'vote' }))).toContain('kind');
-    expect(refusalOf(pack([8, 1, 2, new Date(0)]))).toContain('kind');
-    expect(refusalOf(pack([8, 1, 2, 3n << 40n]))).toContain('kind');
+    expect(refusalOf(pack([9, 1, 2, new Date(0)]))).toContain('kind');
+    expect(refusalOf(pack([9, 1, 2, 3n << 40n]))).toContain('kind');
     expect(refusalOf(Buffer.of(0xc1))).toContain('kind');
   });
 
@@ -211,7 +219,7 @@ describe('codec, bad frames', () => {
       [0xdc, 0xff, 0xff],
     ];
     const grown = grownBytes(() => {
-      for (const head of forged) expect(refusalOf(Buffer.from([0x92, 0x08, ...head]))).toContain('too early');
+      for (const head of forged) expect(refusalOf(Buffer.from([0x92, 0x09, ...head]))).toContain('too early');
     });
     expect(grown).toBeLessThan(10_000_000);
   });
