@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SETTINGS } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import { type CliArguments, type CliCommand, textOf } from './command.ts';
 import { type DevNode, nodeArguments, startNode } from './dev-node.ts';
@@ -95,12 +96,16 @@ async function announceLeader(io: CliIo, nodes: readonly DevNode[], ended: Abort
     for (const node of nodes) {
       if (!(await knowsLeader(node.url, ended))) continue;
       io.stdout.write(nodes.map(({ url }) => `${url}\n`).join(''));
-      const example = `polaris job submit append --start 0 --end 1000 --wait --url ${node.url}`;
-      io.stderr.write(`The cluster is up. Ctrl-C ends it. Try: ${example}\n`);
+      io.stderr.write(`The cluster is up. Ctrl-C ends it. Try: ${exampleFor(nodes[0]?.url ?? node.url)}\n`);
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, LEADER_LOOK_MS));
   }
+}
+
+function exampleFor(url: string): string {
+  const where = url === SETTINGS.url.defaultText ? '' : ` --url ${url}`;
+  return `polaris job submit exec --start 0 --end 100 --wait${where} -- echo {start} {end}`;
 }
 
 async function knowsLeader(url: string, ended: AbortSignal): Promise<boolean> {

@@ -45,8 +45,8 @@ export const jobSubmit: CliCommand = {
         ...outputOption(),
         ...settingOptions(CLIENT_KEYS),
       })
-      .example('$0 job submit append --start 0 --end 1000 --wait', 'a bundled job type')
-      .example("$0 job submit exec --start 0 --end 100 -- sh -c 'echo {start} {end}'", 'any program'),
+      .example('$0 job submit exec --start 0 --end 100 --wait -- echo {start} {end}', 'any program')
+      .example('$0 job submit mail --start 0 --end 1000 --metadata @mail.json', 'a job type of --jobs'),
   async run(io, args) {
     const timeoutMs = durationOf(args, 'timeout');
     if (timeoutMs !== null && args['wait'] !== true) throw new PolarisError('USAGE', '--timeout needs --wait');

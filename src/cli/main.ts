@@ -72,7 +72,7 @@ function createParser(io: CliIo, run: Run): Argv {
     .alias('help', 'h')
     .completion('completion', 'Print a script that completes commands: add it to ~/.bashrc')
     .example('$0 dev', 'a cluster of three on this machine')
-    .example('$0 job submit append --start 0 --end 1000 --wait', 'a job, to its end')
+    .example('$0 job submit exec --start 0 --end 100 --wait -- echo {start} {end}', 'a job, to its end')
     .epilogue(EXIT_CODES)
     .fail((message, error) => {
       throw error ?? new PolarisError('USAGE', message);

@@ -39,7 +39,8 @@ export function percentOf(job: JobJson): string {
 
 export function renderRate(job: JobJson): string {
   const rate = job.progress.ratePerSecond;
-  return rate === null ? '-' : `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`;
+  // The speed of what is over says nothing.
+  return rate === null || job.finishedAt !== null ? '-' : `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`;
 }
 
 /** `1h 2m`, `3m 4s`, `5s`: two units are enough. */
