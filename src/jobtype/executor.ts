@@ -112,7 +112,9 @@ class HostExecutor implements Executor {
   }
 
   #hostFor(order: TaskOrder, type: LoadedType): HostProcess {
-    for (const host of this.#hosts.keys()) if (host.job === order.job && host.open) return host;
+    for (const host of this.#hosts.keys()) {
+      if (host.job === order.job && host.type === type && host.open) return host;
+    }
     if (this.#hosts.size >= this.#options.slots + HOSTS_SPARE) this.#endLongestIdle();
     return this.#spawn(order, type);
   }

@@ -55,6 +55,7 @@ interface HostedTask {
 
 export class HostProcess {
   readonly job: JobId;
+  readonly type: LoadedType;
   readonly #options: HostProcessOptions;
   readonly #child: ChildProcess;
   readonly #tasks = new Map<Epoch, HostedTask>();
@@ -67,6 +68,7 @@ export class HostProcess {
   constructor(options: HostProcessOptions) {
     this.#options = options;
     this.job = options.job;
+    this.type = options.type;
     // Its own process group: a signal for the group of the node, from a terminal or a supervisor, does not reach it.
     this.#child = fork(options.entry, [], {
       detached: true,
@@ -74,9 +76,8 @@ export class HostProcess {
       execArgv: [],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    const { pid } = this.#child;
-    if (pid !== undefined) writeRecord(options.recordsDir, pid, null);
     this.#listen();
+    this.#record();
     const { type, worker, recordsDir, deadline } = options;
     this.#send({ type: 'setup', job: this.job, kind: type.kind, module: type.module, worker, recordsDir, deadline });
   }
@@ -94,8 +95,9 @@ export class HostProcess {
     return this.#tasks.size;
   }
 
+  /** A host that is dying by now fails the task with its reason. */
   run(order: TaskOrder): void {
-    assert(this.open, 'a task is given to a living host');
+    assert(!this.#settled, 'a host that is gone runs nothing');
     assert(!this.#tasks.has(order.epoch), 'an epoch is run once');
     const { cursor } = order;
     this.#tasks.set(order.epoch, { order, cursor, begun: cursor, committed: cursor, stopping: null });
@@ -161,7 +163,11 @@ export class HostProcess {
       if (child.pid === undefined) this.#exited(`job host cannot be started: ${errorText(error)}`);
     });
     child.once('exit', (code, signal) => {
-      this.#exited(signal === null ? `job host exited with code ${code}` : `job host was killed by ${signal}`);
+      // Nobody has a last word before a SIGKILL; before all else V8 or Node may have said why.
+      const complaint = signal === 'SIGKILL' || this.#lastComplaint === '' ? '' : `: ${this.#lastComplaint}`;
+      this.#exited(
+        (signal === null ? `job host exited with code ${code}` : `job host was killed by ${signal}`) + complaint,
+      );
     });
     // What it said before it died is still read after its exit; the end of the channel comes behind it.
     child.once('disconnect', () => this.#disconnected());
@@ -169,8 +175,19 @@ export class HostProcess {
     this.#capture(child.stderr, 'stderr');
   }
 
-  #capture(stream: Readable | null, source: 'stdout' | 'stderr'): void {
-    captureLines(must(stream, 'the output of a host is piped'), JOB_LOG_LINES_PER_SECOND, (line) => {
+  #record(): void {
+    const { pid } = this.#child;
+    try {
+      if (pid !== undefined) writeRecord(this.#options.recordsDir, pid, null);
+    } catch (thrown) {
+      this.kill(`job host was ended: it could not be recorded: ${errorText(thrown)}`);
+    }
+  }
+
+  /** There is no stream where the system had no file descriptors left to start the host. */
+  #capture(stream: Readable | null | undefined, source: 'stdout' | 'stderr'): void {
+    if (!stream) return;
+    captureLines(stream, JOB_LOG_LINES_PER_SECOND, (line) => {
       if (source === 'stderr') this.#lastComplaint = line;
       this.#options.line({ type: 'line', epoch: null, source, line });
     });
@@ -239,8 +256,7 @@ export class HostProcess {
   #settle(): void {
     if (this.#settled) return;
     this.#settled = true;
-    const complaint = this.#lastComplaint === '' ? '' : `: ${this.#lastComplaint}`;
-    const reason = this.#reason ?? `${this.#exit}${complaint}`;
+    const reason = this.#reason ?? must(this.#exit, 'a host is settled after its exit');
     for (const task of [...this.#tasks.values()]) this.#close(task, this.#endingOfDead(task, reason));
     this.#options.gone(reason);
   }

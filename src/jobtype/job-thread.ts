@@ -5,7 +5,8 @@
  * (the cell) and changes the lock (terminate). `process.exit`, an uncaught error and a heap that is full all end the
  * thread; what it was doing then ends with it, and the next task rents another room.
  *
- * Invariant: an attempt ends exactly once, by its own word or by the exit of its thread.
+ * Invariants: an attempt ends exactly once, by its own word or by the exit of its thread · when work() threw, the thread
+ * is gone before the attempt ends, since half of a `Promise.all` may still have been at work.
  */
 import { Worker } from 'node:worker_threads';
 import { assert, must, unreachable } from '../base/assert.ts';
@@ -24,7 +25,7 @@ interface Tenancy {
   readonly cell: Cell;
   readonly events: AttemptEvents;
   grace: NodeJS.Timeout | null;
-  /** How it says that it ended, where a terminate was already under way: it ends with the exit of its thread. */
+  /** How it says that it ended, where it is to end with the exit of its thread. */
   word: Word | null;
 }
 
@@ -124,16 +125,17 @@ export class JobThread {
         this.#line({ type: 'line', epoch: tenancy?.order.epoch ?? null, source: 'log', line: report.line });
         break;
       case 'ended':
-        this.#said(must(tenancy, 'only an attempt ends'), report);
+        this.#said(must(tenancy, 'only an attempt ends'), report, report.threw);
         break;
       default:
         unreachable(report);
     }
   }
 
-  #said(tenancy: Tenancy, word: Word): void {
-    if (this.#terminating === null) this.#end(tenancy, word);
-    else tenancy.word = word;
+  #said(tenancy: Tenancy, word: Word, threw: boolean): void {
+    tenancy.word = word;
+    if (threw) this.#terminate(tenancy);
+    else if (this.#terminating === null) this.#end(tenancy, word);
   }
 
   #exited(code: number): void {

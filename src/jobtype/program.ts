@@ -115,8 +115,14 @@ class Program implements Attempt {
     });
     if (child.pid === undefined) return;
     this.#begun = this.order.end;
-    writeRecord(this.#recordsDir, child.pid, process.pid);
     this.#listen(child);
+    try {
+      writeRecord(this.#recordsDir, child.pid, process.pid);
+    } catch (thrown) {
+      // Without a record nobody would end it after a crash of ours.
+      this.#events.line({ type: 'line', epoch: this.order.epoch, source: 'log', line: errorText(thrown) });
+      this.#signal('SIGKILL');
+    }
   }
 
   #listen(child: ChildProcess): void {

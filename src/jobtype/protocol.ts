@@ -71,4 +71,10 @@ export type ThreadReport =
   /** Half a window was acknowledged, or the thread waits for a commit: read the cell now. */
   | { readonly type: 'nudge' }
   | { readonly type: 'line'; readonly line: string }
-  | { readonly type: 'ended'; readonly ending: ExecutorEnding['ending']; readonly error: string };
+  | {
+      readonly type: 'ended';
+      readonly ending: ExecutorEnding['ending'];
+      readonly error: string;
+      /** `work` threw: what it had begun side by side may still run. */
+      readonly threw: boolean;
+    };

@@ -34,8 +34,13 @@ export function writeRecord(directory: string, pid: number, host: number | null)
   writeFileSync(join(directory, String(pid)), JSON.stringify({ pid, startTime, host } satisfies ProcessRecord));
 }
 
+/** A record that cannot be removed is left: it names nobody any more. */
 export function removeRecord(directory: string, pid: number): void {
-  rmSync(join(directory, String(pid)), { force: true });
+  try {
+    rmSync(join(directory, String(pid)), { force: true });
+  } catch {
+    // The disk that refuses this refuses the log too, and that is reported there.
+  }
 }
 
 /** Kills what is left of a host: its programs, then its own group. A host that calls this for itself ends here. */
@@ -75,8 +80,16 @@ function lives(record: ProcessRecord): boolean {
 }
 
 function readRecords(directory: string): readonly ProcessRecord[] {
-  const records = readdirSync(directory).map((name) => readRecord(join(directory, name)));
+  const records = listRecords(directory).map((name) => readRecord(join(directory, name)));
   return records.filter((record) => record !== null);
+}
+
+function listRecords(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }
 
 /** Null when it was cut off by a crash: what it names then lost its channel in the same moment, and ends by itself. */

@@ -32,20 +32,20 @@ async function load(): Promise<ClientClass> {
 }
 
 async function run(task: RunningTask): Promise<void> {
-  const { ending, error } = await attempt(task);
+  const ended = await attempt(task);
   running = null;
-  report({ type: 'ended', ending, error });
+  report({ type: 'ended', ...ended });
 }
 
-async function attempt(task: RunningTask): Promise<{ ending: 'complete' | 'release' | 'fail'; error: string }> {
+async function attempt(task: RunningTask): Promise<Omit<Extract<ThreadReport, { type: 'ended' }>, 'type'>> {
   try {
     const type = await load();
     await new type().work(task);
-    return task.finish();
+    return { ...task.finish(), threw: false };
   } catch (thrown) {
-    if (task.stopped) return { ending: 'release', error: '' };
+    if (task.stopped) return { ending: 'release', error: '', threw: true };
     if (thrown instanceof Error && thrown.stack !== undefined) task.log(thrown.stack);
-    return { ending: 'fail', error: errorText(thrown) || 'work() threw something without a message' };
+    return { ending: 'fail', error: errorText(thrown) || 'work() threw something without a message', threw: true };
   }
 }
 

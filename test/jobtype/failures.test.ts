@@ -14,6 +14,16 @@ describe('job code that fails', () => {
     expect(ending).toEqual({ epoch, cursor: 4, begun: 5, ending: 'fail', error: 'no such user' });
   });
 
+  it('what a failed attempt still had under way has ended before the attempt has', async () => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('misbehave', { metadata: { at: 4, how: 'straggle' } });
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 4, ending: 'fail', error: 'half of it failed' });
+    const said = bench.lines().length;
+    const sink = `file:${bench.dataDir}/lines`;
+    await bench.ending(bench.run('append', { end: 5, metadata: { sink, intervalMs: 20 } }));
+    expect(bench.lines().slice(said)).toEqual([]);
+  });
+
   it('an error that nobody catches costs the attempt, not the host', async () => {
     const { bench, ending } = await ended('uncaught');
     expect(ending).toMatchObject({
@@ -86,7 +96,7 @@ describe('job code that fails', () => {
     await bench.line('now at 4');
     const [host = 0] = bench.hostStarts();
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.kill(host, signal);
-    await bench.ending(bench.run('count', {}));
+    await bench.ending(bench.run('misbehave', { metadata: { at: -1 } }));
     bench.executor.release(epoch);
     expect(await bench.ending(epoch)).toMatchObject({ ending: 'release', cursor: 4 });
     expect(bench.hostStarts()).toEqual([host]);

@@ -74,7 +74,7 @@ export class Bench {
     const start = fields.start ?? 0;
     this.executor.run({
       epoch: this.#epoch,
-      job: 'a-job',
+      job: `${name}-job`,
       name,
       start,
       end: 10,

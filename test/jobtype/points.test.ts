@@ -151,7 +151,15 @@ describe('the end of work()', () => {
     const bench = await openBench({ commit: true });
     await bench.ending(bench.run('identity', { attempts: 2, metadata: { colour: 'green' } }));
     const said = JSON.parse(await bench.line(/^\{/));
-    expect(said).toMatchObject({ job: 'a-job', start: 0, end: 10, epoch: 1, attempts: 2, worker: 'n1', nice: 10 });
+    expect(said).toMatchObject({
+      job: 'identity-job',
+      start: 0,
+      end: 10,
+      epoch: 1,
+      attempts: 2,
+      worker: 'n1',
+      nice: 10,
+    });
     expect(said.metadata).toEqual({ colour: 'green' });
     expect(said.pid).toBe(bench.hostStarts()[0]);
   });

@@ -17,7 +17,7 @@ it('templates and environment tell the program what to do', async () => {
   const command = ['sh', '-c', 'echo "$0 $1 $POLARIS_JOB $POLARIS_START $POLARIS_END $POLARIS_EPOCH $COLOUR $PWD"'];
   const metadata = { command: [...command, '{job}:{start}', '{end}/{epoch}{other}'], cwd: '/', env: { COLOUR: 'red' } };
   await bench.ending(bench.run('exec', { start: 10, cursor: 12, end: 20, metadata }));
-  expect(bench.lines('stdout')).toEqual(['a-job:12 20/1{other} a-job 12 20 1 red /']);
+  expect(bench.lines('stdout')).toEqual(['exec-job:12 20/1{other} exec-job 12 20 1 red /']);
 });
 
 it('another exit fails the task with the end of stderr', async () => {

@@ -11,6 +11,15 @@ const deeds = {
     });
     return new Promise(() => {});
   },
+  async straggle(task) {
+    await new Promise((resolve) => {
+      setInterval(() => {
+        task.log('still at work');
+        resolve();
+      }, 1);
+    });
+    throw new Error('half of it failed');
+  },
   exit() {
     process.exit(3);
   },
