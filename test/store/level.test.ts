@@ -141,6 +141,28 @@ describe('level store on a real disk', () => {
     expect(existsSync(dir)).toBe(false);
   });
 
+  test('a failed write is the last one, and what was acknowledged before it is there', async () => {
+    const writer = `exec "$0" --import tsx "$1" "$2"`;
+    const path = join(import.meta.dirname, 'writer.ts');
+    // No file of the child may grow beyond 100 blocks: its disk is full, and nobody else's.
+    const child = spawn('/bin/sh', ['-c', `ulimit -f 100; ${writer}`, process.execPath, path, dir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(child);
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    const lines = output.trimEnd().split('\n');
+    expect(lines.slice(-2)).toEqual(['DISK_FAILED', 'DISK_FAILED']);
+    const acknowledged = Number(lines.at(-3));
+    expect(acknowledged).toBeGreaterThan(10);
+    const { store, contents } = await opening();
+    await store.close();
+    expect(contents.entries.length).toBeGreaterThanOrEqual(acknowledged);
+  });
+
   test('what was acknowledged is there after kill -9', async () => {
     const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'writer.ts'), dir], {
       stdio: ['ignore', 'pipe', 'inherit'],
