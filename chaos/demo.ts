@@ -39,14 +39,17 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Every regular file under the nearest node_modules, in name order. */
+/** Every regular file of every package under the nearest node_modules, in name order. */
 function listFiles(): string[] {
   let root = HERE;
   const files: string[] = [];
   while (files.length === 0 && dirname(root) !== root) {
     root = dirname(root);
     try {
-      walk(join(root, 'node_modules'), files);
+      for (const entry of readdirSync(join(root, 'node_modules'))) {
+        // Folders with a dot are caches of tools, which may change meanwhile.
+        if (!entry.startsWith('.')) walk(join(root, 'node_modules', entry), files);
+      }
     } catch {
       // No node_modules here: one folder further up.
     }
@@ -136,12 +139,13 @@ function compare(dir: string, files: readonly string[], verify: Verify): boolean
 async function run(cluster: LocalCluster, dir: string): Promise<boolean> {
   const files = listFiles();
   writeFileSync(join(dir, 'manifest'), `${files.join('\n')}\n`);
-  say(`1. A manifest of ${files.length} real files, everything under node_modules.`);
+  say(`1. A manifest of ${files.length} real files: every file of every package under node_modules.`);
   cluster.start();
   const first = await cluster.leader();
   say(`2. Three nodes run: ${cluster.ids.map((id) => `${id} at ${cluster.url(id)}`).join(', ')}. ${first} leads.`);
   const id = await submit(cluster, files.length, dir);
   say(`3. Job ${id} is submitted: the sha256 of every file, as a range of ${files.length} integers.`);
+  say(`   Each file takes ${PAUSE_MS} ms longer than it must, so that there is time to kill something.`);
 
   await watch(cluster, id, WORKER_DIES_AT);
   const leader = await cluster.leader();

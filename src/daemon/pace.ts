@@ -14,8 +14,8 @@ import type { Epoch, JobId, NodeId } from '../base/types.ts';
 const NEWEST = 0.4;
 /** The job's speed is averaged over about this long. */
 const RATE_WINDOW_MS = 5_000;
-/** A task worth less than this costs more to grant than to run. */
-const TASK_FLOOR_MS = 50;
+/** A task worth less than this may cost more to grant and to start (a program: some 100 ms) than to run. */
+const TASK_FLOOR_MS = 1_000;
 
 interface WorkerPace {
   /** Points a millisecond. */
@@ -56,6 +56,8 @@ export class Pace {
     this.#workers.set(job, paces);
     const speed = begun.size / Math.max(1, now - begun.at);
     const known = paces.get(worker);
+    // A scrap from the end of the range tells of the cost of starting, not of speed.
+    if (known !== undefined && begun.size < known.lastSize / 2) return;
     paces.set(worker, {
       speed: known === undefined ? speed : NEWEST * speed + (1 - NEWEST) * known.speed,
       lastSize: begun.size,
