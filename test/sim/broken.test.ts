@@ -12,14 +12,18 @@ function find(rule: BrokenRule): { finding: string; seedCount: number } | null {
   const straighten = rule.install?.();
   try {
     for (let seedCount = 1; seedCount <= rule.seedsMax; seedCount++) {
-      const options = rule.bugs === undefined ? {} : { bugs: rule.bugs };
-      const { failure } = runSeed(FIRST_SEED + seedCount - 1, options);
+      const failure = provoke(rule, FIRST_SEED + seedCount - 1);
       if (failure !== null) return { finding: failure, seedCount };
     }
     return null;
   } finally {
     straighten?.();
   }
+}
+
+function provoke(rule: BrokenRule, seed: number): string | null {
+  if (rule.provoke !== undefined) return rule.provoke(seed);
+  return runSeed(seed, rule.bugs === undefined ? {} : { bugs: rule.bugs }).failure;
 }
 
 describe('broken rules are caught', () => {

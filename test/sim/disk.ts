@@ -84,7 +84,7 @@ export interface SimDiskOptions {
 
 export class SimDisk {
   readonly #options: SimDiskOptions;
-  readonly #disk = new MemoryDisk();
+  #disk = new MemoryDisk();
   speed: DiskSpeed;
   #log = new DurableLog();
 
@@ -111,6 +111,12 @@ export class SimDisk {
   /** A power cut or a kill: what is on its way is lost, or kept though nobody was told. */
   crash(): void {
     this.#disk.crash(this.#options.prng.chance(0.5) ? 'lost' : 'kept');
+  }
+
+  /** A new disk in the place of the old one. */
+  wipe(): void {
+    this.#disk = new MemoryDisk();
+    this.#log = new DurableLog();
   }
 
   /** The next write fails, and it cannot be known whether it took place. */

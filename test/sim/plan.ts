@@ -53,6 +53,7 @@ const FAULTS_TO_MS_MIN = 5_000;
 const FAULTS_TO_MS_MAX = 40_000;
 /** Windows of one job: each costs a round trip and a score of events. */
 const WINDOWS_MAX = 200;
+const COMMIT_EVERY_MAX = 5_000;
 const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
 
 function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
@@ -172,12 +173,13 @@ function drawJobs(prng: Prng, faultsToMs: number): JobPlan[] {
   return Array.from({ length: count }, () => drawJob(prng, prng.chance(0.5) ? 0 : prng.next() * faultsToMs * 0.8));
 }
 
-/** A job that keeps one slot busy between half a second and half a minute. */
+/** A job that keeps one slot busy for a second to half a minute. */
 function drawJob(prng: Prng, submitAt: number): JobPlan {
   const exposure = prng.chance(0.15) ? 'task' : 'window';
-  const commitEvery = Math.floor(spread(prng, 1, 500));
   const pointMs = 2 ** prng.integer(-2, 7);
-  const busyPoints = spread(prng, 500, 30_000) / pointMs;
+  // A window that lasts for seconds shows who works on when he should not.
+  const commitEvery = Math.min(COMMIT_EVERY_MAX, Math.max(1, Math.floor(spread(prng, 20, 6_000) / pointMs)));
+  const busyPoints = spread(prng, 1_000, 30_000) / pointMs;
   const points = Math.max(1, Math.floor(Math.min(busyPoints, commitEvery * WINDOWS_MAX)));
   const start = pick(prng, [0, 0, -1_000, 1_000_000, Number.MAX_SAFE_INTEGER - points]);
   const poison = new Set<Point>();

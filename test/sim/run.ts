@@ -16,7 +16,7 @@ import { drawPlan, type JobPlan, type SeedPlan } from './plan.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** After the last fault: sessions of the dead expire, a leader is found, back-offs run out, rests are worked. */
-const LIVENESS_MS_MAX = 180_000;
+const LIVENESS_MS_MAX = 300_000;
 /** Clients hear their last answers. */
 const REST_MS = 1_500;
 /** Twice the time after which a lost snapshot is sent again. */

@@ -8,7 +8,7 @@
  * Invariant: everything that happens is a function of the options; the first broken promise stops the world.
  */
 import { must } from '../../src/base/assert.ts';
-import { errorText, PolarisError } from '../../src/base/errors.ts';
+import { type ErrorCode, errorText, PolarisError } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { JobId, NodeId } from '../../src/base/types.ts';
@@ -91,6 +91,9 @@ export class World {
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
   readonly #hosts = new Map<string, Host>();
+  readonly #wiped = new Set<NodeId>();
+  /** Nodes that ended themselves, and why. */
+  readonly endings: { readonly id: NodeId; readonly code: ErrorCode }[] = [];
   /** Checks that must wait until the turn that caused them is over. */
   #afterTurn: (() => void)[] = [];
   #failure: string | null = null;
@@ -207,6 +210,12 @@ export class World {
     this.scheduler.after(delay, () => this.check(() => executor?.end()));
   }
 
+  /** Someone puts an empty disk into a node that is down. */
+  wipe(id: NodeId): void {
+    this.#wiped.add(id);
+    this.node(id).disk.wipe();
+  }
+
   /** SIGTERM: the node drains and ends by itself. */
   drain(id: NodeId): void {
     const sim = this.node(id);
@@ -298,6 +307,7 @@ export class World {
 
   #sent(from: Process, to: NodeId, message: WireMessage): void {
     this.check(() => this.raft.sent(from, message));
+    if (message.type === 'snapshot') this.trace.count('snapshot sent');
     if (message.type !== 'reported') return;
     // The leader applied these in the turn that is not over yet; the auditor follows when it is.
     this.#afterTurn.push(() => this.auditor.reported(message.results));
@@ -328,7 +338,9 @@ export class World {
   /** A node that says that it cannot go on has either a failing disk, which is the world's doing, or a fault. */
   #fatal(process: Process, error: Error): void {
     this.trace.line(this.now, process.id, `fatal: ${errorText(error)}`);
-    const expected = error instanceof PolarisError && error.code === 'DISK_FAILED';
+    const code = error instanceof PolarisError ? error.code : null;
+    const expected = code === 'DISK_FAILED' || (code === 'INSTANCE_MISMATCH' && this.#wiped.has(process.id));
+    if (code !== null) this.endings.push({ id: process.id, code });
     if (!expected) this.fail(`${process.id} ended itself: ${error.stack ?? error.message}`);
     this.trace.count('fatal');
     const sim = this.node(process.id);

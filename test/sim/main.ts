@@ -1,0 +1,84 @@
+/**
+ * `npm run sim -- --seeds N [--from S]` runs a campaign; `npm run sim -- --seed S [--trace]` replays one seed.
+ *
+ * The only clock in this folder is here, for the progress line.
+ */
+import { parseArgs } from 'node:util';
+import { type CampaignResult, countsText, runCampaign, seedsFrom, unfired } from './campaign.ts';
+import { runSeed } from './run.ts';
+
+const USAGE = `usage: npm run sim -- --seeds N [--from S]
+       npm run sim -- --seed S [--trace]
+`;
+const SEEDS_DEFAULT = '200';
+const FAILURES_MAX = 10;
+/** Below this a campaign cannot be asked to have met everything. */
+const SEEDS_FOR_COVERAGE = 100;
+const PROGRESS_EVERY_SEEDS = 20;
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function replay(seed: number, trace: boolean): number {
+  const result = runSeed(seed, trace ? { trace: print } : {});
+  print(
+    `seed ${seed}: ${result.ok ? 'ok' : 'FAILED'}, ${seconds(result.virtualMs)} virtual s, trace ${result.traceHash}`,
+  );
+  print(countsText(result.counts));
+  if (result.failure !== null) print(result.failure);
+  return result.ok ? 0 : 1;
+}
+
+function campaign(from: number, count: number): number {
+  const startedAt = performance.now();
+  const line = (soFar: CampaignResult): string => {
+    const minutes = (performance.now() - startedAt) / 60_000;
+    const perMinute = Math.round(soFar.seedCount / minutes);
+    return `${soFar.seedCount} seeds (${perMinute} a minute), ${seconds(soFar.virtualMs)} virtual s, ${soFar.eventCount} events, ${soFar.failures.length} failed`;
+  };
+  let shown = 0;
+  const result = runCampaign({
+    seeds: seedsFrom(from, count),
+    failuresMax: FAILURES_MAX,
+    progress: (soFar) => {
+      for (const failure of soFar.failures.slice(shown)) print(failure.failure ?? '');
+      shown = soFar.failures.length;
+      if (soFar.seedCount % PROGRESS_EVERY_SEEDS === 0) print(line(soFar));
+    },
+  });
+  print(countsText(result.counts));
+  print(line(result));
+  const missing = count >= SEEDS_FOR_COVERAGE ? unfired(result.counts) : [];
+  if (missing.length > 0) print(`never fired: ${missing.join(', ')}`);
+  return result.failures.length > 0 || missing.length > 0 ? 1 : 0;
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 1_000);
+}
+
+/** A whole number from the command line, or null. */
+function integer(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}
+
+function main(): number {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: SEEDS_DEFAULT },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+    },
+  });
+  const seed = integer(values.seed);
+  if (values.seed !== undefined && seed !== null) return replay(seed, values.trace);
+  const count = integer(values.seeds);
+  const from = integer(values.from);
+  if (values.seed === undefined && count !== null && from !== null) return campaign(from, count);
+  process.stderr.write(USAGE);
+  return 2;
+}
+
+process.exitCode = main();

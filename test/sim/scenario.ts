@@ -1,0 +1,181 @@
+/**
+ * Scenario: a small cluster in fair weather, for tests that bring their own trouble.
+ */
+import { v4 as uuidv4 } from 'uuid';
+import { must } from '../../src/base/assert.ts';
+import {
+  COMMIT_EVERY_DEFAULT,
+  COMMIT_INTERVAL_MS_DEFAULT,
+  MAX_ATTEMPTS_DEFAULT,
+  SESSION_TTL_MS_MIN,
+} from '../../src/base/limits.ts';
+import type { JobId, NodeId, Point } from '../../src/base/types.ts';
+import type { NodeConfig } from '../../src/daemon/env.ts';
+import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
+import type { LeaseRecord } from './auditor.ts';
+import { Client } from './clients.ts';
+import { FAIR_DISK } from './disk.ts';
+import { FAIR_LINK } from './weather.ts';
+import { World } from './world.ts';
+
+export interface ScenarioOptions {
+  readonly seed: number;
+  readonly voterCount?: number;
+  readonly voterSlots?: number;
+  /** Slots of each worker-role node. */
+  readonly workerSlots?: readonly number[];
+  readonly oneHost?: boolean;
+  readonly sessionTtlMs?: number;
+}
+
+export const TTL_MS = 5_000;
+const PATIENCE_MS = 20_000;
+
+export class Scenario {
+  readonly world: World;
+  readonly client: Client;
+  readonly events: { readonly at: number; readonly event: TableEvent }[] = [];
+
+  constructor(options: ScenarioOptions) {
+    const { seed, voterCount = 3, voterSlots = 0, workerSlots = [], oneHost = false } = options;
+    const ids = [...Array(voterCount).keys()].map((at) => `n${at + 1}`);
+    const workers = workerSlots.map((_, at) => `w${at + 1}`);
+    const hostOf = (id: NodeId): string => (oneHost ? 'host' : `host-${id}`);
+    const addressOf = (id: NodeId): string => `${hostOf(id)}:${7_000 + [...ids, ...workers].indexOf(id)}`;
+    const peers = ids.map((id) => ({ id, address: addressOf(id) }));
+    const config = (id: NodeId, slots: number): NodeConfig => ({
+      id,
+      address: addressOf(id),
+      role: ids.includes(id) ? 'voter' : 'worker',
+      peers: ids.includes(id) ? peers : [],
+      join: ids.includes(id) ? [] : peers.map((peer) => peer.address),
+      slots,
+      sessionTtlMs: options.sessionTtlMs ?? TTL_MS,
+    });
+    const hosts = [...new Set([...ids, ...workers].map(hostOf))];
+    this.world = new World({
+      seed,
+      hosts: hosts.map((name, at) => ({ name, offsetMs: 1_000 * (at + 1), rate: 1, wallOffsetMs: 0 })),
+      nodes: [
+        ...ids.map((id) => ({ config: config(id, voterSlots), host: hostOf(id) })),
+        ...workers.map((id, at) => ({ config: config(id, workerSlots[at] ?? 1), host: hostOf(id) })),
+      ],
+      link: FAIR_LINK,
+      disk: FAIR_DISK,
+      releaseMsMax: 5,
+    });
+    this.client = new Client({ world: this.world, prng: this.world.prng.fork(), latencyMsMax: 1 });
+    this.world.auditor.onApplied(({ at, events }) => {
+      for (const event of events) this.events.push({ at, event });
+    });
+    for (const id of this.world.nodes.keys()) this.world.boot(id);
+  }
+
+  /** Runs until it holds; a world that breaks or never gets there is an error. */
+  until(what: string, reached: () => boolean, withinMs = PATIENCE_MS): void {
+    const done = this.world.runUntil(reached, this.world.now + withinMs);
+    if (this.world.failure !== null) throw new Error(this.world.failure);
+    if (!done) throw new Error(`not within ${withinMs} virtual ms: ${what}`);
+  }
+
+  run(ms: number): void {
+    this.world.runTo(this.world.now + ms);
+    if (this.world.failure !== null) throw new Error(this.world.failure);
+  }
+
+  untilLeader(): NodeId {
+    this.until('a leader', () => this.world.leader !== null);
+    return must(this.world.leader, 'a leader').id;
+  }
+
+  /** All nodes with slots have a session. */
+  untilJoined(): void {
+    const { nodes, auditor } = this.world;
+    const workers = [...nodes.values()].filter(({ plan }) => plan.config.slots > 0);
+    this.until('all workers joined', () =>
+      workers.every(({ plan }) => auditor.table.worker(plan.config.id) !== undefined),
+    );
+  }
+
+  untilState(job: JobId, state: string, withinMs = 120_000): void {
+    this.until(`job ${job} is ${state}`, () => this.world.auditor.table.job(job)?.state === state, withinMs);
+  }
+
+  /** Submits a job and waits until it is acknowledged. */
+  submit(job: { points: number; pointMs: number; taskSize?: number; commitEvery?: number; poison?: Point[] }): JobId {
+    const spec: JobSpec = {
+      id: uuidv4({ random: this.world.prng.bytes(16) }),
+      name: 'points',
+      start: 0,
+      end: job.points,
+      metadata: '{}',
+      options: {
+        commitEvery: job.commitEvery ?? COMMIT_EVERY_DEFAULT,
+        commitIntervalMs: COMMIT_INTERVAL_MS_DEFAULT,
+        taskSize: job.taskSize ?? null,
+        maxAttempts: MAX_ATTEMPTS_DEFAULT,
+      },
+      exposure: 'window',
+    };
+    this.world.models.set(spec.id, { pointMs: job.pointMs, poison: new Set(job.poison), exposure: 'window' });
+    let acknowledged = false;
+    this.client.submit(spec, (done) => {
+      acknowledged = done;
+    });
+    this.until('a submit is acknowledged', () => acknowledged);
+    return spec.id;
+  }
+
+  /** The live leases of a node. */
+  leasesOf(id: NodeId): LeaseRecord[] {
+    return [...this.world.auditor.leases.values()].filter((lease) => lease.worker === id && lease.endedAt === null);
+  }
+
+  /** The first lease granted after this one that covers some of what it left. */
+  successorOf(lease: LeaseRecord): LeaseRecord | null {
+    for (const other of this.world.auditor.leases.values()) {
+      if (other.epoch > lease.epoch && other.job === lease.job && other.start < lease.end && lease.cursor < other.end) {
+        return other;
+      }
+    }
+    return null;
+  }
+
+  /** Cuts all links of a node, both ways. */
+  isolate(id: NodeId): void {
+    const { weather, network, nodes } = this.world;
+    for (const other of nodes.keys()) {
+      if (other === id) continue;
+      weather.block(id, other);
+      weather.block(other, id);
+    }
+    network.silenced();
+  }
+
+  heal(): void {
+    this.world.weather.heal();
+    this.world.network.silenced();
+  }
+}
+
+/**
+ * A leader that also works is cut off and paused together, and wakes while its tasks still run. Its own clock of ticks
+ * says that it leads; were it to answer its worker now, the worker would run on beyond the TTL that the next leader
+ * grants. Gives what broke, or null.
+ */
+export function cutOffLeader(seed: number): string | null {
+  const scenario = new Scenario({ seed, voterSlots: 2, sessionTtlMs: SESSION_TTL_MS_MIN });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.untilJoined();
+  scenario.submit({ points: 10_000, pointMs: 20, taskSize: 2_000, commitEvery: 1_000 });
+  scenario.until('the leader works', () => scenario.leasesOf(leader).length > 0);
+  scenario.run(1_000);
+  scenario.isolate(leader);
+  world.pause(leader);
+  // Just before ⅔ of the TTL, counted from the last answer, which may be a tenth of the TTL old.
+  world.runTo(world.now + SESSION_TTL_MS_MIN / 2);
+  world.resume(leader);
+  world.runTo(world.now + 2 * SESSION_TTL_MS_MIN);
+  return world.failure;
+}
