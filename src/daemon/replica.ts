@@ -127,13 +127,18 @@ export class Replica {
     return sent !== undefined && this.#env.clock.now() - sent.at < ELECTION_TICKS_MIN * TICK_MS;
   }
 
-  /** Calls back with the outcome once the command is applied; NO_LEADER or OVERLOADED when it certainly is not. */
+  /** Calls back with the outcome once the command is applied; NO_LEADER, OVERLOADED or BAD_REQUEST when it certainly is not. */
   propose(command: Command, done: Done<Outcome>): LogIndex | null {
     if (this.#proposals.size >= PROPOSALS_WAITING_MAX) {
       done({ ok: false, error: new PolarisError('OVERLOADED') });
       return null;
     }
-    const result = this.raft.propose(encodeCommand(command));
+    const payload = encoded(command);
+    if (payload instanceof PolarisError) {
+      done({ ok: false, error: payload });
+      return null;
+    }
+    const result = this.raft.propose(payload);
     if (!result.ok) {
       done({ ok: false, error: new PolarisError(result.reason === 'overloaded' ? 'OVERLOADED' : 'NO_LEADER') });
       return null;
@@ -284,5 +289,15 @@ export class Replica {
     const waiting = [...this.#proposals.values()];
     this.#proposals.clear();
     for (const one of waiting) one.done({ ok: false, error });
+  }
+}
+
+/** The command's bytes, or what is wrong with it: the word of a client or a worker must not end the leader. */
+function encoded(command: Command): Uint8Array | PolarisError {
+  try {
+    return encodeCommand(command);
+  } catch (thrown) {
+    if (thrown instanceof PolarisError) return thrown;
+    throw thrown;
   }
 }

@@ -5,6 +5,7 @@
  * that the log sees a handful of entries a round trip however many tasks run. A worker is answered when everything it
  * said is applied, with what the table then holds: the log is the only truth about an epoch.
  */
+import { CURSORS_PER_ENTRY_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, LogIndex, NodeId, Point } from '../base/types.ts';
 import type { Command, Outcome, Table } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, TaskReport } from '../wire/messages.ts';
@@ -62,15 +63,20 @@ export class Reports {
   /** Proposes what has gathered, unless the entry before it is still under way. */
   flush(): void {
     if (this.#progressing || this.#gathered.size === 0) return;
-    const cursors = [...this.#gathered].map(([epoch, cursor]) => ({ epoch, cursor }));
-    this.#gathered.clear();
+    const cursors: { epoch: Epoch; cursor: Point }[] = [];
+    for (const [epoch, cursor] of this.#gathered) {
+      if (cursors.length >= CURSORS_PER_ENTRY_MAX) break;
+      cursors.push({ epoch, cursor });
+      this.#gathered.delete(epoch);
+    }
     this.#progressing = true;
     const index = this.#options.propose({ kind: 'progress', at: this.#options.stamp(), cursors }, () => {
       this.#progressing = false;
     });
     for (const waiting of this.#waiting.values()) {
       if (!waiting.gathering) continue;
-      waiting.gathering = false;
+      // What did not fit goes with the next entry, and its worker waits for that.
+      waiting.gathering = waiting.reports.some((report) => this.#gathered.has(report.epoch));
       waiting.index = Math.max(waiting.index, index ?? 0);
     }
   }
