@@ -11,9 +11,9 @@
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { DRAIN_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
-import type { Address, JobId, NodeId } from '../base/types.ts';
+import type { Address, JobId, LogIndex, NodeId } from '../base/types.ts';
 import type { RaftMessage } from '../raft/types.ts';
-import type { Command, JobSpec, JobView, Outcome, Table } from '../ranges/types.ts';
+import type { Command, JobSpec, JobView, Outcome, Table, TableEvent } from '../ranges/types.ts';
 import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, NodeApi } from './api.ts';
@@ -297,13 +297,20 @@ export class Node implements NodeApi {
       wake: () => this.#wake(),
       onApplied: (index, events) => {
         for (const event of events) {
-          this.#env.log[event.kind.startsWith('task-') ? 'debug' : 'info']({ index, ...event }, event.kind);
+          this.#logEvent(index, event);
           this.#leader?.applied(event);
         }
       },
       onRestored: () => assert(this.#leader === null, 'a leader receives no snapshot'),
     });
     this.#wake();
+  }
+
+  /** One line a state change; tasks are many, so theirs are for debugging. */
+  #logEvent(index: LogIndex, event: TableEvent): void {
+    const { kind, ...fields } = event;
+    const level = kind.startsWith('task-') ? 'debug' : 'info';
+    this.#env.log[level]({ index, ...fields }, kind);
   }
 
   /** Begins and ends the leader's duties, and tells workers whom to turn to. */
