@@ -45,6 +45,12 @@ export const ERRORS = {
     text: 'A job with this id exists and has another specification.',
   },
   WRONG_STATE: { status: 409, exit: 1, retry: false, text: 'The job is in a state in which this cannot be done.' },
+  BAD_MEMBERSHIP: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    text: 'This change does not fit the members that the cluster has; the detail says why.',
+  },
   STALE_EPOCH: {
     status: 410,
     exit: 1,

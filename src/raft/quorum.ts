@@ -1,52 +1,55 @@
 /**
- * Quorum: who votes, and what a majority of them has said or stored.
+ * Quorum: what a majority of the voters has said or stored.
  *
- * Everything here is a value or a function of values. The rest of the core asks only these functions what a quorum is,
- * so that joint consensus, where a decision needs a majority of two sets, changes this room and no other.
+ * Everything here is a function of values. The rest of the core asks only these functions what a quorum is, so the rule
+ * for joint configurations, where a decision needs a majority of either half, stands in this room and in no other.
  *
- * Invariant: any two quorums of one configuration share a voter. All of Raft leans on that one sentence.
+ * Invariant: any two quorums of one configuration share a voter, and so do any two of neighbouring configurations. All
+ * of Raft leans on that one sentence.
  */
 import { assert } from '../base/assert.ts';
 import type { NodeId } from '../base/types.ts';
-
-/** The voters, each once, in id order: whatever walks over them does so in the same order on every node. */
-export interface Configuration {
-  readonly voters: readonly NodeId[];
-}
+import { isJoint } from './configuration.ts';
+import type { Configuration } from './types.ts';
 
 export type VoteResult = 'won' | 'lost' | 'pending';
-
-export function configurationOf(voters: readonly NodeId[]): Configuration {
-  const sorted = [...new Set(voters)].sort();
-  assert(sorted.length > 0, 'a configuration has at least one voter');
-  assert(sorted.length === voters.length, 'a voter stands once in a configuration');
-  return { voters: sorted };
-}
-
-export function isVoter(configuration: Configuration, id: NodeId): boolean {
-  return configuration.voters.includes(id);
-}
 
 export function majorityOf(voterCount: number): number {
   return Math.floor(voterCount / 2) + 1;
 }
 
-/** The largest number that a majority of the voters has reached, where `reached` tells it of one voter. */
-export function majorityReached(configuration: Configuration, reached: (id: NodeId) => number): number {
-  const numbers = configuration.voters.map(reached).sort((a, b) => b - a);
+/** The largest number that a quorum has reached, where `reached` tells it of one voter. */
+export function quorumReached(configuration: Configuration, reached: (id: NodeId) => number): number {
+  const { voters, votersOutgoing } = configuration;
+  const incoming = majorityReached(voters, reached);
+  return isJoint(configuration) ? Math.min(incoming, majorityReached(votersOutgoing, reached)) : incoming;
+}
+
+function majorityReached(voters: readonly NodeId[], reached: (id: NodeId) => number): number {
+  assert(voters.length > 0, 'a decision needs voters');
+  const numbers = voters.map(reached).sort((a, b) => b - a);
   return numbers[majorityOf(numbers.length) - 1]!;
 }
 
 /** Votes of those that are no voters do not count, whatever the map holds. */
 export function voteResult(configuration: Configuration, votes: ReadonlyMap<NodeId, boolean>): VoteResult {
-  const needed = majorityOf(configuration.voters.length);
+  const { voters, votersOutgoing } = configuration;
+  const incoming = majorityResult(voters, votes);
+  if (!isJoint(configuration) || incoming === 'lost') return incoming;
+  const outgoing = majorityResult(votersOutgoing, votes);
+  return incoming === 'won' ? outgoing : outgoing === 'lost' ? 'lost' : 'pending';
+}
+
+function majorityResult(voters: readonly NodeId[], votes: ReadonlyMap<NodeId, boolean>): VoteResult {
+  assert(voters.length > 0, 'a decision needs voters');
+  const needed = majorityOf(voters.length);
   let granted = 0;
   let refused = 0;
-  for (const id of configuration.voters) {
+  for (const id of voters) {
     const vote = votes.get(id);
     if (vote === true) granted++;
     if (vote === false) refused++;
   }
   if (granted >= needed) return 'won';
-  return refused > configuration.voters.length - needed ? 'lost' : 'pending';
+  return refused > voters.length - needed ? 'lost' : 'pending';
 }

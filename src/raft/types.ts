@@ -6,6 +6,7 @@
  */
 import type { Prng } from '../base/prng.ts';
 import type { LogIndex, NodeId, Term } from '../base/types.ts';
+import type { TraceEvent } from './trace.ts';
 
 /** One log entry. `record` is opaque here (base/record.ts makes it), and the same bytes everywhere. */
 export interface Entry {
@@ -21,11 +22,36 @@ export interface HardState {
   readonly commit: LogIndex;
 }
 
-/** Where a snapshot stands, and who voted there. Membership rides in the snapshot so that compaction cannot lose it. */
+/**
+ * Who takes part, and how: each list sorted, each id once. While the change of a configuration is under way it is joint:
+ * `votersOutgoing` is then not empty, and every decision needs a majority of `voters` and one of `votersOutgoing`.
+ */
+export interface Configuration {
+  readonly voters: readonly NodeId[];
+  readonly votersOutgoing: readonly NodeId[];
+  /** They receive everything and decide nothing. */
+  readonly learners: readonly NodeId[];
+  /** Voters of the outgoing half that become learners when the joint configuration is left. */
+  readonly learnersNext: readonly NodeId[];
+  /** The leader leaves the joint configuration by itself. */
+  readonly autoLeave: boolean;
+}
+
+/**
+ * A change of the configuration. No changes at all mean: leave the joint configuration. With 'auto' one change of one
+ * voter is made in one step, and more go through a joint configuration that is left by itself; the others always go
+ * through one, and 'joint-explicit' is left only by a change of its own.
+ */
+export interface ConfChange {
+  readonly transition: 'auto' | 'joint-implicit' | 'joint-explicit';
+  readonly changes: readonly { readonly kind: 'add-voter' | 'add-learner' | 'remove'; readonly id: NodeId }[];
+}
+
+/** Where a snapshot stands, and who belonged to the cluster there: compaction cannot lose the membership. */
 export interface SnapshotMeta {
   readonly index: LogIndex;
   readonly term: Term;
-  readonly voters: readonly NodeId[];
+  readonly configuration: Configuration;
 }
 
 export interface Snapshot {
@@ -44,7 +70,8 @@ export type RaftMessage = Envelope &
   (
     | { readonly type: 'pre-vote'; readonly lastIndex: LogIndex; readonly lastTerm: Term }
     | { readonly type: 'pre-vote-reply'; readonly granted: boolean }
-    | { readonly type: 'vote'; readonly lastIndex: LogIndex; readonly lastTerm: Term }
+    /** `transfer`: the leader itself asked for this campaign, so a voter that hears it may vote all the same. */
+    | { readonly type: 'vote'; readonly lastIndex: LogIndex; readonly lastTerm: Term; readonly transfer: boolean }
     | { readonly type: 'vote-reply'; readonly granted: boolean }
     | {
         readonly type: 'append';
@@ -64,10 +91,15 @@ export type RaftMessage = Envelope &
         readonly hintIndex: LogIndex;
         readonly hintTerm: Term;
       }
-    /** `round` counts heartbeat rounds within the term; a reply echoes it. Reads and the quorum's freshness hang on it. */
-    | { readonly type: 'heartbeat'; readonly commit: LogIndex; readonly round: number }
-    | { readonly type: 'heartbeat-reply'; readonly round: number }
+    /**
+     * `round` counts heartbeat rounds within the term; a reply echoes it. Reads and the quorum's freshness hang on it.
+     * `match` is the last index that the receiver acknowledged to this leader; `regressed` answers that it is gone.
+     */
+    | { readonly type: 'heartbeat'; readonly commit: LogIndex; readonly match: LogIndex; readonly round: number }
+    | { readonly type: 'heartbeat-reply'; readonly round: number; readonly regressed: boolean }
     | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
+    /** Leadership transfer: campaign at once, unless a later round than this one has been heard. */
+    | { readonly type: 'timeout-now'; readonly round: number }
   );
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
@@ -88,6 +120,10 @@ export interface RaftOptions {
   readonly uncommittedBytesMax: number;
   /** Makes the record of a new entry. An empty payload is the no-op at the start of a term. */
   readonly seal: (term: Term, index: LogIndex, payload: Uint8Array) => Uint8Array;
+  /** Makes the payload with which the leader leaves a joint configuration by itself. */
+  readonly encodeConfChange: (change: ConfChange) => Uint8Array;
+  /** Hears of every change of state. Without it no event is even made. */
+  readonly trace?: (event: TraceEvent) => void;
 }
 
 /** What the disk held when the process started. `entries` are contiguous and may begin at or below `snapshot.meta.index + 1`. */
@@ -129,7 +165,26 @@ export interface Ready {
 
 export type ProposeResult =
   | { readonly ok: true; readonly index: LogIndex; readonly term: Term }
-  | { readonly ok: false; readonly reason: 'not-leader' | 'overloaded' };
+  | { readonly ok: false; readonly reason: 'not-leader' | 'overloaded' | 'transferring' | 'conf-change-pending' };
+
+export type TransferResult =
+  | { readonly ok: true }
+  /** Learners and strangers can not lead; nor can a leader hand over to itself. */
+  | { readonly ok: false; readonly reason: 'not-leader' | 'not-a-voter' | 'leads-already' };
+
+/** What the leader knows of one member. */
+export interface MemberProgress {
+  /** Last index known to be on its disk. */
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  readonly state: 'probe' | 'replicate' | 'snapshot';
+  /** Heard within the running check of the quorum or the one before. */
+  readonly recentActive: boolean;
+  /** Index of the snapshot that is under way to it, else null. */
+  readonly pendingSnapshot: LogIndex | null;
+  /** It lost what it had acknowledged to this leader: it counts no more, and must be removed. */
+  readonly regressed: boolean;
+}
 
 /** For status pages and for the invariants of the simulator. */
 export interface RaftStatus {
@@ -144,25 +199,53 @@ export interface RaftStatus {
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly snapshotIndex: LogIndex;
+  /** As of the applied index. */
+  readonly configuration: Configuration;
+  /** Of both halves. */
   readonly voters: readonly NodeId[];
   /** Leader only: the own-term no-op is committed, so reads and answers are allowed. */
   readonly settled: boolean;
   /** Leader only: last index known to be on each voter's disk. */
   readonly match: ReadonlyMap<NodeId, LogIndex>;
+  /** Leader only: every member of the configuration, itself included. */
+  readonly progress: ReadonlyMap<NodeId, MemberProgress>;
+  /** Leader only: who is to lead next. Proposals are refused meanwhile. */
+  readonly transferee: NodeId | null;
+  /**
+   * Leader only: a member was told to campaign whatever the others hear. Heartbeats that a quorum answered then no longer
+   * prove that nobody else leads; reads are not touched.
+   */
+  readonly waived: boolean;
 }
 
 /**
  * The pure core, as its driver sees it. Implemented by `Raft` in raft.ts.
  *
  *   loop:  tick() | step(message) | propose(payload) | requestRead(id) | written() | applied(index)
+ *          a committed entry that holds a change of the configuration: applyConfChange(change), then applied(index)
  *   then:  while (w = takeWrite()) store.write(w, () => { written(); send(w.messages) })   one in flight
  *          carry out ready()
  */
 export interface RaftCore {
   tick(): void;
-  /** Messages of strangers (not voters) are ignored. */
+  /** Requests are taken from anybody, answers only from members: whoever may connect is the driver's business. */
   step(message: RaftMessage): void;
   propose(payload: Uint8Array): ProposeResult;
+  /**
+   * Proposes the driver's bytes for a change. One may be pending at a time: proposed and not yet applied.
+   * @throws PolarisError BAD_MEMBERSHIP when the change does not fit the configuration.
+   */
+  proposeConfChange(change: ConfChange, payload: Uint8Array): ProposeResult;
+  /**
+   * A committed entry holds this change: it is in force from now on. Called while that entry is applied, before
+   * `applied`, and by every node for every such entry.
+   */
+  applyConfChange(change: ConfChange): Configuration;
+  /**
+   * Hands leadership to a voter: it is brought up to date while proposals wait outside, and then told to campaign. Given
+   * up after one election timeout. A second call with another id takes the place of the first.
+   */
+  transferLeadership(to: NodeId): TransferResult;
   /** Asks for a linearizable read (ReadIndex). False when this node is no leader. `id` comes back in `reads` or `failedReads`. */
   requestRead(id: number): boolean;
   /** The next batch for the disk, or null when there is nothing to write or one is in flight. */
