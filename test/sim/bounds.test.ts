@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { cutOffLeader, Scenario, TTL_MS } from './scenario.ts';
+import { cutOffLeader, Scenario, silentWorker, TTL_MS } from './scenario.ts';
 
 const SEEDS = [...Array(4).keys()].map((at) => at + 1);
 const ELECTION_SEEDS = [...Array(50).keys()].map((at) => at + 1);
@@ -143,6 +143,13 @@ describe('bounds in virtual time', () => {
       scenario.untilState(job, 'done');
       expect(lease.cursor).toBe(cursor);
       expect(lease.endedHow).toBe('expired');
+    }
+  });
+
+  it('no point of a silent worker begins after its next lease was granted', () => {
+    for (const seed of SEEDS) {
+      expect(silentWorker(seed, 'paused')).toBeNull();
+      expect(silentWorker(seed, 'cut off')).toBeNull();
     }
   });
 

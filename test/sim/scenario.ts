@@ -16,7 +16,7 @@ import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';
 import { FAIR_DISK } from './disk.ts';
 import { FAIR_LINK } from './weather.ts';
-import { World } from './world.ts';
+import { type ModelBugs, World } from './world.ts';
 
 export interface ScenarioOptions {
   readonly seed: number;
@@ -26,6 +26,7 @@ export interface ScenarioOptions {
   readonly workerSlots?: readonly number[];
   readonly oneHost?: boolean;
   readonly sessionTtlMs?: number;
+  readonly bugs?: ModelBugs;
 }
 
 export const TTL_MS = 5_000;
@@ -63,6 +64,7 @@ export class Scenario {
       link: FAIR_LINK,
       disk: FAIR_DISK,
       releaseMsMax: 5,
+      ...(options.bugs === undefined ? {} : { bugs: options.bugs }),
     });
     this.client = new Client({ world: this.world, prng: this.world.prng.fork(), latencyMsMax: 1 });
     this.world.auditor.onApplied(({ at, events }) => {
@@ -177,5 +179,30 @@ export function cutOffLeader(seed: number): string | null {
   world.runTo(world.now + SESSION_TTL_MS_MIN / 2);
   world.resume(leader);
   world.runTo(world.now + 2 * SESSION_TTL_MS_MIN);
+  return world.failure;
+}
+
+/**
+ * A worker with a wide window falls silent in the middle of a long task, paused or cut off, and another one has a slot
+ * free: who works when, and under which lease? Gives what broke, or null.
+ */
+export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: ModelBugs = {}): string | null {
+  const scenario = new Scenario({ seed, workerSlots: [1, 2], bugs });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.untilJoined();
+  scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, commitEvery: 1_000 });
+  scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
+  scenario.run(1_000);
+  if (how === 'paused') {
+    world.pause('w1');
+  } else {
+    scenario.isolate('w1');
+    world.network.cut(leader, 'w1');
+  }
+  world.runTo(world.now + 2 * TTL_MS);
+  world.resume('w1');
+  scenario.heal();
+  world.runTo(world.now + TTL_MS);
   return world.failure;
 }
