@@ -4,6 +4,8 @@
  *
  * Each rule bends one public seam of the daemon, or of the model around it, and `install` gives back what straightens it.
  */
+import { PolarisError } from '../../src/base/errors.ts';
+import { Node } from '../../src/daemon/node.ts';
 import { Replica } from '../../src/daemon/replica.ts';
 import { Sessions } from '../../src/daemon/sessions.ts';
 import { Leadership } from '../../src/raft/leadership.ts';
@@ -12,7 +14,7 @@ import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { JobTable } from '../../src/ranges/table.ts';
-import { cutOffLeader, silentWorker } from './scenario.ts';
+import { cutOffLeader, deafLeader, silentWorker } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
 export interface BrokenRule {
@@ -109,6 +111,20 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
         return function bent(this: Replica, done) {
           if (this.raft.status().role === 'leader') done({ ok: true, value: undefined });
           else straight.call(this, done);
+        };
+      }),
+  },
+  {
+    name: 'a leader that was lost says that nothing was changed',
+    seedsMax: 5,
+    provoke: deafLeader,
+    install: () =>
+      bend(Node.prototype, 'submit', (straight) => {
+        return function bent(this: Node, spec, done) {
+          straight.call(this, spec, (result) => {
+            const lost = !result.ok && result.error.code === 'OUTCOME_UNKNOWN';
+            done(lost ? { ok: false, error: new PolarisError('NO_LEADER') } : result);
+          });
         };
       }),
   },

@@ -9,7 +9,7 @@ import type { FaultRates, SeedPlan } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
 import type { SimNode, World } from './world.ts';
 
-/** The disks of so many nodes may fail or be slow at once: any number, for they lose nothing that was acknowledged. */
+/** Longer than any session, so that leases are lost, and shorter than the patience of a client. */
 const DOWN_MS_MAX = 8_000;
 const PAUSE_MS_MAX = 14_000;
 const PARTITION_MS_MAX = 12_000;

@@ -202,3 +202,18 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
   };
   return { spec, model: { pointMs, poison, exposure }, submitAt };
 }
+
+/** A job of a few points with an id of its own: who submits it asks once, and believes what it is told. */
+export function drawStray(prng: Prng): JobPlan {
+  const options: JobOptions = { commitEvery: 10, commitIntervalMs: 100, taskSize: null, maxAttempts: 3 };
+  const spec: JobSpec = {
+    id: uuidv4({ random: prng.bytes(16) }),
+    name: 'points',
+    start: 0,
+    end: prng.integer(1, 20),
+    metadata: '{}',
+    options,
+    exposure: 'window',
+  };
+  return { spec, model: { pointMs: 1, poison: new Set(), exposure: 'window' }, submitAt: 0 };
+}

@@ -15,6 +15,7 @@ import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
 import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';
 import { FAIR_DISK } from './disk.ts';
+import { drawStray } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
 import { type ModelBugs, World } from './world.ts';
 
@@ -205,4 +206,31 @@ export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: Mode
   scenario.heal();
   world.runTo(world.now + TTL_MS);
   return world.failure;
+}
+
+/**
+ * A leader that is heard but hears nobody takes a submit, and its entry is committed by the next leader. What was the
+ * client told? Gives what broke, or null.
+ */
+export function deafLeader(seed: number): string | null {
+  const scenario = new Scenario({ seed });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.run(100);
+  for (const other of world.nodes.keys()) if (other !== leader) world.weather.block(other, leader);
+  let answered = false;
+  const { spec, model } = drawStray(world.prng);
+  world.models.set(spec.id, model);
+  scenario.client.submit(
+    spec,
+    () => {
+      answered = true;
+    },
+    1,
+  );
+  world.runUntil(() => answered, world.now + PATIENCE_MS);
+  scenario.heal();
+  world.runTo(world.now + PATIENCE_MS / 2);
+  const committed = world.auditor.table.job(spec.id) !== undefined;
+  return world.failure ?? (committed ? null : 'the next leader does not have the entry: the scenario shows nothing');
 }
