@@ -19,6 +19,8 @@ export const PROGRAM = fileURLToPath(
 /** Longer than a node itself waits for a commit, so that its own answer comes first. */
 const ANSWER_MS = 15_000;
 
+const UNTIL_MS = 120_000;
+
 export interface ClusterStatus {
   readonly id: string | null;
   readonly leader: string | null;
@@ -196,13 +198,13 @@ export class LocalCluster {
     });
   }
 
-  /** Asks until the answer is not null. A minute is far above what anything takes; it ends what hangs. */
+  /** Asks until the answer is not null. Two minutes are far above what anything takes; they end what hangs. */
   async until<T>(what: string, ask: () => Promise<T | null>): Promise<T> {
-    const deadline = Date.now() + 60_000;
+    const deadline = Date.now() + UNTIL_MS;
     for (;;) {
       const found = await ask();
       if (found !== null) return found;
-      if (Date.now() > deadline) throw new Error(`waited a minute for ${what}`);
+      if (Date.now() > deadline) throw new Error(`waited ${UNTIL_MS / 1_000} s for ${what}`);
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
   }

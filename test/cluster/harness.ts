@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach } from 'vitest';
+import { afterEach, vi } from 'vitest';
 import { type Answer, LocalCluster, type NodeSpec, PROGRAM } from '../../chaos/cluster.ts';
 import type { JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
 import { type Line, readLines } from './lines.ts';
@@ -17,7 +17,10 @@ import { type Line, readLines } from './lines.ts';
 /** Job types that misbehave, each in its own way. */
 export const JOBS_DIR = fileURLToPath(new URL('./jobs', import.meta.url));
 /** A session that outlives every wait: what is given away before its end was given away for another reason. */
-export const LONG_TTL = ['--session-ttl-ms', '100000'];
+export const LONG_TTL = ['--session-ttl-ms', '150000'];
+
+// Two waits of the harness: whatever hangs is named by the wait that it hangs in, not by the end of the test.
+vi.setConfig({ testTimeout: 300_000 });
 
 export interface Submission {
   readonly id?: string;

@@ -36,6 +36,7 @@ async function expectRefusals(scene: Scene, node: string, job: string): Promise<
   expect([local.status, local.body]).toMatchObject([200, { id: job, state: 'done' }]);
   const status = await cluster.request(node, 'GET', '/v1/cluster');
   expect([status.status, status.body]).toMatchObject([200, { leader: null }]);
+  expect((await scene.polaris(['cluster', 'status'], [node])).exit).toBe(5);
 }
 
 test('one node of three, leader or not, answers 503 with Retry-After, and what is local it answers', async () => {
@@ -57,4 +58,8 @@ test('one node of three, leader or not, answers 503 with Retry-After, and what i
   const left = cluster.ids.find((node) => node !== next) ?? next;
   await Promise.all(cluster.ids.filter((node) => node !== left).map((node) => cluster.signal(node, 'SIGKILL')));
   await expectRefusals(scene, left, id);
+
+  const ended = cluster.ended(left);
+  await cluster.signal(left, 'SIGTERM');
+  expect(await ended).toEqual({ code: 0, signal: null });
 });

@@ -43,6 +43,12 @@ test('a paused worker stops its thread before its lease is given away, and is no
   const regrantedAt = Date.now();
   report(`re-granted ${regrantedAt - pausedAt} ms after the pause began`);
 
+  // A thread that was not stopped would write as many lines meanwhile.
+  await cluster.until('fifty more lines of the other worker', async () => {
+    const since = scene.lines('out').filter((line) => line.worker === 'other' && line.at > regrantedAt);
+    return since.length >= 50 ? true : null;
+  });
+
   await cluster.signal('paused', 'SIGCONT');
   const rejoined = await cluster.until('the worker to join again', async () => {
     return scene.log('paused').filter((record) => record.msg === 'joined').length === 2 ? true : null;
