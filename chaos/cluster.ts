@@ -16,6 +16,11 @@ export const PROGRAM = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../dist/bin/polaris.js' : '../bin/polaris.js', import.meta.url),
 );
 
+/** Longer than a node itself waits for a commit, so that its own answer comes first. */
+const ANSWER_MS = 15_000;
+
+const UNTIL_MS = 120_000;
+
 export interface ClusterStatus {
   readonly id: string | null;
   readonly leader: string | null;
@@ -30,6 +35,10 @@ export interface NodeSpec {
   readonly id: string;
   readonly role: 'voter' | 'worker';
   readonly slots: number;
+  /** Where others reach it, such as a proxy; where it listens when left out. */
+  readonly advertise?: string;
+  /** More flags for this node alone. */
+  readonly flags?: readonly string[];
 }
 
 export interface ClusterOptions {
@@ -51,6 +60,10 @@ interface Member extends NodeSpec {
   readonly dataDir: string;
   readonly logFile: string;
   process: ChildProcess | null;
+}
+
+function reachedAt(member: Member): string {
+  return member.advertise ?? member.address;
 }
 
 /** `count` loopback ports that were free a moment ago. */
@@ -151,7 +164,8 @@ export class LocalCluster {
 
   /** One HTTP request to a node; JSON bodies are parsed. Throws when the node cannot be reached. */
   async request(id: string, method: string, path: string, body?: unknown): Promise<Answer> {
-    const init: RequestInit = { method };
+    // A paused node accepts connections and answers nothing.
+    const init: RequestInit = { method, signal: AbortSignal.timeout(ANSWER_MS) };
     if (body !== undefined) {
       init.headers = { 'content-type': 'application/json' };
       init.body = JSON.stringify(body);
@@ -184,13 +198,13 @@ export class LocalCluster {
     });
   }
 
-  /** Asks until the answer is not null. A minute is far above what anything takes; it ends what hangs. */
+  /** Asks until the answer is not null. Two minutes are far above what anything takes; they end what hangs. */
   async until<T>(what: string, ask: () => Promise<T | null>): Promise<T> {
-    const deadline = Date.now() + 60_000;
+    const deadline = Date.now() + UNTIL_MS;
     for (;;) {
       const found = await ask();
       if (found !== null) return found;
-      if (Date.now() > deadline) throw new Error(`waited a minute for ${what}`);
+      if (Date.now() > deadline) throw new Error(`waited ${UNTIL_MS / 1_000} s for ${what}`);
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
   }
@@ -219,10 +233,12 @@ export class LocalCluster {
     const voters = this.#members.filter((one) => one.role === 'voter');
     const place =
       member.role === 'voter'
-        ? ['--peers', voters.map((one) => `${one.id}=${one.address}`).join(',')]
-        : ['--join', voters.map((one) => one.address).join(',')];
+        ? ['--peers', voters.map((one) => `${one.id}=${reachedAt(one)}`).join(',')]
+        : ['--join', voters.map(reachedAt).join(',')];
     const flags = ['--id', member.id, '--listen', member.address, '--role', member.role, ...place];
-    const rest = ['--data-dir', member.dataDir, '--slots', String(member.slots), ...this.#flags];
+    if (member.advertise !== undefined) flags.push('--advertise', member.advertise);
+    const own = ['--data-dir', member.dataDir, '--slots', String(member.slots)];
+    const rest = [...own, ...this.#flags, ...(member.flags ?? [])];
     const [program, ...args] = [...wrap, process.execPath, PROGRAM, 'node', ...flags, ...rest];
     const log = createWriteStream(member.logFile, { flags: 'a' });
     const child = spawn(program ?? process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -27,6 +27,13 @@ interface Candidate {
   slots: number;
 }
 
+/** What grants that are proposed and not yet applied will take from a job. */
+interface UnderWay {
+  slots: number;
+  points: number;
+  readonly retries: Set<Point>;
+}
+
 export interface GrantsOptions {
   readonly table: Table;
   readonly pace: Pace;
@@ -36,10 +43,10 @@ export interface GrantsOptions {
 export class Grants {
   readonly #options: GrantsOptions;
   readonly #inFlightOfWorker = new Map<NodeId, number>();
-  readonly #inFlightOfJob = new Map<JobId, number>();
+  readonly #inFlightOfJob = new Map<JobId, UnderWay>();
   #inFlight = 0;
-  /** When a failed-before range may be tried again: by job, then by start and attempts. */
-  readonly #eligibleAt = new Map<JobId, Map<string, number>>();
+  /** When a failed-before range may be tried again: by job, then by start and attempts. Only of ranges that wait. */
+  readonly #eligibleAt = new Map<JobId, ReadonlyMap<string, number>>();
   /** Jobs whose last grant found nothing, and until when they are left alone: a wrong guess must not spin. */
   readonly #heldUntil = new Map<JobId, number>();
   #nextRetryAt = Number.POSITIVE_INFINITY;
@@ -55,6 +62,8 @@ export class Grants {
 
   /** The grants to propose now, for workers that may take tasks. */
   plan(workers: readonly WorkerView[], now: number, at: number): GrantCommand[] {
+    // Without a free slot the end of a back-off is no reason to look again; a slot that falls free is.
+    this.#nextRetryAt = Number.POSITIVE_INFINITY;
     const free = workers.filter((worker) => this.#freeSlots(worker) > 0);
     if (free.length === 0 || this.#inFlight >= GRANTS_IN_FLIGHT_MAX) return [];
     const candidates = this.#candidates(now);
@@ -62,13 +71,14 @@ export class Grants {
     const planned: GrantCommand[] = [];
     // Slot by slot over all workers, so that the first worker does not take everything of a small job.
     let open = free;
-    while (open.length > 0 && candidates.length > 0 && this.#inFlight < GRANTS_IN_FLIGHT_MAX) {
+    while (open.length > 0 && candidates.length > 0) {
       const again: WorkerView[] = [];
       for (const worker of open) {
+        if (this.#inFlight >= GRANTS_IN_FLIGHT_MAX) return planned;
         const grant = this.#pick(candidates, worker, slots, at);
         if (grant === null) continue;
         planned.push(grant);
-        this.#count(grant.worker, grant.job, 1);
+        this.#count(grant, 1);
         if (this.#freeSlots(worker) > 0) again.push(worker);
       }
       open = again;
@@ -78,7 +88,7 @@ export class Grants {
 
   /** A grant was applied and gave a task or not, or the log refused it. */
   settled(grant: GrantCommand, gave: boolean, now: number): void {
-    this.#count(grant.worker, grant.job, -1);
+    this.#count(grant, -1);
     if (!gave) this.#heldUntil.set(grant.job, now + HOLD_MS);
   }
 
@@ -87,12 +97,18 @@ export class Grants {
     this.#heldUntil.delete(job);
   }
 
-  #count(worker: NodeId, job: JobId, by: number): void {
+  #count({ worker, job, size, retry }: GrantCommand, by: 1 | -1): void {
     this.#inFlight += by;
-    this.#inFlightOfWorker.set(worker, (this.#inFlightOfWorker.get(worker) ?? 0) + by);
-    this.#inFlightOfJob.set(job, (this.#inFlightOfJob.get(job) ?? 0) + by);
-    if (this.#inFlightOfWorker.get(worker) === 0) this.#inFlightOfWorker.delete(worker);
-    if (this.#inFlightOfJob.get(job) === 0) this.#inFlightOfJob.delete(job);
+    const ofWorker = (this.#inFlightOfWorker.get(worker) ?? 0) + by;
+    if (ofWorker === 0) this.#inFlightOfWorker.delete(worker);
+    else this.#inFlightOfWorker.set(worker, ofWorker);
+    const ofJob = this.#inFlightOfJob.get(job) ?? { slots: 0, points: 0, retries: new Set() };
+    ofJob.slots += by;
+    if (retry === null) ofJob.points += by * size;
+    else if (by > 0) ofJob.retries.add(retry);
+    else ofJob.retries.delete(retry);
+    if (ofJob.slots === 0) this.#inFlightOfJob.delete(job);
+    else this.#inFlightOfJob.set(job, ofJob);
   }
 
   #freeSlots(worker: WorkerView): number {
@@ -101,7 +117,6 @@ export class Grants {
 
   #candidates(now: number): Candidate[] {
     const candidates: Candidate[] = [];
-    this.#nextRetryAt = Number.POSITIVE_INFINITY;
     for (const job of this.#options.table.jobs()) {
       if (job.state !== 'pending' && job.state !== 'running') continue;
       const heldUntil = this.#heldUntil.get(job.spec.id) ?? 0;
@@ -109,31 +124,40 @@ export class Grants {
         this.#nextRetryAt = Math.min(this.#nextRetryAt, heldUntil);
         continue;
       }
-      const retries: Point[] = [];
+      const underWay = this.#inFlightOfJob.get(job.spec.id);
+      const retries = this.#eligible(job, now).filter((start) => underWay?.retries.has(start) !== true);
       let fresh = job.returned.length < RETURNED_RANGES_MAX ? job.spec.end - job.frontier : 0;
-      for (const range of job.returned) {
-        if (range.attempts === 0) fresh += range.end - range.start;
-        else if (this.#eligible(job.spec.id, range.start, range.attempts, now)) retries.push(range.start);
-      }
-      const slots = job.tasks.length + (this.#inFlightOfJob.get(job.spec.id) ?? 0);
+      for (const range of job.returned) if (range.attempts === 0) fresh += range.end - range.start;
+      fresh -= underWay?.points ?? 0;
+      const slots = job.tasks.length + (underWay?.slots ?? 0);
       if (fresh > 0 || retries.length > 0) candidates.push({ job, fresh, retries, slots });
     }
     return candidates;
   }
 
-  #eligible(job: JobId, start: Point, attempts: number, now: number): boolean {
-    const times = this.#eligibleAt.get(job) ?? new Map<string, number>();
-    this.#eligibleAt.set(job, times);
-    const key = `${start}:${attempts}`;
-    let at = times.get(key);
-    if (at === undefined) {
-      const full = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** (attempts - 1));
-      // Half of it is jitter, so that ranges that failed together do not come back together.
-      at = now + full / 2 + (this.#options.prng.next() * full) / 2;
+  /** Starts of the failed-before ranges of a job whose back-off is over. Begins the back-off of those seen first. */
+  #eligible(job: JobView, now: number): Point[] {
+    const before = this.#eligibleAt.get(job.spec.id);
+    const times = new Map<string, number>();
+    const eligible: Point[] = [];
+    for (const { start, attempts } of job.returned) {
+      if (attempts === 0) continue;
+      const key = `${start}:${attempts}`;
+      const at = before?.get(key) ?? now + this.#backOff(attempts);
       times.set(key, at);
+      if (at <= now) eligible.push(start);
+      else this.#nextRetryAt = Math.min(this.#nextRetryAt, at);
     }
-    if (at > now) this.#nextRetryAt = Math.min(this.#nextRetryAt, at);
-    return at <= now;
+    // What waits no more is forgotten with the former map.
+    if (times.size > 0) this.#eligibleAt.set(job.spec.id, times);
+    else this.#eligibleAt.delete(job.spec.id);
+    return eligible;
+  }
+
+  #backOff(attempts: number): number {
+    const full = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** (attempts - 1));
+    // Half of it is jitter, so that ranges that failed together do not come back together.
+    return full / 2 + (this.#options.prng.next() * full) / 2;
   }
 
   #pick(candidates: Candidate[], worker: WorkerView, slots: number, at: number): GrantCommand | null {
@@ -148,17 +172,9 @@ export class Grants {
     const { spec } = best.job;
     const grant = { kind: 'grant', at, job: spec.id, worker: worker.id, incarnation: worker.incarnation } as const;
     const retry = best.retries.shift();
-    if (retry !== undefined) {
-      this.#forgetRetry(spec.id, retry);
-      return { ...grant, size: 1, retry };
-    }
+    if (retry !== undefined) return { ...grant, size: 1, retry };
     const size = spec.options.taskSize ?? this.#options.pace.size(spec.id, worker.id, best.fresh, slots);
     best.fresh -= size;
     return { ...grant, size, retry: null };
-  }
-
-  #forgetRetry(job: JobId, start: Point): void {
-    const times = this.#eligibleAt.get(job);
-    for (const key of times?.keys() ?? []) if (key.startsWith(`${start}:`)) times?.delete(key);
   }
 }

@@ -140,15 +140,18 @@ export class Membership {
 
   /**
    * Another node will not have us. A data directory that is not the one bound to our id can never take part, so the node
-   * stops and says so; so does one that everybody it knows refuses. A single stranger on a peer's port stops nobody.
+   * stops and says so; so does one that everybody it knows refuses. A single stranger on a peer's port stops nobody, and
+   * neither does one who comes to ours.
    */
   refused(by: Address, refusal: Refusal): void {
     const { env } = this.#options;
-    this.#refusals.set(by, refusal);
     env.log.warn({ by, code: refusal.code, detail: refusal.detail }, 'refused');
+    const known = this.#knownAddresses();
+    if (!known.has(by)) return;
+    this.#refusals.set(by, refusal);
     const code = GRAVE.find((one) => one === refusal.code);
     if (code === undefined) return;
-    const everywhere = [...this.#dialled].every((address) => this.#refusals.has(address));
+    const everywhere = [...known].every((address) => this.#refusals.has(address));
     if (code !== 'INSTANCE_MISMATCH' && !everywhere) return;
     env.fatal(new PolarisError(code, `${by} refuses this node: ${refusal.detail}`));
   }
@@ -255,6 +258,13 @@ export class Membership {
       this.#dial(member.address);
     }
     if (this.#guess === null) this.#guess = hello.nodeId;
+  }
+
+  /** Those we turned to, and those that the flags name: a node of another cluster has a record that names others. */
+  #knownAddresses(): ReadonlySet<Address> {
+    const { config } = this.#options;
+    const named = config.peers.filter((peer) => peer.id !== config.id).map((peer) => peer.address);
+    return new Set([...this.#dialled, ...named]);
   }
 
   #dial(address: Address): void {

@@ -14,7 +14,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { KEEP_ALIVES_PER_TTL } from '../base/limits.ts';
+import { KEEP_ALIVES_PER_TTL, SESSION_TTL_MS } from '../base/limits.ts';
 import type { Address, Epoch, Incarnation, InstanceId, LogIndex, Point } from '../base/types.ts';
 import type { LeaderMessage, ReportResult, TaskOrder, TaskReport, WorkerMessage } from '../wire/messages.ts';
 import type { Env, ExecutorEnding } from './env.ts';
@@ -92,8 +92,10 @@ export class Worker {
   tick(): void {
     const now = this.#options.env.clock.now();
     this.#fence(now);
+    if (this.#reportSentAt !== null && now - this.#reportSentAt >= 2 * this.#repeatMs()) this.#dirty = true;
     if (now < this.#nextBeatAt) return;
-    this.#nextBeatAt = now + this.#ttlMs / KEEP_ALIVES_PER_TTL;
+    // A join that was lost must not wait for the beat of a session that nobody has yet.
+    this.#nextBeatAt = now + (this.#incarnation === null ? this.#repeatMs() : this.#ttlMs / KEEP_ALIVES_PER_TTL);
     this.#beat(now);
   }
 
@@ -101,8 +103,7 @@ export class Worker {
   flush(): void {
     if (!this.#dirty || this.#incarnation === null) return;
     const now = this.#options.env.clock.now();
-    const patience = (2 * this.#ttlMs) / KEEP_ALIVES_PER_TTL;
-    if (this.#reportSentAt !== null && now - this.#reportSentAt < patience) return;
+    if (this.#reportSentAt !== null && now - this.#reportSentAt < 2 * this.#repeatMs()) return;
     const reports: TaskReport[] = [];
     for (const [epoch, task] of this.#held) {
       const { cursor, begun, ending, error } = task;
@@ -143,6 +144,11 @@ export class Worker {
     this.#nextBeatAt = 0;
     for (const [epoch, task] of this.#held) this.#release(epoch, task);
     this.#checkDrained();
+  }
+
+  /** What was lost on its way is said again after this long, or twice this long: no slower because sessions are long. */
+  #repeatMs(): number {
+    return Math.min(this.#ttlMs, SESSION_TTL_MS) / KEEP_ALIVES_PER_TTL;
   }
 
   // ---- session --------------------------------------------------------------------------------------------------

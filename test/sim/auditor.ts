@@ -161,6 +161,7 @@ export class Auditor {
     expectThat(lease !== undefined, () => `${what()}, which was never granted`);
     expectThat(lease.worker === block.worker && lease.job === block.job, () => `${what()}, a lease of another`);
     expectThat(lease.start <= block.from && block.to <= lease.end, () => `${what()}, beyond its task`);
+    expectThat(lease.cursor <= block.from, () => `${what()}, and acknowledged is everything below ${lease.cursor}`);
     const job = must(this.table.job(block.job), 'a job with a lease');
     const { exposure, options } = job.spec;
     const windowEnd = lease.cursor + options.commitEvery;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { cutOffLeader, Scenario, TTL_MS } from './scenario.ts';
+import { cutOffLeader, deafLeader, Scenario, silentWorker, TTL_MS } from './scenario.ts';
 
 const SEEDS = [...Array(4).keys()].map((at) => at + 1);
 const ELECTION_SEEDS = [...Array(50).keys()].map((at) => at + 1);
@@ -144,6 +144,17 @@ describe('bounds in virtual time', () => {
       expect(lease.cursor).toBe(cursor);
       expect(lease.endedHow).toBe('expired');
     }
+  });
+
+  it('no point of a silent worker begins after its next lease was granted', () => {
+    for (const seed of SEEDS) {
+      expect(silentWorker(seed, 'paused')).toBeNull();
+      expect(silentWorker(seed, 'cut off')).toBeNull();
+    }
+  });
+
+  it('a submit whose entry outlives its leader is never said to have changed nothing', () => {
+    for (const seed of SEEDS) expect(deafLeader(seed)).toBeNull();
   });
 
   it('a leader that was paused and cut off promises nothing to its own worker', () => {

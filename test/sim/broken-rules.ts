@@ -4,6 +4,8 @@
  *
  * Each rule bends one public seam of the daemon, or of the model around it, and `install` gives back what straightens it.
  */
+import { PolarisError } from '../../src/base/errors.ts';
+import { Node } from '../../src/daemon/node.ts';
 import { Replica } from '../../src/daemon/replica.ts';
 import { Sessions } from '../../src/daemon/sessions.ts';
 import { Leadership } from '../../src/raft/leadership.ts';
@@ -12,7 +14,7 @@ import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { JobTable } from '../../src/ranges/table.ts';
-import { cutOffLeader } from './scenario.ts';
+import { cutOffLeader, deafLeader, silentWorker } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
 export interface BrokenRule {
@@ -34,6 +36,8 @@ function bend<T extends object, K extends keyof T>(target: T, name: K, make: (st
   };
 }
 
+/** Less than ⅔ of any TTL. */
+const HASTE_MS = 500;
 /** Larger than any index or term of a simulation. */
 const SKY = 2 ** 40;
 
@@ -111,6 +115,20 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       }),
   },
   {
+    name: 'a leader that was lost says that nothing was changed',
+    seedsMax: 5,
+    provoke: deafLeader,
+    install: () =>
+      bend(Node.prototype, 'submit', (straight) => {
+        return function bent(this: Node, spec, done) {
+          straight.call(this, spec, (result) => {
+            const lost = !result.ok && result.error.code === 'OUTCOME_UNKNOWN';
+            done(lost ? { ok: false, error: new PolarisError('NO_LEADER') } : result);
+          });
+        };
+      }),
+  },
+  {
     name: 'a leader without a quorum keeps sessions alive',
     seedsMax: 10,
     provoke: cutOffLeader,
@@ -123,16 +141,27 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   },
   {
     name: 'a session ends long before its time',
-    seedsMax: 60,
+    seedsMax: 5,
+    provoke: (seed) => silentWorker(seed, 'cut off'),
     install: () =>
       bend(Sessions.prototype, 'judge', (straight) => {
         return function bent(this: Sessions, now) {
-          return straight.call(this, now + 3_500);
+          const silent = [...this.all()].filter((one) => !one.expiring && now - one.lastHeardAt > HASTE_MS);
+          if (silent.length === 0) return straight.call(this, now);
+          return silent.map((session) => ({ kind: 'expire', session, reason: 'haste' }));
         };
       }),
   },
-  { name: 'a broken connection is taken for a proof of death', seedsMax: 60, bugs: { refusesProbes: true } },
-  { name: 'job hosts leave the deadline to their node', seedsMax: 150, bugs: { ignoresDeadline: true } },
+  {
+    name: 'a broken connection is taken for a proof of death',
+    seedsMax: 5,
+    provoke: (seed) => silentWorker(seed, 'cut off', { refusesProbes: true }),
+  },
+  {
+    name: 'job hosts leave the deadline to their node',
+    seedsMax: 5,
+    provoke: (seed) => silentWorker(seed, 'paused', { ignoresDeadline: true }),
+  },
   {
     name: 'a returned range forgets that it may have run',
     seedsMax: 60,

@@ -9,7 +9,7 @@ import type { FaultRates, SeedPlan } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
 import type { SimNode, World } from './world.ts';
 
-/** The disks of so many nodes may fail or be slow at once: any number, for they lose nothing that was acknowledged. */
+/** Longer than any session, so that leases are lost, and shorter than the patience of a client. */
 const DOWN_MS_MAX = 8_000;
 const PAUSE_MS_MAX = 14_000;
 const PARTITION_MS_MAX = 12_000;
@@ -149,11 +149,14 @@ export class Faults {
     const alone = ids[this.#prng.integer(0, ids.length)];
     const side = new Set(ids.filter((id) => (kind === 'split' ? this.#prng.chance(0.5) : id === alone)));
     const inward = this.#prng.chance(0.5);
+    // A firewall may reset what it cuts off, so that both sides know at once; most just swallow.
+    const resets = this.#prng.chance(0.4);
     for (const one of side) {
       for (const other of ids) {
         if (side.has(other)) continue;
         if (kind !== 'one-way' || inward) weather.block(other, one);
         if (kind !== 'one-way' || !inward) weather.block(one, other);
+        if (resets) network.cut(one, other);
       }
     }
     trace.line(now, '*', `partition ${kind}: ${[...side].join(' ')}`);

@@ -53,7 +53,7 @@ const FAULTS_TO_MS_MIN = 5_000;
 const FAULTS_TO_MS_MAX = 40_000;
 /** Windows of one job: each costs a round trip and a score of events. */
 const WINDOWS_MAX = 200;
-const COMMIT_EVERY_MAX = 5_000;
+const COMMIT_EVERY_MAX = 20_000;
 const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
 
 function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
@@ -159,8 +159,8 @@ function drawFaults(prng: Prng, calm: boolean): FaultRates {
     crashLeader: mean(0.4, 2_000, 15_000),
     powerCut: mean(0.25, 5_000, 30_000),
     drain: mean(0.3, 4_000, 20_000),
-    pause: mean(0.5, 1_500, 15_000),
-    partition: mean(0.5, 2_000, 15_000),
+    pause: mean(0.5, 1_000, 8_000),
+    partition: mean(0.5, 1_500, 8_000),
     cut: mean(0.4, 500, 10_000),
     diskFailure: mean(0.3, 4_000, 20_000),
     hostCrash: mean(0.3, 1_500, 15_000),
@@ -173,13 +173,14 @@ function drawJobs(prng: Prng, faultsToMs: number): JobPlan[] {
   return Array.from({ length: count }, () => drawJob(prng, prng.chance(0.5) ? 0 : prng.next() * faultsToMs * 0.8));
 }
 
-/** A job that keeps one slot busy for a second to half a minute. */
+/** A job that keeps one slot busy for two seconds to a minute. */
 function drawJob(prng: Prng, submitAt: number): JobPlan {
-  const exposure = prng.chance(0.15) ? 'task' : 'window';
+  const exposure = prng.chance(0.25) ? 'task' : 'window';
   const pointMs = 2 ** prng.integer(-2, 7);
   // A window that lasts for seconds shows who works on when he should not.
-  const commitEvery = Math.min(COMMIT_EVERY_MAX, Math.max(1, Math.floor(spread(prng, 20, 6_000) / pointMs)));
-  const busyPoints = spread(prng, 1_000, 30_000) / pointMs;
+  const windowMs = prng.chance(0.5) ? spread(prng, 2_000, 20_000) : spread(prng, 20, 2_000);
+  const commitEvery = Math.min(COMMIT_EVERY_MAX, Math.max(1, Math.floor(windowMs / pointMs)));
+  const busyPoints = spread(prng, 2_000, 60_000) / pointMs;
   const points = Math.max(1, Math.floor(Math.min(busyPoints, commitEvery * WINDOWS_MAX)));
   const start = pick(prng, [0, 0, -1_000, 1_000_000, Number.MAX_SAFE_INTEGER - points]);
   const poison = new Set<Point>();
@@ -187,7 +188,7 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
   const options: JobOptions = {
     commitEvery,
     commitIntervalMs: Math.floor(spread(prng, 50, 1_000)),
-    taskSize: prng.chance(0.4) ? Math.max(1, Math.floor(points / spread(prng, 1, 100))) : null,
+    taskSize: prng.chance(0.6) ? Math.max(1, Math.floor(points / spread(prng, 1, 30))) : null,
     maxAttempts: prng.integer(1, 5),
   };
   const spec: JobSpec = {
@@ -200,4 +201,19 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
     exposure,
   };
   return { spec, model: { pointMs, poison, exposure }, submitAt };
+}
+
+/** A job of a few points with an id of its own: who submits it asks once, and believes what it is told. */
+export function drawStray(prng: Prng): JobPlan {
+  const options: JobOptions = { commitEvery: 10, commitIntervalMs: 100, taskSize: null, maxAttempts: 3 };
+  const spec: JobSpec = {
+    id: uuidv4({ random: prng.bytes(16) }),
+    name: 'points',
+    start: 0,
+    end: prng.integer(1, 20),
+    metadata: '{}',
+    options,
+    exposure: 'window',
+  };
+  return { spec, model: { pointMs: 1, poison: new Set(), exposure: 'window' }, submitAt: 0 };
 }

@@ -12,7 +12,7 @@ import type { JobId } from '../../src/base/types.ts';
 import { Client } from './clients.ts';
 import { Faults } from './faults.ts';
 import type { Action } from './oracle.ts';
-import { drawPlan, type JobPlan, type SeedPlan } from './plan.ts';
+import { drawPlan, drawStray, type JobPlan, type SeedPlan } from './plan.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** After the last fault: sessions of the dead expire, a leader is found, back-offs run out, rests are worked. */
@@ -21,6 +21,9 @@ const LIVENESS_MS_MAX = 300_000;
 const REST_MS = 1_500;
 /** Twice the time after which a lost snapshot is sent again. */
 const CONVERGENCE_MS_MAX = 2 * SNAPSHOT_LOST_TICKS * TICK_MS;
+
+/** Small jobs beside those of the plan. */
+const STRAYS_MAX = 30;
 
 export interface RunOptions {
   readonly trace?: (line: string) => void;
@@ -139,6 +142,7 @@ class Traffic {
   readonly #prng: Prng;
   readonly #clients: Client[];
   #on = true;
+  #strayCount = 0;
 
   constructor(world: World, plan: SeedPlan, prng: Prng) {
     this.#world = world;
@@ -178,6 +182,14 @@ class Traffic {
     });
   }
 
+  #stray(client: Client): void {
+    if (this.#strayCount >= STRAYS_MAX) return;
+    this.#strayCount += 1;
+    const { spec, model } = drawStray(this.#prng);
+    this.#world.models.set(spec.id, model);
+    client.submit(spec, () => {}, 1);
+  }
+
   #request(client: Client, { spec, submitAt }: JobPlan): void {
     const lot = this.#prng.next();
     if (lot < 0.6) return client.read(spec.id);
@@ -185,7 +197,8 @@ class Traffic {
       if (this.#world.now >= submitAt) client.submit(spec, () => {}, 1);
       return;
     }
-    const action: Action = lot < 0.85 ? 'pause' : lot < 0.98 ? 'resume' : 'cancel';
+    if (lot < 0.85) return this.#stray(client);
+    const action: Action = lot < 0.91 ? 'pause' : lot < 0.98 ? 'resume' : 'cancel';
     client.control(spec.id, action);
   }
 }

@@ -15,8 +15,9 @@ import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
 import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';
 import { FAIR_DISK } from './disk.ts';
+import { drawStray } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
-import { World } from './world.ts';
+import { type ModelBugs, World } from './world.ts';
 
 export interface ScenarioOptions {
   readonly seed: number;
@@ -26,6 +27,7 @@ export interface ScenarioOptions {
   readonly workerSlots?: readonly number[];
   readonly oneHost?: boolean;
   readonly sessionTtlMs?: number;
+  readonly bugs?: ModelBugs;
 }
 
 export const TTL_MS = 5_000;
@@ -63,6 +65,7 @@ export class Scenario {
       link: FAIR_LINK,
       disk: FAIR_DISK,
       releaseMsMax: 5,
+      ...(options.bugs === undefined ? {} : { bugs: options.bugs }),
     });
     this.client = new Client({ world: this.world, prng: this.world.prng.fork(), latencyMsMax: 1 });
     this.world.auditor.onApplied(({ at, events }) => {
@@ -178,4 +181,56 @@ export function cutOffLeader(seed: number): string | null {
   world.resume(leader);
   world.runTo(world.now + 2 * SESSION_TTL_MS_MIN);
   return world.failure;
+}
+
+/**
+ * A worker with a wide window falls silent in the middle of a long task, paused or cut off, and another one has a slot
+ * free: who works when, and under which lease? Gives what broke, or null.
+ */
+export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: ModelBugs = {}): string | null {
+  const scenario = new Scenario({ seed, workerSlots: [1, 2], bugs });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.untilJoined();
+  scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, commitEvery: 1_000 });
+  scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
+  scenario.run(1_000);
+  if (how === 'paused') {
+    world.pause('w1');
+  } else {
+    scenario.isolate('w1');
+    world.network.cut(leader, 'w1');
+  }
+  world.runTo(world.now + 2 * TTL_MS);
+  world.resume('w1');
+  scenario.heal();
+  world.runTo(world.now + TTL_MS);
+  return world.failure;
+}
+
+/**
+ * A leader that is heard but hears nobody takes a submit, and its entry is committed by the next leader. What was the
+ * client told? Gives what broke, or null.
+ */
+export function deafLeader(seed: number): string | null {
+  const scenario = new Scenario({ seed });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.run(100);
+  for (const other of world.nodes.keys()) if (other !== leader) world.weather.block(other, leader);
+  let answered = false;
+  const { spec, model } = drawStray(world.prng);
+  world.models.set(spec.id, model);
+  scenario.client.submit(
+    spec,
+    () => {
+      answered = true;
+    },
+    1,
+  );
+  world.runUntil(() => answered, world.now + PATIENCE_MS);
+  scenario.heal();
+  world.runTo(world.now + PATIENCE_MS / 2);
+  const committed = world.auditor.table.job(spec.id) !== undefined;
+  return world.failure ?? (committed ? null : 'the next leader does not have the entry: the scenario shows nothing');
 }

@@ -25,6 +25,7 @@ import { Host, Process, type TurnKind } from './process.ts';
 import { RaftChecker } from './raft-checker.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
+import { Violation } from './violation.ts';
 import { type LinkOptions, Weather } from './weather.ts';
 
 export interface NodePlan {
@@ -341,6 +342,7 @@ export class World {
     const code = error instanceof PolarisError ? error.code : null;
     const expected = code === 'DISK_FAILED' || (code === 'INSTANCE_MISMATCH' && this.#wiped.has(process.id));
     if (code !== null) this.endings.push({ id: process.id, code });
+    if (error instanceof Violation) return this.fail(error.stack ?? error.message);
     if (!expected) this.fail(`${process.id} ended itself: ${error.stack ?? error.message}`);
     this.trace.count('fatal');
     const sim = this.node(process.id);

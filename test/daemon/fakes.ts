@@ -1,0 +1,248 @@
+/**
+ * An Env by hand: time that stands still until it is told to go, a network that writes down what is sent, a disk in
+ * memory and an executor that does what the test says. Unlike the simulator's, these have no will of their own.
+ */
+
+import { must } from '../../src/base/assert.ts';
+import { SILENT } from '../../src/base/log.ts';
+import { createPrng } from '../../src/base/prng.ts';
+import type { Clock, Env, Executor, ExecutorEnding, ExecutorHandler, Timers } from '../../src/daemon/env.ts';
+import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
+import type { Store, StoreContents } from '../../src/store/types.ts';
+import type { Hello, WireMessage } from '../../src/wire/messages.ts';
+import type { Network, NetworkHandler, ProbeOutcome } from '../../src/wire/network.ts';
+
+interface Due {
+  readonly at: number;
+  readonly run: () => void;
+  cancelled: boolean;
+}
+
+/** A clock and its timers. `soon` runs after all that is due at the same instant, as in the daemon's real loop. */
+export class HandTime implements Clock, Timers {
+  #now = 1_000;
+  #due: Due[] = [];
+  #soon: (() => void)[] = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  wall(): number {
+    return 1_700_000_000_000 + this.#now;
+  }
+
+  after(delayMs: number, run: () => void): { cancel(): void } {
+    const due: Due = { at: this.#now + delayMs, run, cancelled: false };
+    this.#due.push(due);
+    return {
+      cancel() {
+        due.cancelled = true;
+      },
+    };
+  }
+
+  soon(run: () => void): void {
+    this.#soon.push(run);
+  }
+
+  /** Runs what is to run soon, until nothing is. A turn that always asks for another one is found out. */
+  settle(turnsMax = 10_000): void {
+    for (let turns = 0; this.#soon.length > 0; turns++) {
+      if (turns >= turnsMax) throw new Error(`still busy after ${turnsMax} turns`);
+      must(this.#soon.shift(), 'not empty')();
+    }
+  }
+
+  /** Lets time go by, timer by timer. */
+  pass(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      this.settle();
+      this.#due = this.#due.filter((one) => !one.cancelled);
+      const next = this.#due.filter((one) => one.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#due.splice(this.#due.indexOf(next), 1);
+      this.#now = Math.max(this.#now, next.at);
+      next.run();
+    }
+    this.#now = end;
+    this.settle();
+  }
+
+  /** The process stands still: time goes by and nothing runs. */
+  stall(ms: number): void {
+    this.#now += ms;
+  }
+}
+
+export interface Sent {
+  readonly to: string;
+  readonly message: WireMessage;
+}
+
+type MessageOf<T extends WireMessage['type']> = Extract<WireMessage, { readonly type: T }>;
+
+export class HandNetwork implements Network {
+  handler: NetworkHandler | null = null;
+  readonly sent: Sent[] = [];
+  readonly dialled: string[] = [];
+  readonly probes: { readonly address: string; readonly done: (outcome: ProbeOutcome) => void }[] = [];
+  /** What every probe says; null leaves it to the test. */
+  probeOutcome: ProbeOutcome | null = null;
+  /** Carries messages on; without it they are only written down. */
+  carry: ((to: string, message: WireMessage) => void) | null = null;
+
+  start(handler: NetworkHandler): void {
+    this.handler = handler;
+  }
+
+  dial(address: string): void {
+    this.dialled.push(address);
+  }
+
+  forget(): void {}
+
+  send(to: string, message: WireMessage): void {
+    this.sent.push({ to, message });
+    this.carry?.(to, message);
+  }
+
+  probe(address: string, done: (outcome: ProbeOutcome) => void): void {
+    if (this.probeOutcome === null) this.probes.push({ address, done });
+    else done(this.probeOutcome);
+  }
+
+  sameHost(address: string): boolean {
+    return address.startsWith('here:');
+  }
+
+  /** What was sent of one type since the last call, and forgets it. */
+  take<T extends WireMessage['type']>(type: T, to?: string): MessageOf<T>[] {
+    const isWanted = (one: Sent) => one.message.type === type && (to === undefined || one.to === to);
+    const taken = this.sent.filter(isWanted);
+    for (const one of taken) this.sent.splice(this.sent.indexOf(one), 1);
+    return taken.map((one) => one.message as MessageOf<T>);
+  }
+}
+
+/** Writes down its orders. */
+export class HandExecutor implements Executor {
+  readonly types;
+  handler: ExecutorHandler | null = null;
+  readonly calls: string[] = [];
+  readonly deadlines: number[] = [];
+  stopped: (() => void) | null = null;
+
+  constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window') {
+    this.types = names.map((name) => ({ name, hash: 'h', exposure, metadataSchema: null }));
+  }
+
+  start(handler: ExecutorHandler): void {
+    this.handler = handler;
+  }
+
+  run(order: { readonly epoch: number; readonly cursor: number }): void {
+    this.calls.push(`run ${order.epoch} at ${order.cursor}`);
+  }
+
+  committed(epoch: number, cursor: number): void {
+    this.calls.push(`committed ${epoch} ${cursor}`);
+  }
+
+  release(epoch: number): void {
+    this.calls.push(`release ${epoch}`);
+  }
+
+  abort(epoch: number): void {
+    this.calls.push(`abort ${epoch}`);
+  }
+
+  deadline(at: number): void {
+    this.deadlines.push(at);
+  }
+
+  stop(done: () => void): void {
+    this.stopped = done;
+    done();
+  }
+
+  progress(epoch: number, cursor: number, begun = cursor): void {
+    must(this.handler, 'the executor is started').progress(epoch, cursor, begun);
+  }
+
+  ended(ending: Partial<ExecutorEnding> & { readonly epoch: number }): void {
+    const cursor = ending.cursor ?? 0;
+    const filled = { cursor, begun: cursor, ending: 'complete', error: '', ...ending } as const;
+    must(this.handler, 'the executor is started').ended(filled);
+  }
+
+  /** The orders since the last call. */
+  take(): string[] {
+    return this.calls.splice(0);
+  }
+}
+
+export interface HandEnv {
+  readonly env: Env;
+  readonly time: HandTime;
+  readonly network: HandNetwork;
+  readonly executor: HandExecutor;
+  readonly disk: MemoryDisk;
+  readonly store: Store;
+  readonly contents: StoreContents;
+  readonly fatal: Error[];
+  /** Log lines: the event and its fields. */
+  readonly lines: { readonly event: string; readonly fields: object }[];
+}
+
+export interface HandEnvOptions {
+  readonly seed?: number;
+  readonly time?: HandTime;
+  readonly disk?: MemoryDisk;
+  readonly executor?: HandExecutor;
+  /** When a write is durable; by default in the next turn. */
+  readonly schedule?: (run: () => void) => void;
+}
+
+export function handEnv(options: HandEnvOptions = {}): HandEnv {
+  const { seed = 1, time = new HandTime(), disk = new MemoryDisk(), executor = new HandExecutor() } = options;
+  const prng = createPrng(seed);
+  const schedule = options.schedule ?? ((run: () => void) => time.soon(run));
+  const { store, contents } = openMemoryStore(disk, { prng, schedule });
+  const network = new HandNetwork();
+  const fatal: Error[] = [];
+  const lines: { event: string; fields: object }[] = [];
+  const write = (fields: object, event: string) => void lines.push({ event, fields });
+  const log = { ...SILENT, info: write, warn: write, error: write };
+  const env: Env = {
+    clock: time,
+    timers: time,
+    prng,
+    network,
+    store,
+    executor,
+    log,
+    fatal: (error) => void fatal.push(error),
+  };
+  return { env, time, network, executor, disk, store, contents, fatal, lines };
+}
+
+export function helloOf(changes: Partial<Hello> & { readonly nodeId: string }): Hello {
+  return {
+    protocol: 1,
+    protocolMin: 1,
+    clusterId: null,
+    instanceId: `i-${changes.nodeId}`,
+    role: 'voter',
+    address: `there:${changes.nodeId}`,
+    empty: true,
+    members: [],
+    ...changes,
+  };
+}
+
+/** Peers as `--peers` names them. */
+export function peersOf(...ids: readonly string[]): { readonly id: string; readonly address: string }[] {
+  return ids.map((id) => ({ id, address: `there:${id}` }));
+}
