@@ -12,6 +12,7 @@
  */
 import type { ErrorCode } from '../base/errors.ts';
 import type { Address, ClusterId, InstanceId, NodeId } from '../base/types.ts';
+import { configurationOf } from '../raft/configuration.ts';
 import { JobTable } from '../ranges/table.ts';
 import type { Formation, StoreBatch } from '../store/types.ts';
 import type { Hello, Refusal } from '../wire/messages.ts';
@@ -38,11 +39,11 @@ export function found(
 
 /** What a voter syncs to become part of the cluster. */
 export function formationBatch(formation: Formation): StoreBatch {
-  const voters = formation.members.map((member) => member.id);
+  const configuration = configurationOf(formation.members.map((member) => member.id));
   return {
     formation,
     hardState: { term: 1, vote: null, commit: 1 },
-    snapshot: { meta: { index: 1, term: 1, voters }, data: emptyTable() },
+    snapshot: { meta: { index: 1, term: 1, configuration }, data: emptyTable() },
     resetLog: true,
   };
 }

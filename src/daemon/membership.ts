@@ -115,6 +115,11 @@ export class Membership {
     return this.#connected.has(id);
   }
 
+  /** The hello that was let in bound this id to a member's data directory. */
+  isConnectedVoter(id: NodeId): boolean {
+    return this.#connected.get(id)?.role === 'voter';
+  }
+
   connectedWorkers(): NodeId[] {
     return [...this.#connected.values()].filter((hello) => hello.role === 'worker').map((hello) => hello.nodeId);
   }

@@ -421,8 +421,9 @@ export class Node implements NodeApi {
     this.#worker?.message(message);
   }
 
+  /** The core takes requests from everybody, so this is where it ends what a worker says of Raft. */
   #toReplica(message: RaftMessage): void {
-    this.#replica?.raft.step(message);
+    if (this.#membership.isConnectedVoter(message.from)) this.#replica?.raft.step(message);
   }
 
   /** The record that formed the cluster, or null. */

@@ -100,6 +100,8 @@ export class Replica {
         inflightBytesMax: INFLIGHT_BYTES_MAX,
         uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
         seal: sealRecord,
+        // The members that founded the cluster stay: no configuration is ever joint.
+        encodeConfChange: () => must<Uint8Array>(null, 'nobody changes the membership'),
       },
       { hardState, snapshot, entries: contents.entries },
     );
@@ -119,9 +121,10 @@ export class Replica {
    * have been elected. After a stall of this process the rounds are old and the answer is no, whatever the ticks say.
    */
   fresh(): boolean {
-    const { role, term, voters } = this.raft.status();
-    if (role !== 'leader' || term !== this.#term) return false;
-    if (voters.length === 1) return true;
+    const { id, role, term, voters, waived } = this.raft.status();
+    // A member that was told to campaign may be elected whatever the others hear.
+    if (role !== 'leader' || term !== this.#term || waived) return false;
+    if (voters.length === 1 && voters[0] === id) return true;
     const answered = this.raft.quorumRound();
     const sent = this.#rounds.findLast((one) => one.round <= answered);
     return sent !== undefined && this.#env.clock.now() - sent.at < ELECTION_TICKS_MIN * TICK_MS;
@@ -270,12 +273,12 @@ export class Replica {
 
   #considerSnapshot(): void {
     if (this.#ownSnapshot !== null || this.#writing) return;
-    const { snapshotIndex, voters } = this.raft.status();
+    const { snapshotIndex, configuration } = this.raft.status();
     const entries = this.table.appliedIndex - snapshotIndex;
     const due = entries >= (this.#options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES);
     if (entries === 0 || (!due && this.#appliedBytes < SNAPSHOT_EVERY_BYTES)) return;
     this.#appliedBytes = 0;
-    const meta = { index: this.table.appliedIndex, term: this.#appliedTerm, voters };
+    const meta = { index: this.table.appliedIndex, term: this.#appliedTerm, configuration };
     this.#ownSnapshot = { meta, data: this.table.snapshot() };
   }
 

@@ -11,7 +11,8 @@
 import { assert } from '../base/assert.ts';
 import type { Prng } from '../base/prng.ts';
 import type { LogIndex, NodeId, Term } from '../base/types.ts';
-import { type Configuration, type VoteResult, voteResult } from './quorum.ts';
+import { type VoteResult, voteResult } from './quorum.ts';
+import type { Configuration } from './types.ts';
 
 /** Counts ticks without a word from a leader. The timeout is drawn anew at each reset, so that ties do not repeat. */
 export class ElectionTimer {

@@ -1,5 +1,5 @@
 /**
- * Progress: what the leader knows of one follower, and how fast it may send to it.
+ * Progress: what the leader knows of one member, voter or learner, and how fast it may send to it.
  *
  *   probe      where the logs part is unknown: one append at a time, until one is accepted
  *   replicate  the logs match at `match`: appends go out one behind the other, within the window
@@ -15,6 +15,7 @@
 import { assert } from '../base/assert.ts';
 import { SNAPSHOT_LOST_TICKS } from '../base/limits.ts';
 import type { LogIndex, NodeId } from '../base/types.ts';
+import type { MemberProgress } from './types.ts';
 
 /** Appends under way: last index and bytes of each, oldest first. */
 class Window {
@@ -61,6 +62,8 @@ class Window {
 export interface ProgressOptions {
   readonly id: NodeId;
   readonly next: LogIndex;
+  /** Rounds up to this one were sent before it was a member. */
+  readonly sinceRound: number;
   readonly inflightMessagesMax: number;
   readonly inflightBytesMax: number;
 }
@@ -68,10 +71,14 @@ export interface ProgressOptions {
 export class Progress {
   readonly id: NodeId;
   state: 'probe' | 'replicate' | 'snapshot' = 'probe';
-  /** Heard within the running check of the quorum. */
-  active = false;
+  /** It lost what it had acknowledged: whatever it says from now on, it is neither counted nor served. */
+  isRegressed = false;
   /** Highest heartbeat round that it answered in this term. */
   round = 0;
+  /** Heard within the running check of the quorum, and within the one before. */
+  #active = false;
+  #wasActive = false;
+  readonly #sinceRound: number;
   #match: LogIndex = 0;
   #next: LogIndex;
   /** What it will have committed once it has all that was sent. */
@@ -88,6 +95,7 @@ export class Progress {
   constructor(options: ProgressOptions) {
     this.id = options.id;
     this.#next = options.next;
+    this.#sinceRound = options.sinceRound;
     this.#window = new Window(options.inflightMessagesMax, options.inflightBytesMax);
   }
 
@@ -108,8 +116,19 @@ export class Progress {
     return this.state === 'replicate' && this.#window.isFull;
   }
 
+  status(): MemberProgress {
+    return {
+      match: this.#match,
+      next: this.#next,
+      state: this.state,
+      recentActive: this.#active || this.#wasActive,
+      pendingSnapshot: this.snapshotIndex,
+      regressed: this.isRegressed,
+    };
+  }
+
   wantsAppend(lastIndex: LogIndex, commit: LogIndex): boolean {
-    if (this.state === 'snapshot') return false;
+    if (this.state === 'snapshot' || this.isRegressed) return false;
     if (this.state === 'probe') return !this.#probeSent;
     if (this.#nudge) return true;
     return !this.#window.isFull && (this.#next <= lastIndex || Math.min(commit, this.#next - 1) > this.#commitSent);
@@ -136,9 +155,23 @@ export class Progress {
     this.#snapshotTicks = 0;
   }
 
-  heard(): void {
-    this.active = true;
+  hear(): void {
+    this.#active = true;
     this.#heard = true;
+  }
+
+  /** An answer to a heartbeat. False when the round was sent to an earlier membership of this id: then it says nothing. */
+  answered(round: number): boolean {
+    if (round <= this.#sinceRound) return false;
+    this.round = Math.max(this.round, round);
+    return true;
+  }
+
+  /** Whether it was heard since the last call. */
+  checkActive(): boolean {
+    this.#wasActive = this.#active;
+    this.#active = false;
+    return this.#wasActive;
   }
 
   /** The follower's log matches the leader's up to `index`. True when that is news. */

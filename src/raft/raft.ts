@@ -10,9 +10,16 @@
  *   disk.ts        what is durable, and which messages wait for it
  *   election.ts    timer, ballot, who is up to date
  *   follow.ts      what a follower makes of appends and snapshots
- *   leadership.ts  what a leader does; progress.ts for one follower of it, reads.ts for reads
- *   quorum.ts      what a majority is
+ *   leadership.ts  what a leader does; members.ts and progress.ts for those it leads, reads.ts for reads,
+ *                  transfer.ts for the ways in which it goes
+ *   configuration.ts, confchange.ts, quorum.ts   who belongs to the cluster, how that changes, what a majority is
+ *   trace.ts       what is told of all this to a listener
  *   invariants.ts  checks across nodes, for tests and the simulator
+ *
+ * A configuration is in force once it is applied, by each node for itself (divergence.md). Two rules carry that: a change
+ * is proposed only when the one before is applied, so whoever has a change in its log knows that the one before is
+ * committed; and nobody campaigns before it has applied what it knows to be committed. So the configurations in use at any
+ * time are the same or neighbours, and the quorums of neighbours share a voter.
  *
  * Invariants: the term never falls · the vote of a term never changes · one leader a term · see also the rooms.
  */
@@ -20,13 +27,17 @@ import { assert, unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { WRITE_STALLED_TICKS } from '../base/limits.ts';
 import type { LogIndex, NodeId, Term } from '../base/types.ts';
+import { changed } from './confchange.ts';
+import { checked, isMember, isVoter, votersOf } from './configuration.ts';
 import { Disk } from './disk.ts';
 import { Ballot, ElectionTimer, isUpToDate, type LogEnd } from './election.ts';
 import { type AppendAnswer, acceptAppend, acceptSnapshot, isWellFormed } from './follow.ts';
 import { Leadership } from './leadership.ts';
 import { RaftLog } from './log.ts';
-import { type Configuration, configurationOf, isVoter } from './quorum.ts';
+import { type Note, traceNameOf } from './trace.ts';
 import type {
+  ConfChange,
+  Configuration,
   Entry,
   ProposeResult,
   RaftCore,
@@ -37,10 +48,16 @@ import type {
   Ready,
   Role,
   Snapshot,
+  TransferResult,
   Write,
 } from './types.ts';
 
 type VoteRequest = Extract<RaftMessage, { type: 'vote' | 'pre-vote' }>;
+type VoteKind =
+  | { readonly type: 'pre-vote'; readonly term: Term }
+  | { readonly type: 'vote'; readonly term: Term; readonly transfer: boolean };
+type Heartbeat = Extract<RaftMessage, { type: 'heartbeat' }>;
+type TimeoutNow = Extract<RaftMessage, { type: 'timeout-now' }>;
 
 export class Raft implements RaftCore {
   readonly #options: RaftOptions;
@@ -48,6 +65,8 @@ export class Raft implements RaftCore {
   readonly #disk: Disk;
   readonly #timer: ElectionTimer;
   readonly #ballot = new Ballot();
+  readonly #note: Note;
+  /** As of the applied index. */
   #configuration: Configuration;
   #role: Role = 'follower';
   #term: Term;
@@ -56,6 +75,10 @@ export class Raft implements RaftCore {
   /** Set exactly while the role is leader. */
   #leadership: Leadership | null = null;
   #failedReads: number[] = [];
+  /** The last heartbeat round of the present leader. */
+  #heardRound = 0;
+  /** Told to campaign at once, and waiting only for the state machine. */
+  #isUrged = false;
 
   /** @throws PolarisError LOG_DAMAGED when the parts of `initial` contradict each other. */
   constructor(options: RaftOptions, initial: RaftInitial) {
@@ -63,7 +86,7 @@ export class Raft implements RaftCore {
     assert(options.heartbeatTicks < options.electionTicksMin, 'a heartbeat is due before any election');
     this.#options = options;
     this.#log = new RaftLog(initial);
-    this.#configuration = configurationOf(initial.snapshot.meta.voters);
+    this.#configuration = checked(initial.snapshot.meta.configuration);
     this.#timer = new ElectionTimer(options);
     const { hardState } = initial;
     // A node just founded has the founding snapshot and no HardState yet; any other must have seen its log's last term.
@@ -73,6 +96,24 @@ export class Raft implements RaftCore {
       throw new PolarisError('LOG_DAMAGED', `the log is of term ${this.#log.lastTerm}, the vote of ${this.#term}`);
     }
     this.#disk = new Disk(this.#log, { term: this.#term, vote: this.#vote, commit: hardState.commit });
+    this.#note = this.#noteFor(options.trace);
+    this.#note?.('InitState');
+  }
+
+  #noteFor(trace: RaftOptions['trace']): Note {
+    if (trace === undefined) return null;
+    return (name, detail) => {
+      const { voters, votersOutgoing } = this.#configuration;
+      trace({
+        name,
+        nodeId: this.#options.id,
+        state: { term: this.#term, vote: this.#vote, commit: this.#log.commit },
+        role: this.#role,
+        logSize: this.#log.lastIndex,
+        config: [voters, votersOutgoing],
+        ...detail,
+      });
+    };
   }
 
   // ---- What goes in -------------------------------------------------------------------------------------------------
@@ -80,7 +121,7 @@ export class Raft implements RaftCore {
   tick(): void {
     this.#disk.tick();
     if (this.#leadership !== null) this.#tickLeader(this.#leadership);
-    else if (this.#timer.tick()) this.#standForElection();
+    else if (this.#timer.tick() && this.#mayCampaign) this.#standForElection();
   }
 
   #tickLeader(leadership: Leadership): void {
@@ -91,14 +132,32 @@ export class Raft implements RaftCore {
 
   step(message: RaftMessage): void {
     const { from, to, term } = message;
-    if (to !== this.#options.id || from === to || !isVoter(this.#configuration, from)) return;
+    if (to !== this.#options.id || from === to) return;
+    // Whoever asks may belong to a configuration that is news to us; but nobody was asked who is not in ours.
+    if (isAnswer(message) && !isMember(this.#configuration, from)) return;
     if (message.type === 'append' && !isWellFormed(message)) return;
+    this.#noteMessage('Receive', message);
     if (term < this.#term) this.#answerOldTerm(message);
     else if (term === this.#term || this.#enterTermOf(message)) this.#dispatch(message);
   }
 
   propose(payload: Uint8Array): ProposeResult {
     return this.#leadership?.propose(payload) ?? { ok: false, reason: 'not-leader' };
+  }
+
+  proposeConfChange(change: ConfChange, payload: Uint8Array): ProposeResult {
+    return this.#leadership?.proposeConfChange(change, payload) ?? { ok: false, reason: 'not-leader' };
+  }
+
+  applyConfChange(change: ConfChange): Configuration {
+    this.#configuration = changed(this.#configuration, change);
+    this.#note?.('ApplyConfChange', { change });
+    this.#leadership?.reconfigure(this.#configuration);
+    return this.#configuration;
+  }
+
+  transferLeadership(to: NodeId): TransferResult {
+    return this.#leadership?.transferTo(to) ?? { ok: false, reason: 'not-leader' };
   }
 
   requestRead(id: number): boolean {
@@ -115,6 +174,8 @@ export class Raft implements RaftCore {
 
   applied(index: LogIndex): void {
     this.#log.appliedTo(index);
+    this.#leadership?.applied();
+    if (this.#isUrged) this.#campaignAtOnce();
   }
 
   compacted(snapshot: Snapshot, keepFrom: LogIndex): void {
@@ -134,12 +195,25 @@ export class Raft implements RaftCore {
 
   ready(committedBytesMax: number): Ready {
     const messages = this.#disk.takeOutgoing();
-    this.#leadership?.collect(messages);
+    if (this.#leadership !== null) this.#collect(this.#leadership, messages);
     const { snapshot, committed } = this.#log.takeCommitted(committedBytesMax);
+    // With the state machine, not before it.
+    if (snapshot !== null) this.#configuration = checked(snapshot.meta.configuration);
+    this.#note?.('Ready');
     const reads = this.#leadership?.takeReads() ?? [];
     const failedReads = this.#failedReads;
     this.#failedReads = [];
     return { messages, snapshot, committed, reads, failedReads };
+  }
+
+  #collect(leadership: Leadership, messages: RaftMessage[]): void {
+    const sentBefore = messages.length;
+    leadership.collect(messages);
+    if (leadership.hasDeparted) {
+      leadership.nameSuccessor(messages);
+      this.#becomeFollower(this.#term, null);
+    }
+    if (this.#note !== null) for (const message of messages.slice(sentBefore)) this.#noteMessage('Send', message);
   }
 
   get round(): number {
@@ -152,7 +226,9 @@ export class Raft implements RaftCore {
 
   status(): RaftStatus {
     const leadership = this.#leadership;
-    const { voters } = this.#configuration;
+    const configuration = this.#configuration;
+    const voters = votersOf(configuration);
+    const progress = leadership?.progress() ?? new Map();
     return {
       id: this.#options.id,
       role: this.#role,
@@ -165,9 +241,13 @@ export class Raft implements RaftCore {
       lastIndex: this.#log.lastIndex,
       lastTerm: this.#log.lastTerm,
       snapshotIndex: this.#log.snapshot.meta.index,
+      configuration,
       voters,
       settled: leadership?.isSettled ?? false,
-      match: new Map(leadership === null ? [] : voters.map((id) => [id, leadership.matchOf(id)])),
+      match: new Map([...progress].filter(([id]) => voters.includes(id)).map(([id, { match }]) => [id, match])),
+      progress,
+      transferee: leadership?.transferee ?? null,
+      waived: leadership?.isWaived ?? false,
     };
   }
 
@@ -195,7 +275,7 @@ export class Raft implements RaftCore {
         this.#send({ ...envelope, type: 'append-reply', index: 0, rejected: true, hintIndex: 0, hintTerm: 0 });
         return;
       case 'heartbeat':
-        this.#send({ ...envelope, type: 'heartbeat-reply', round: 0 });
+        this.#send({ ...envelope, type: 'heartbeat-reply', round: 0, regressed: false });
         return;
       case 'pre-vote':
         this.#send({ ...envelope, type: 'pre-vote-reply', granted: false });
@@ -207,6 +287,7 @@ export class Raft implements RaftCore {
       case 'vote-reply':
       case 'append-reply':
       case 'heartbeat-reply':
+      case 'timeout-now':
         return;
       default:
         unreachable(message);
@@ -218,7 +299,7 @@ export class Raft implements RaftCore {
     // The term of a pre-vote, and of a granted one, is not yet anybody's.
     if (message.type === 'pre-vote') return true;
     if (message.type === 'pre-vote-reply' && message.granted) return true;
-    if (message.type === 'vote' && this.#isSticky()) return false;
+    if (message.type === 'vote' && !message.transfer && this.#isSticky()) return false;
     this.#becomeFollower(message.term, null);
     return true;
   }
@@ -247,11 +328,13 @@ export class Raft implements RaftCore {
       case 'snapshot':
         this.#followLeader(message.from);
         this.#answerAppend(message.from, acceptSnapshot(this.#log, message.snapshot));
-        this.#configuration = configurationOf(this.#log.snapshot.meta.voters);
         return;
       case 'heartbeat':
         this.#followLeader(message.from);
-        this.#onHeartbeat(message.from, message.commit, message.round);
+        this.#onHeartbeat(message);
+        return;
+      case 'timeout-now':
+        this.#onTimeoutNow(message);
         return;
       case 'append-reply':
         this.#leadership?.onAppendReply(message);
@@ -268,6 +351,7 @@ export class Raft implements RaftCore {
 
   #becomeFollower(term: Term, leader: NodeId | null): void {
     assert(term >= this.#term, 'the term never falls');
+    const wasOther = this.#role !== 'follower' || term > this.#term;
     if (this.#leadership !== null) {
       this.#failedReads.push(...this.#leadership.failReads());
       this.#leadership = null;
@@ -280,11 +364,15 @@ export class Raft implements RaftCore {
     this.#role = 'follower';
     this.#leader = leader;
     this.#ballot.clear();
+    // A leader repeats itself all the time, and that changes nothing.
+    if (wasOther) this.#note?.('BecomeFollower');
   }
 
   #enterTerm(term: Term, vote: NodeId | null): void {
     this.#term = term;
     this.#vote = vote;
+    this.#heardRound = 0;
+    this.#isUrged = false;
     this.#disk.dropHeld();
   }
 
@@ -294,24 +382,56 @@ export class Raft implements RaftCore {
     this.#becomeFollower(this.#term, leader);
   }
 
+  /** What is committed may be a change of the configuration: until it is applied, nobody here knows who elects. */
+  get #mayCampaign(): boolean {
+    return this.#log.applied === this.#log.commit;
+  }
+
+  /** Only a voter can win; and its vote for itself needs the disk, so a node whose disk hangs could only drive the term up. */
+  get #canWin(): boolean {
+    return isVoter(this.#configuration, this.#options.id) && this.#disk.writeTicks < WRITE_STALLED_TICKS;
+  }
+
   #standForElection(): void {
     this.#timer.reset();
-    if (!isVoter(this.#configuration, this.#options.id)) return;
-    // A vote for oneself needs the disk, so a node whose disk hangs could only drive the term up.
-    if (this.#disk.writeTicks >= WRITE_STALLED_TICKS) return;
+    if (!this.#canWin) return;
     this.#role = 'pre-candidate';
     this.#leader = null;
     this.#ballot.clear();
-    this.#askForVotes('pre-vote', this.#term + 1);
+    this.#askForVotes({ type: 'pre-vote', term: this.#term + 1 });
     this.#tally(this.#options.id, true);
   }
 
-  #becomeCandidate(): void {
-    assert(this.#role === 'pre-candidate', 'a campaign follows a won pre-vote');
+  /** The leader hands over to this node. */
+  #onTimeoutNow({ from, round }: TimeoutNow): void {
+    // A later round means that the word was long on its way: the leader counts on its being void by now.
+    if (this.#leader !== from || round !== this.#heardRound) return;
+    this.#isUrged = true;
+    this.#campaignAtOnce();
+  }
+
+  /** Without a pre-vote: nobody is disturbed by a campaign that the leader itself has asked for. */
+  #campaignAtOnce(): void {
+    assert(this.#role === 'follower', 'only a follower is urged');
+    if (!this.#mayCampaign) return;
+    this.#isUrged = false;
+    if (!this.#canWin) return;
+    this.#timer.reset();
+    this.#becomeCandidate(true);
+  }
+
+  #becomeCandidate(transfer: boolean): void {
+    assert(
+      this.#role === (transfer ? 'follower' : 'pre-candidate'),
+      'a campaign follows a won pre-vote, or a transfer',
+    );
+    assert(this.#mayCampaign, 'everything committed is applied before a campaign');
     this.#role = 'candidate';
+    this.#leader = null;
     this.#enterTerm(this.#term + 1, this.#options.id);
     this.#ballot.clear();
-    this.#askForVotes('vote', this.#term);
+    this.#note?.('BecomeCandidate');
+    this.#askForVotes({ type: 'vote', term: this.#term, transfer });
   }
 
   #becomeLeader(): void {
@@ -319,7 +439,14 @@ export class Raft implements RaftCore {
     assert(this.#disk.holdsVote(this.#term, this.#options.id), 'a leader has its own vote on disk');
     this.#role = 'leader';
     this.#leader = this.#options.id;
-    this.#leadership = new Leadership(this.#term, this.#options, this.#configuration, this.#log);
+    this.#note?.('BecomeLeader');
+    this.#leadership = new Leadership({
+      term: this.#term,
+      raft: this.#options,
+      configuration: this.#configuration,
+      log: this.#log,
+      note: this.#note,
+    });
   }
 
   // ---- Votes --------------------------------------------------------------------------------------------------------
@@ -328,9 +455,10 @@ export class Raft implements RaftCore {
     return { lastTerm: this.#log.lastTerm, lastIndex: this.#log.lastIndex };
   }
 
-  #askForVotes(type: VoteRequest['type'], term: Term): void {
-    for (const to of this.#configuration.voters) {
-      if (to !== this.#options.id) this.#send({ type, from: this.#options.id, to, term, ...this.#logEnd });
+  #askForVotes(kind: VoteKind): void {
+    const { id: from } = this.#options;
+    for (const to of votersOf(this.#configuration)) {
+      if (to !== from) this.#send({ ...kind, from, to, ...this.#logEnd });
     }
   }
 
@@ -366,7 +494,7 @@ export class Raft implements RaftCore {
     const result = this.#ballot.result(this.#configuration);
     if (result === 'lost') this.#becomeFollower(this.#term, null);
     if (result !== 'won') return;
-    if (this.#role === 'pre-candidate') this.#becomeCandidate();
+    if (this.#role === 'pre-candidate') this.#becomeCandidate(false);
     // The others may all have granted already while our own disk is still busy.
     else if (this.#ballot.has(this.#options.id)) this.#becomeLeader();
   }
@@ -377,13 +505,30 @@ export class Raft implements RaftCore {
     this.#send({ type: 'append-reply', from: this.#options.id, to, term: this.#term, ...answer });
   }
 
-  #onHeartbeat(from: NodeId, commit: LogIndex, round: number): void {
-    // The leader never sends more than it knows to match here; more than we have means that we forgot something.
-    if (commit <= this.#log.lastIndex) this.#log.commitTo(commit);
-    this.#send({ type: 'heartbeat-reply', from: this.#options.id, to: from, term: this.#term, round });
+  #onHeartbeat({ from, commit, match, round }: Heartbeat): void {
+    // What we acknowledged to this leader in this term cannot be truncated in it: if it is gone, our disk has lost it.
+    const regressed = match > this.#log.lastIndex;
+    // The leader never sends more than it knows to match here.
+    if (!regressed) this.#log.commitTo(commit);
+    if (round > this.#heardRound) {
+      this.#heardRound = round;
+      this.#isUrged = false;
+    }
+    const { id } = this.#options;
+    this.#send({ type: 'heartbeat-reply', from: id, to: from, term: this.#term, round, regressed });
   }
 
   #send(message: RaftMessage): void {
+    this.#noteMessage('Send', message);
     this.#disk.send(message, this.#term, this.#vote);
   }
+  #noteMessage(way: 'Send' | 'Receive', message: RaftMessage): void {
+    if (this.#note === null) return;
+    const name = traceNameOf(way, message.type);
+    if (name !== null) this.#note(name, { message });
+  }
+}
+
+function isAnswer(message: RaftMessage): boolean {
+  return message.type.endsWith('-reply');
 }

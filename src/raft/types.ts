@@ -169,8 +169,8 @@ export type ProposeResult =
 
 export type TransferResult =
   | { readonly ok: true }
-  /** Learners and strangers can not lead; nor can a leader hand over to itself. */
-  | { readonly ok: false; readonly reason: 'not-leader' | 'not-a-voter' | 'leads-already' };
+  /** Only a voter of the incoming half may lead next; and while one may campaign at any moment, no other is told to. */
+  | { readonly ok: false; readonly reason: 'not-leader' | 'not-a-voter' | 'leads-already' | 'transferring' };
 
 /** What the leader knows of one member. */
 export interface MemberProgress {
@@ -243,7 +243,7 @@ export interface RaftCore {
   applyConfChange(change: ConfChange): Configuration;
   /**
    * Hands leadership to a voter: it is brought up to date while proposals wait outside, and then told to campaign. Given
-   * up after one election timeout. A second call with another id takes the place of the first.
+   * up after one election timeout. A later call with another id takes its place until the first was told.
    */
   transferLeadership(to: NodeId): TransferResult;
   /** Asks for a linearizable read (ReadIndex). False when this node is no leader. `id` comes back in `reads` or `failedReads`. */

@@ -50,7 +50,15 @@ const formationSchema = z.strictObject({
   members: z.array(z.strictObject({ id: text, instanceId: text, address: text })),
 });
 const hardStateSchema = z.strictObject({ term: count, vote: z.nullable(text), commit: count });
-const snapshotMetaSchema = z.strictObject({ index: count, term: count, voters: z.array(text) });
+const ids = z.array(text);
+const configurationSchema = z.strictObject({
+  voters: ids,
+  votersOutgoing: ids,
+  learners: ids,
+  learnersNext: ids,
+  autoLeave: z.boolean(),
+});
+const snapshotMetaSchema = z.strictObject({ index: count, term: count, configuration: configurationSchema });
 
 /** Any damage found at open. The sentence says what is wrong and how to go on. */
 export function damaged(what: string, cause?: unknown): PolarisError {

@@ -6,7 +6,7 @@
 import { PolarisError } from '../base/errors.ts';
 import * as limits from '../base/limits.ts';
 import { openRecord } from '../base/record.ts';
-import type { Entry, Snapshot } from '../raft/types.ts';
+import type { Configuration, Entry, Snapshot } from '../raft/types.ts';
 import type { JobOptions, Offer } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 import type { Hello, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
@@ -46,8 +46,17 @@ const entry: Shape<Entry> = {
   },
 };
 
+const members = list(nodeId, limits.MEMBERS_MAX);
+const configuration = struct<Configuration>({
+  voters: members,
+  votersOutgoing: members,
+  learners: members,
+  learnersNext: members,
+  autoLeave: flag,
+});
+
 const snapshot = struct<Snapshot>({
-  meta: struct<Snapshot['meta']>({ index: count, term: count, voters: list(nodeId, limits.MEMBERS_MAX) }),
+  meta: struct<Snapshot['meta']>({ index: count, term: count, configuration }),
   data: binary,
 });
 
@@ -106,7 +115,7 @@ type Bodies = { readonly [K in MessageType]: Struct<Body<K>> };
 export const bodies: Bodies = {
   'pre-vote': struct<Body<'pre-vote'>>({ term: count, lastIndex: count, lastTerm: count }),
   'pre-vote-reply': struct<Body<'pre-vote-reply'>>({ term: count, granted: flag }),
-  vote: struct<Body<'vote'>>({ term: count, lastIndex: count, lastTerm: count }),
+  vote: struct<Body<'vote'>>({ term: count, lastIndex: count, lastTerm: count, transfer: flag }),
   'vote-reply': struct<Body<'vote-reply'>>({ term: count, granted: flag }),
   append: struct<Body<'append'>>({
     term: count,
@@ -122,8 +131,9 @@ export const bodies: Bodies = {
     hintIndex: count,
     hintTerm: count,
   }),
-  heartbeat: struct<Body<'heartbeat'>>({ term: count, commit: count, round: count }),
-  'heartbeat-reply': struct<Body<'heartbeat-reply'>>({ term: count, round: count }),
+  heartbeat: struct<Body<'heartbeat'>>({ term: count, commit: count, match: count, round: count }),
+  'heartbeat-reply': struct<Body<'heartbeat-reply'>>({ term: count, round: count, regressed: flag }),
+  'timeout-now': struct<Body<'timeout-now'>>({ term: count, round: count }),
   snapshot: struct<Body<'snapshot'>>({ term: count, snapshot }),
   join: struct<Body<'join'>>({
     nonce: count,

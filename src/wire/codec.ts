@@ -56,6 +56,7 @@ const TYPES: readonly MessageType[] = [
   'leader',
   'form',
   'formed',
+  'timeout-now',
 ];
 const TAGS = new Map<MessageType, number>(TYPES.map((type, position) => [type, FIRST_MESSAGE_TAG + position]));
 const RAFT_TYPES: ReadonlySet<string> = new Set<RaftMessage['type']>([
@@ -68,6 +69,7 @@ const RAFT_TYPES: ReadonlySet<string> = new Set<RaftMessage['type']>([
   'heartbeat',
   'heartbeat-reply',
   'snapshot',
+  'timeout-now',
 ]);
 
 const packr = new Packr({ useRecords: false, moreTypes: false });

@@ -11,7 +11,13 @@ import { cutOff, frame, Intruder, TEXT } from './intruder.ts';
 import { expectExactlyOnce } from './lines.ts';
 
 const FORGED_TERM = 1_000_000;
-const FORGED_VOTE = { type: 'vote', term: FORGED_TERM, lastIndex: FORGED_TERM, lastTerm: FORGED_TERM } as const;
+const FORGED_VOTE = {
+  type: 'vote',
+  term: FORGED_TERM,
+  lastIndex: FORGED_TERM,
+  lastTerm: FORGED_TERM,
+  transfer: true,
+} as const;
 
 /** The hello of a worker that nobody knows, which any cluster lets in. */
 function workerHello(): Uint8Array {

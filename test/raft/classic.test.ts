@@ -24,7 +24,7 @@ const ABC: readonly NodeId[] = ['a', 'b', 'c'];
 const FIVE: readonly NodeId[] = ['a', 'b', 'c', 'd', 'e'];
 
 function vote(from: NodeId, to: NodeId, term: Term): MessageOf<'vote'> {
-  return { type: 'vote', from, to, term, lastTerm: 99, lastIndex: 99 };
+  return { type: 'vote', from, to, term, lastTerm: 99, lastIndex: 99, transfer: false };
 }
 
 /** From b to a, after an entry of `prevTerm`. */
@@ -334,7 +334,7 @@ test('row 22: answers to the rounds of a former term, or to rounds never sent, c
   for (const id of ABC) for (let tick = 0; tick < 2 * ELECTION_TICKS_MIN; tick++) cluster.tick(id);
   cluster.settle();
   cluster.isolated.clear();
-  cluster.inject({ type: 'heartbeat', from: 'b', to: 'a', term: 4, commit: 1, round: 1 });
+  cluster.inject({ type: 'heartbeat', from: 'b', to: 'a', term: 4, commit: 1, match: 1, round: 1 });
   for (let tick = 0; tick < ELECTION_TICKS_MAX; tick++) cluster.tick('a');
   cluster.settle();
   expect(cluster.raft('a').status()).toMatchObject({ role: 'leader', term: 5, settled: true });
@@ -342,8 +342,8 @@ test('row 22: answers to the rounds of a former term, or to rounds never sent, c
   cluster.pump('a');
   const { round } = cluster.raft('a');
   for (const from of ['b', 'c']) {
-    cluster.inject({ type: 'heartbeat-reply', from, to: 'a', term: 2, round });
-    cluster.inject({ type: 'heartbeat-reply', from, to: 'a', term: 5, round: round + 1 });
+    cluster.inject({ type: 'heartbeat-reply', from, to: 'a', term: 2, round, regressed: false });
+    cluster.inject({ type: 'heartbeat-reply', from, to: 'a', term: 5, round: round + 1, regressed: false });
   }
   expect(cluster.node('a').reads).toEqual([]);
   cluster.settle();
@@ -492,7 +492,7 @@ test('reads at every turn do not put off the resending of what was lost', () => 
 });
 
 test('a refusal that comes twice moves a probe once', () => {
-  const progress = new Progress({ id: 'b', next: 10, inflightMessagesMax: 8, inflightBytesMax: 4096 });
+  const progress = new Progress({ id: 'b', next: 10, sinceRound: 0, inflightMessagesMax: 8, inflightBytesMax: 4096 });
   progress.sent(1, 1, 0);
   progress.refused(9, 5);
   expect(progress.next).toBe(6);

@@ -7,6 +7,7 @@
  */
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { LogIndex, NodeId, Term } from '../../src/base/types.ts';
+import { configurationOf, membersOf, NOBODY } from '../../src/raft/configuration.ts';
 import {
   committedImmutable,
   electionSafety,
@@ -15,7 +16,18 @@ import {
   stateOrdering,
 } from '../../src/raft/invariants.ts';
 import { Raft } from '../../src/raft/raft.ts';
-import type { Entry, HardState, RaftMessage, RaftOptions, ReadyRead, Snapshot, Write } from '../../src/raft/types.ts';
+import type {
+  ConfChange,
+  Configuration,
+  Entry,
+  HardState,
+  ProposeResult,
+  RaftMessage,
+  RaftOptions,
+  ReadyRead,
+  Snapshot,
+  Write,
+} from '../../src/raft/types.ts';
 
 export const ELECTION_TICKS_MIN = 10;
 export const ELECTION_TICKS_MAX = 20;
@@ -26,6 +38,22 @@ export type MessageOf<T extends RaftMessage['type']> = Extract<RaftMessage, { ty
 /** Entries are sealed as "term.index:" and the payload, so that each entry's bytes tell where they belong. */
 export function seal(term: Term, index: LogIndex, payload: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(`${term}.${index}:`), payload]);
+}
+
+const CHANGE_PREFIX = 'change:';
+
+/** Entries are opaque to the core: this is how the drivers of these tests write a change of the configuration. */
+export function encodeConfChange(change: ConfChange): Uint8Array {
+  return Buffer.from(CHANGE_PREFIX + JSON.stringify(change));
+}
+
+/** 'add-voter d' and so on. No words at all leave a joint configuration. */
+export function changeOf(words: readonly string[], transition: ConfChange['transition'] = 'auto'): ConfChange {
+  const changes = words.map((word) => {
+    const [kind, id] = word.split(' ');
+    return { kind, id } as ConfChange['changes'][number];
+  });
+  return { transition, changes };
 }
 
 export function optionsFor(id: NodeId, overrides: Partial<RaftOptions> = {}): RaftOptions {
@@ -40,6 +68,7 @@ export function optionsFor(id: NodeId, overrides: Partial<RaftOptions> = {}): Ra
     inflightBytesMax: 4096,
     uncommittedBytesMax: 8192,
     seal,
+    encodeConfChange,
     ...overrides,
   };
 }
@@ -49,8 +78,19 @@ export function entry(term: Term, index: LogIndex, payload = ''): Entry {
   return { term, index, record: seal(term, index, Buffer.from(payload)) };
 }
 
-export function snapshotAt(index: LogIndex, term: Term, voters: readonly NodeId[], data = ''): Snapshot {
-  return { meta: { index, term, voters }, data: Buffer.from(data) };
+export function snapshotAt(
+  index: LogIndex,
+  term: Term,
+  members: Configuration | readonly NodeId[],
+  data = '',
+): Snapshot {
+  const configuration = 'voters' in members ? members : configurationOf(members);
+  return { meta: { index, term, configuration }, data: Buffer.from(data) };
+}
+
+/** What a node has that is to join: nothing, and the knowledge of nobody. */
+export function emptyDisk(): MemoryDisk {
+  return new MemoryDisk({ term: 0, vote: null, commit: 0 }, snapshotAt(0, 0, NOBODY));
 }
 
 /** What survives a crash. */
@@ -135,6 +175,8 @@ export function diskWith(
 
 export interface ClusterOptions {
   readonly voters?: readonly NodeId[];
+  /** Other than that all of them vote. */
+  readonly configuration?: Configuration;
   readonly raft?: Partial<RaftOptions>;
   /** Starting disks other than the empty one. */
   readonly disks?: Readonly<Record<NodeId, MemoryDisk>>;
@@ -152,6 +194,10 @@ export class Cluster {
   filter: (message: RaftMessage) => boolean = () => true;
   readonly leaders = new Map<Term, NodeId>();
   readonly history = new Map<LogIndex, Entry>();
+  /** The configuration after each change, as the first that applied it saw it. */
+  readonly configurations = new Map<LogIndex, string>();
+  readonly #options: ClusterOptions;
+  readonly #prng: Prng;
   readonly #leading = new Map<NodeId, Term>();
   /** For each read that waits: the highest index that was committed anywhere when it was asked. */
   readonly #readFloors = new Map<number, LogIndex>();
@@ -160,13 +206,23 @@ export class Cluster {
   #committedMax: LogIndex = 1;
 
   constructor(options: ClusterOptions = {}) {
-    this.voters = options.voters ?? ['a', 'b', 'c'];
-    const prng = createPrng(options.seed ?? 1);
+    this.#options = options;
+    this.#prng = createPrng(options.seed ?? 1);
+    const configuration = options.configuration ?? configurationOf(options.voters ?? ['a', 'b', 'c']);
+    this.voters = membersOf(configuration);
     for (const id of this.voters) {
-      const disk =
-        options.disks?.[id] ?? new MemoryDisk({ term: 1, vote: null, commit: 1 }, snapshotAt(1, 1, this.voters));
-      this.nodes.set(id, new Node(optionsFor(id, { prng: prng.fork(), ...options.raft }), disk));
+      const founded = new MemoryDisk({ term: 1, vote: null, commit: 1 }, snapshotAt(1, 1, configuration));
+      this.add(id, options.disks?.[id] ?? founded);
     }
+  }
+
+  /** A node starts. That it belongs to the cluster is for the leader to say. */
+  add(id: NodeId, disk: MemoryDisk = emptyDisk()): void {
+    this.nodes.set(id, new Node(optionsFor(id, { prng: this.#prng.fork(), ...this.#options.raft }), disk));
+  }
+
+  get ids(): readonly NodeId[] {
+    return [...this.nodes.keys()];
   }
 
   node(id: NodeId): Node {
@@ -204,7 +260,8 @@ export class Cluster {
     this.#committedMax = Math.max(this.#committedMax, ready.committed.at(-1)?.index ?? 0);
     for (const { index, record } of ready.committed) {
       const text = textOf(record);
-      if (text !== '') node.applied.push(text);
+      if (text.startsWith(CHANGE_PREFIX)) this.#applyChange(node, index, text.slice(CHANGE_PREFIX.length));
+      else if (text !== '') node.applied.push(text);
       node.raft.applied(index);
     }
     node.reads.push(...ready.reads);
@@ -216,6 +273,16 @@ export class Cluster {
     for (const { id } of ready.reads) this.#answered(id);
     this.readsServed += ready.reads.length;
     for (const id of ready.failedReads) this.#answered(id);
+  }
+
+  /** Every node must come to the same configuration, from whatever snapshot it started. */
+  #applyChange(node: Node, index: LogIndex, change: string): void {
+    const configuration = JSON.stringify(node.raft.applyConfChange(JSON.parse(change)));
+    const known = this.configurations.get(index);
+    this.configurations.set(index, configuration);
+    if (known !== undefined && known !== configuration) {
+      throw new Error(`${node.id} has ${configuration} from ${index} on, where ${known} was in force`);
+    }
   }
 
   #answered(id: number): void {
@@ -269,8 +336,8 @@ export class Cluster {
   /** Syncs and delivers until nothing moves. */
   settle(): void {
     for (let events = 0; events < 20_000; events++) {
-      for (const id of this.voters) this.pump(id);
-      const writer = this.voters.find((id) => this.node(id).up && this.node(id).writing !== null);
+      for (const id of this.ids) this.pump(id);
+      const writer = this.ids.find((id) => this.node(id).up && this.node(id).writing !== null);
       if (writer !== undefined) this.sync(writer);
       else if (this.bag.length > 0) this.deliver();
       else return;
@@ -281,7 +348,7 @@ export class Cluster {
   /** Time passes on all nodes, with everything delivered and synced in between. */
   run(ticks: number): void {
     for (let tick = 0; tick < ticks; tick++) {
-      for (const id of this.voters) this.tick(id);
+      for (const id of this.ids) this.tick(id);
       this.settle();
     }
   }
@@ -304,6 +371,12 @@ export class Cluster {
     return result.index;
   }
 
+  /** Asks this node to change the membership, in words: see `changeOf`. */
+  change(id: NodeId, words: readonly string[], transition?: ConfChange['transition']): ProposeResult {
+    const change = changeOf(words, transition);
+    return this.raft(id).proposeConfChange(change, encodeConfChange(change));
+  }
+
   crash(id: NodeId): void {
     this.node(id).crash();
     this.#leading.delete(id);
@@ -317,11 +390,11 @@ export class Cluster {
   /** A snapshot of all that the node has applied, durable at once. */
   compact(id: NodeId, tail = 0): void {
     const node = this.node(id);
-    const { applied, firstIndex } = node.raft.status();
+    const { applied, firstIndex, configuration } = node.raft.status();
     const term = node.raft.termAt(applied);
     // A snapshot of the leader's has taken the place of the log, and is on its way to the disk.
     if (term === null) return;
-    const snapshot = snapshotAt(applied, term, this.voters, node.applied.join('\n'));
+    const snapshot = snapshotAt(applied, term, configuration, node.applied.join('\n'));
     const keepFrom = Math.max(firstIndex, applied + 1 - tail);
     node.disk.compact(snapshot, keepFrom);
     node.raft.compacted(snapshot, keepFrom);
@@ -334,7 +407,7 @@ export class Cluster {
   }
 
   leader(): NodeId | null {
-    const leading = this.voters.map((id) => this.node(id)).filter((node) => node.up);
+    const leading = [...this.nodes.values()].filter((node) => node.up);
     const statuses = leading.map((node) => node.raft.status()).filter((status) => status.role === 'leader');
     return statuses.sort((a, b) => b.term - a.term)[0]?.id ?? null;
   }
@@ -351,7 +424,7 @@ export class Cluster {
 
   /** Too slow for every event: all pairs of logs. */
   checkLogs(): void {
-    const logs = this.voters.map((id) => ({ id, entries: this.raft(id).entriesFrom(1) }));
+    const logs = this.ids.map((id) => ({ id, entries: this.raft(id).entriesFrom(1) }));
     for (const [position, left] of logs.entries()) {
       for (const right of logs.slice(position + 1)) fail(logMatching(left, right));
     }
@@ -360,7 +433,7 @@ export class Cluster {
 
 /** One random event of a random schedule. */
 export function stir(cluster: Cluster, prng: Prng, proposal: string): void {
-  const id = cluster.voters[prng.integer(0, cluster.voters.length)]!;
+  const id = cluster.ids[prng.integer(0, cluster.ids.length)]!;
   const node = cluster.node(id);
   const die = prng.next();
   if (die < 0.55) cluster.deliver(prng.chance(0.8) ? 0 : prng.integer(0, Math.max(1, cluster.bag.length)));

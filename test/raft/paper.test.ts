@@ -14,11 +14,11 @@ const ABC: readonly NodeId[] = ['a', 'b', 'c'];
 const FIVE: readonly NodeId[] = ['a', 'b', 'c', 'd', 'e'];
 
 function heartbeat(from: NodeId, to: NodeId, term: Term, commit: LogIndex = 1, round = 1): RaftMessage {
-  return { type: 'heartbeat', from, to, term, commit, round };
+  return { type: 'heartbeat', from, to, term, commit, match: 0, round };
 }
 
 function vote(from: NodeId, to: NodeId, term: Term, lastTerm: Term, lastIndex: LogIndex): RaftMessage {
-  return { type: 'vote', from, to, term, lastTerm, lastIndex };
+  return { type: 'vote', from, to, term, lastTerm, lastIndex, transfer: false };
 }
 
 describe('§5.1 terms', () => {
@@ -363,12 +363,15 @@ describe('§6 and thesis §4.2.3, disruptive servers', () => {
     expect(cluster.bag).toEqual([]);
   });
 
-  test('a stranger is ignored, whatever it says', () => {
+  test('an answer of one who was not asked is ignored, whatever it says', () => {
     const cluster = new Cluster();
-    cluster.inject(heartbeat('z', 'a', 9));
-    cluster.inject(vote('z', 'a', 9, 9, 9));
-    expect(cluster.raft('a').status()).toMatchObject({ term: 1, leader: null, vote: null });
-    expect(cluster.bag).toEqual([]);
+    cluster.elect('a');
+    const before = cluster.raft('a').status();
+    const reply = { from: 'z', to: 'a', term: 9 } as const;
+    cluster.inject({ ...reply, type: 'heartbeat-reply', round: 1, regressed: false });
+    cluster.inject({ ...reply, type: 'append-reply', index: 2, rejected: false, hintIndex: 0, hintTerm: 0 });
+    cluster.inject({ ...reply, type: 'vote-reply', granted: false });
+    expect(cluster.raft('a').status()).toEqual(before);
   });
 });
 

@@ -6,10 +6,11 @@ import { expect, test } from 'vitest';
 import { SNAPSHOT_LOST_TICKS } from '../../src/base/limits.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { NodeId } from '../../src/base/types.ts';
+import { configurationOf } from '../../src/raft/configuration.ts';
 import { acceptAppend } from '../../src/raft/follow.ts';
 import { logMatching } from '../../src/raft/invariants.ts';
 import { RaftLog } from '../../src/raft/log.ts';
-import { configurationOf, majorityReached, voteResult } from '../../src/raft/quorum.ts';
+import { quorumReached, voteResult } from '../../src/raft/quorum.ts';
 import type { Entry } from '../../src/raft/types.ts';
 import { Cluster, ELECTION_TICKS_MAX, entry, snapshotAt, stir } from './network.ts';
 
@@ -32,7 +33,7 @@ test('the index of a majority is the largest that every member of some quorum ha
       const voters = VOTERS.slice(0, reached.length);
       const of = (id: NodeId): number => reached[voters.indexOf(id)]!;
       const brute = Math.max(...quorumsOf(voters).map((quorum) => Math.min(...quorum.map(of))));
-      expect(majorityReached(configurationOf(voters), of)).toBe(brute);
+      expect(quorumReached(configurationOf(voters), of)).toBe(brute);
     }),
   );
 });

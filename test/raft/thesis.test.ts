@@ -10,7 +10,7 @@ import { Cluster, diskWith, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, entry, HEART
 const ABC: readonly NodeId[] = ['a', 'b', 'c'];
 
 function heartbeat(from: NodeId, to: NodeId, term: Term, commit: LogIndex = 1, round = 1): RaftMessage {
-  return { type: 'heartbeat', from, to, term, commit, round };
+  return { type: 'heartbeat', from, to, term, commit, match: 0, round };
 }
 
 describe('§8 and thesis §6.4, reads', () => {

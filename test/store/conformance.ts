@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { sealRecord } from '../../src/base/record.ts';
 import type { LogIndex, Term } from '../../src/base/types.ts';
+import { configurationOf } from '../../src/raft/configuration.ts';
 import type { Entry, HardState, Snapshot } from '../../src/raft/types.ts';
 import { HARD_STATE_KEY, IDENTITY_KEY, logKey, SNAPSHOT_KEY } from '../../src/store/cells.ts';
 import type { Formation, Store, StoreBatch, StoreContents } from '../../src/store/types.ts';
@@ -33,7 +34,10 @@ export function hardState(term: Term, commit = 0, vote: string | null = 'n1'): H
 }
 
 export function snapshot(index: LogIndex, term: Term, text = 'state'): Snapshot {
-  return { meta: { index, term, voters: ['n1', 'n2', 'n3'] }, data: new Uint8Array(Buffer.from(text)) };
+  return {
+    meta: { index, term, configuration: configurationOf(['n1', 'n2', 'n3']) },
+    data: new Uint8Array(Buffer.from(text)),
+  };
 }
 
 export function write(store: Store, batch: StoreBatch): Promise<void> {

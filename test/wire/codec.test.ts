@@ -66,7 +66,7 @@ describe('codec', () => {
   });
 
   test('what a frame means does not depend on the frames before it', () => {
-    const message: WireMessage = { type: 'heartbeat', ...ENDS, term: 1, commit: 2, round: 3 };
+    const message: WireMessage = { type: 'heartbeat', ...ENDS, term: 1, commit: 2, match: 2, round: 3 };
     const alone = encodeMessage(message);
     // A record definition of msgpackr: an extension that would stay in a decoder's memory.
     const poison = new Packr({ useRecords: true }).pack([9, { a: 1 }]);
@@ -99,7 +99,7 @@ describe('codec', () => {
 });
 
 describe('codec, bad frames', () => {
-  const heartbeat = encodeMessage({ type: 'heartbeat', ...ENDS, term: 1, commit: 2, round: 3 });
+  const heartbeat = encodeMessage({ type: 'heartbeat', ...ENDS, term: 1, commit: 2, match: 2, round: 3 });
 
   test('arbitrary bytes are refused and nothing else', () => {
     fc.assert(

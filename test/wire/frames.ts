@@ -75,9 +75,15 @@ function of<const K extends WireMessage['type']>(
   return fc.record(body, { noNullPrototype: true }).map((fields) => ({ type, ...ends, ...fields }) as WireMessage);
 }
 
+const ids = fc.array(id, { maxLength: 5 });
+const configuration = fc.record(
+  { voters: ids, votersOutgoing: ids, learners: ids, learnersNext: ids, autoLeave: fc.boolean() },
+  { noNullPrototype: true },
+);
+
 const snapshot = fc.record(
   {
-    meta: fc.record({ index: count, term: count, voters: fc.array(id, { maxLength: 5 }) }, { noNullPrototype: true }),
+    meta: fc.record({ index: count, term: count, configuration }, { noNullPrototype: true }),
     data: fc.uint8Array({ maxLength: 300 }),
   },
   { noNullPrototype: true },
@@ -94,7 +100,7 @@ const formation = fc.record(
 export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireMessage> } = {
   'pre-vote': of('pre-vote', { term: count, lastIndex: count, lastTerm: count }, ENDS),
   'pre-vote-reply': of('pre-vote-reply', { term: count, granted: fc.boolean() }, ENDS),
-  vote: of('vote', { term: count, lastIndex: count, lastTerm: count }, ENDS),
+  vote: of('vote', { term: count, lastIndex: count, lastTerm: count, transfer: fc.boolean() }, ENDS),
   'vote-reply': of('vote-reply', { term: count, granted: fc.boolean() }, ENDS),
   append,
   'append-reply': of(
@@ -102,8 +108,9 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
     { term: count, index: count, rejected: fc.boolean(), hintIndex: count, hintTerm: count },
     ENDS,
   ),
-  heartbeat: of('heartbeat', { term: count, commit: count, round: count }, ENDS),
-  'heartbeat-reply': of('heartbeat-reply', { term: count, round: count }, ENDS),
+  heartbeat: of('heartbeat', { term: count, commit: count, match: count, round: count }, ENDS),
+  'heartbeat-reply': of('heartbeat-reply', { term: count, round: count, regressed: fc.boolean() }, ENDS),
+  'timeout-now': of('timeout-now', { term: count, round: count }, ENDS),
   snapshot: of('snapshot', { term: count, snapshot }, ENDS),
   join: of('join', {
     nonce: count,

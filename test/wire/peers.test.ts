@@ -1,4 +1,5 @@
 /** Peers on loopback: real sockets, ephemeral ports, and nothing that waits for time. */
+
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -9,6 +10,7 @@ import {
   PING_INTERVAL_MS,
   SOCKET_QUEUE_BYTES_MAX,
 } from '../../src/base/limits.ts';
+import { configurationOf } from '../../src/raft/configuration.ts';
 import { decodeFrame, encodeHello, encodeMessage, encodeWelcome } from '../../src/wire/codec.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 import type { ProbeOutcome } from '../../src/wire/network.ts';
@@ -51,6 +53,7 @@ async function guest(node: TestNode, nodeId: string): Promise<WebSocket> {
 
 const heartbeat = (round: number): WireMessage => ({
   type: 'heartbeat',
+  match: 0,
   from: 'n1',
   to: 'n2',
   term: 1,
@@ -84,7 +87,7 @@ describe('peers', () => {
       from: 'n1',
       to: 'n2',
       term: 1,
-      snapshot: { meta: { index: 1, term: 1, voters: ['n1'] }, data },
+      snapshot: { meta: { index: 1, term: 1, configuration: configurationOf(['n1']) }, data },
     });
     n1.peers.send('n2', heartbeat(2));
     expect((await n2.next('message')).message).toEqual(heartbeat(1));
@@ -296,7 +299,10 @@ describe('peers, bad frames', () => {
     const n1 = await start('n1');
     const deaf = await guest(n1, 'n2');
     deaf.pause();
-    const snapshot = { meta: { index: 1, term: 1, voters: ['n1'] }, data: new Uint8Array(32 * 1024 * 1024) };
+    const snapshot = {
+      meta: { index: 1, term: 1, configuration: configurationOf(['n1']) },
+      data: new Uint8Array(32 * 1024 * 1024),
+    };
     const message: WireMessage = { type: 'snapshot', from: 'n1', to: 'n2', term: 1, snapshot };
     // Nothing leaves within one turn, so the queue fills by exactly what is sent.
     const fits = Math.ceil(SOCKET_QUEUE_BYTES_MAX / snapshot.data.length);
