@@ -3,7 +3,8 @@
  *
  * A `MemoryDisk` outlives the process that writes to it. `schedule` decides when a write becomes durable, so that the
  * simulator can give a disk any speed, and crash a node while a write is on its way. Bytes are kept, not objects: what a
- * node reads at its next open went through the same encoding as on a real disk.
+ * node reads at its next open went through the same encoding as on a real disk. The mark is written and lost as mark.ts
+ * does it: raised after a batch and not synced, lowered and synced before a cut.
  *
  * Invariant: once `crash` returns, no callback of the store that was open ever fires.
  */
@@ -11,22 +12,37 @@ import { v4 as uuidv4 } from 'uuid';
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
-import { encodeIdentity, IDENTITY_KEY } from './cells.ts';
+import { damaged, encodeIdentity, IDENTITY_KEY } from './cells.ts';
 import { type Mark, readContents } from './contents.ts';
 import { boundsOf, type Change, type LogBounds, planBatch } from './plan.ts';
 import type { Store, StoreBatch, StoreContents } from './types.ts';
+
+/** What becomes of a write that nobody was told of: gone, there all the same, or half there so that recovery drops it. */
+export type Leftover = 'lost' | 'kept' | 'torn';
 
 export class MemoryDisk {
   /** Readable and writable, so that a test can damage it while no store is open. */
   readonly cells = new Map<string, Uint8Array>();
   mark: Mark | null = null;
+  /** No room: every write fails and leaves nothing, and nothing can be opened, until it is false again. */
+  full = false;
+  /** What LevelDB's LOG says that recovery dropped. Like the note in a damaged directory, it stays. */
+  dropped: string | null = null;
+  /** What a power cut leaves of the mark. */
+  #syncedMark: Mark | null = null;
   #store: MemoryStore | null = null;
   #failure: 'lost' | 'kept' | null = null;
 
-  /** The process is gone. A write on its way is lost, or (as on a real disk) kept though nobody was told. */
-  crash(inFlight: 'lost' | 'kept' = 'lost'): void {
+  /**
+   * The process is gone. A write on its way is lost, or (as on a real disk) kept though nobody was told, or torn: LevelDB
+   * drops a torn batch as a whole, and where bytes of it stand that it cannot read, says so. With the power goes the page
+   * cache, and what the mark rose to since it was synced.
+   */
+  crash(inFlight: Leftover = 'lost', pageCache: 'lost' | 'kept' = 'kept'): void {
     this.#store?.detach(inFlight);
     this.#store = null;
+    if (pageCache === 'lost') this.mark = this.#syncedMark;
+    this.#syncedMark = this.mark;
   }
 
   /** The next write fails. Like LevelDB's, the failed batch may be there at the next open all the same ('kept'). */
@@ -57,12 +73,22 @@ export class MemoryDisk {
   }
 
   /** For the open store: makes one batch durable, all of it at once. */
-  apply(changes: readonly Change[], bounds: LogBounds): void {
+  apply(changes: readonly Change[]): void {
     for (const { key, value } of changes) {
       if (value === null) this.cells.delete(key);
       else this.cells.set(key, new Uint8Array(value));
     }
-    this.mark = { index: bounds.last, term: bounds.lastTerm };
+  }
+
+  /** For the open store: the batch is synced, its process not told yet. */
+  raiseMark({ last, lastTerm }: LogBounds): void {
+    this.mark = { index: last, term: lastTerm };
+  }
+
+  /** For the open store: entries are about to be cut. */
+  lowerMark(): void {
+    this.mark = { index: 0, term: 0 };
+    this.#syncedMark = this.mark;
   }
 }
 
@@ -78,6 +104,9 @@ export function openMemoryStore(
   options: MemoryStoreOptions,
 ): { readonly store: Store; readonly contents: StoreContents } {
   if (disk.attached) throw new PolarisError('DATA_DIR_BUSY', 'another store has this disk open');
+  // LevelDB begins a new log and a new manifest at each open.
+  if (disk.full) throw new PolarisError('DISK_FAILED', 'the disk in memory is full');
+  if (disk.dropped !== null) throw damaged(disk.dropped);
   // Copies, as a read from a disk gives them: nobody may change the disk by changing what was read.
   const read = () => readContents(sortedCells(disk), disk.mark);
   let contents = read();
@@ -125,7 +154,9 @@ class MemoryStore implements Store {
     assert(this.#state === 'open', 'a store that is closing is not written to');
     assert(this.#inFlight === null, 'one write is in flight at a time');
     // After a failure nobody knows what the disk holds, so there is nothing to plan from.
-    const plan = this.#failed === null ? planBatch(this.#bounds, batch) : { changes: [], bounds: this.#bounds };
+    const idle = { changes: [], bounds: this.#bounds, truncates: false };
+    const plan = this.#failed === null ? planBatch(this.#bounds, batch) : idle;
+    if (plan.truncates) this.#disk.lowerMark();
     const inFlight = { changes: plan.changes, bounds: plan.bounds, done };
     this.#inFlight = inFlight;
     let returned = false;
@@ -147,9 +178,10 @@ class MemoryStore implements Store {
   }
 
   /** For the disk: the process is gone. */
-  detach(inFlight: 'lost' | 'kept'): void {
-    if (inFlight === 'kept' && this.#inFlight !== null && this.#failed === null) {
-      this.#disk.apply(this.#inFlight.changes, this.#inFlight.bounds);
+  detach(inFlight: Leftover): void {
+    if (this.#inFlight !== null && this.#failed === null) {
+      if (inFlight === 'kept') this.#disk.apply(this.#inFlight.changes);
+      if (inFlight === 'torn') this.#disk.dropped = 'LevelDB says: dropping a batch that was cut; checksum mismatch';
     }
     this.#inFlight = null;
     this.#state = 'closed';
@@ -157,10 +189,12 @@ class MemoryStore implements Store {
 
   #land({ changes, bounds, done }: InFlight): void {
     this.#inFlight = null;
-    const failure = this.#failed === null ? this.#disk.takeFailure() : 'lost';
-    if (failure === null || failure === 'kept') this.#disk.apply(changes, bounds);
-    if (failure === null) this.#bounds = bounds;
-    else this.#failed ??= new PolarisError('DISK_FAILED', 'a write to the disk in memory failed, as it was told to');
+    const failure = this.#failed === null && !this.#disk.full ? this.#disk.takeFailure() : 'lost';
+    if (failure === null || failure === 'kept') this.#disk.apply(changes);
+    if (failure === null) {
+      this.#disk.raiseMark(bounds);
+      this.#bounds = bounds;
+    } else this.#failed ??= new PolarisError('DISK_FAILED', 'a write to the disk in memory failed, as it was told to');
     if (this.#state === 'closing') this.#finishClose();
     done(this.#failed);
   }
