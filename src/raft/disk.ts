@@ -9,7 +9,7 @@
  * message leaves with a write that holds all it speaks of, or after one.
  */
 import { assert, must } from '../base/assert.ts';
-import type { NodeId, Term } from '../base/types.ts';
+import type { LogIndex, NodeId, Term } from '../base/types.ts';
 import type { RaftLog } from './log.ts';
 import type { HardState, RaftMessage, Write } from './types.ts';
 
@@ -19,6 +19,8 @@ export class Disk {
   /** The state after the write in flight; null while none is. */
   #writing: HardState | null = null;
   #ticks = 0;
+  /** The commit index on disk must come at least so far. */
+  #commitKept: LogIndex = 0;
   #held: RaftMessage[] = [];
   /** May leave at once. */
   #outgoing: RaftMessage[] = [];
@@ -66,6 +68,14 @@ export class Disk {
     else if (!saysMore(held, message)) this.#held[same] = message;
   }
 
+  /**
+   * That this is committed is worth a sync: a configuration is in force from there on. A restarted node that did not know
+   * of it might need the votes of those whom it removed.
+   */
+  keepCommit(index: LogIndex): void {
+    this.#commitKept = Math.max(this.#commitKept, index);
+  }
+
   /** The term has moved on: nobody waits for answers that belong to an old one. */
   dropHeld(): void {
     this.#held = [];
@@ -80,12 +90,13 @@ export class Disk {
   takeWrite(now: HardState): Write | null {
     if (this.#writing !== null) return null;
     const isVoteNew = !this.holdsVote(now.term, now.vote);
-    if (!isVoteNew && !this.#log.hasUnsaved) {
+    const isCommitDue = this.#saved.commit < this.#commitKept;
+    if (!isVoteNew && !isCommitDue && !this.#log.hasUnsaved) {
       assert(this.#held.length === 0, 'no message waits for a write that will not come');
       return null;
     }
     const { entries, snapshot } = this.#log.takeWrite();
-    // The commit index alone is worth no sync: a restart learns it again from the leader.
+    // Any other commit index alone is worth no sync: a restart learns it again from the leader.
     const hardState = isVoteNew || now.commit !== this.#saved.commit ? now : null;
     assert(now.term >= this.#saved.term, 'the term on disk never falls');
     this.#writing = hardState ?? this.#saved;

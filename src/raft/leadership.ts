@@ -254,6 +254,10 @@ export class Leadership {
     }
   }
 
+  snapshotMoved(to: NodeId): void {
+    this.#members.find(to)?.snapshotMoved();
+  }
+
   onHeartbeatReply(reply: HeartbeatReply): void {
     const member = this.#members.find(reply.from);
     if (member === null || reply.round > this.#round) return;

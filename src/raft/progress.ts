@@ -198,6 +198,11 @@ export class Progress {
     this.#become('probe', Math.max(next, this.#match + 1));
   }
 
+  /** The snapshot under way is being received: it is slow, and not lost. */
+  snapshotMoved(): void {
+    this.#snapshotTicks = 0;
+  }
+
   tick(): void {
     if (this.state === 'snapshot') this.#snapshotTicks++;
   }
@@ -208,8 +213,8 @@ export class Progress {
     this.#heard = false;
     if (this.state === 'probe') this.#probeSent = false;
     if (this.state === 'replicate') this.#nudge = !this.#window.isEmpty && this.#match === this.#matchAtBeat;
-    // A small probe behind the snapshot, not the snapshot again: it runs behind it on the same connection, so that a
-    // slow transfer is never doubled, and its refusal proves that the snapshot was lost.
+    // A small probe, not the snapshot again: it may have arrived, and only the answer to it was lost. The refusal of the
+    // probe shows that it was not.
     if (this.state === 'snapshot' && this.#snapshotTicks >= SNAPSHOT_LOST_TICKS) {
       this.#become('probe', this.#snapshotIndex + 1);
     }

@@ -23,7 +23,7 @@
  *
  * Invariants: the term never falls · the vote of a term never changes · one leader a term · see also the rooms.
  */
-import { assert, unreachable } from '../base/assert.ts';
+import { assert, must, unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { WRITE_STALLED_TICKS } from '../base/limits.ts';
 import type { LogIndex, NodeId, Term } from '../base/types.ts';
@@ -48,11 +48,14 @@ import type {
   Ready,
   Role,
   Snapshot,
+  SnapshotMeta,
   TransferResult,
   Write,
 } from './types.ts';
 
 type VoteRequest = Extract<RaftMessage, { type: 'vote' | 'pre-vote' }>;
+type VoteReply = Extract<RaftMessage, { type: 'vote-reply' | 'pre-vote-reply' }>;
+type CommitClaim = Pick<VoteReply, 'commit' | 'commitTerm'>;
 type VoteKind =
   | { readonly type: 'pre-vote'; readonly term: Term }
   | { readonly type: 'vote'; readonly term: Term; readonly transfer: boolean };
@@ -75,6 +78,8 @@ export class Raft implements RaftCore {
   /** Set exactly while the role is leader. */
   #leadership: Leadership | null = null;
   #failedReads: number[] = [];
+  /** Snapshots that the state machine was handed and has not taken yet, oldest first. */
+  readonly #installing: SnapshotMeta[] = [];
   /** The last heartbeat round of the present leader. */
   #heardRound = 0;
   /** Told to campaign at once, and waiting only for the state machine. */
@@ -137,6 +142,8 @@ export class Raft implements RaftCore {
     if (isAnswer(message) && !isMember(this.#configuration, from)) return;
     if (message.type === 'append' && !isWellFormed(message)) return;
     this.#noteMessage('Receive', message);
+    // Of whatever term it is: that something is committed stays true.
+    if (isVoteReply(message) && !message.granted) this.#learnCommit(message);
     if (term < this.#term) this.#answerOldTerm(message);
     else if (term === this.#term || this.#enterTermOf(message)) this.#dispatch(message);
   }
@@ -151,6 +158,7 @@ export class Raft implements RaftCore {
 
   applyConfChange(change: ConfChange): Configuration {
     this.#configuration = changed(this.#configuration, change);
+    this.#disk.keepCommit(this.#log.handedOut);
     this.#note?.('ApplyConfChange', { change });
     this.#leadership?.reconfigure(this.#configuration);
     return this.#configuration;
@@ -174,8 +182,17 @@ export class Raft implements RaftCore {
 
   applied(index: LogIndex): void {
     this.#log.appliedTo(index);
+    this.#installTo(index);
     this.#leadership?.applied();
     if (this.#isUrged) this.#campaignAtOnce();
+  }
+
+  /** The configuration of a snapshot comes into force with it: changes from before it may still wait to be applied. */
+  #installTo(index: LogIndex): void {
+    for (let meta = this.#installing[0]; meta !== undefined && meta.index <= index; meta = this.#installing[0]) {
+      this.#configuration = checked(meta.configuration);
+      this.#installing.shift();
+    }
   }
 
   compacted(snapshot: Snapshot, keepFrom: LogIndex): void {
@@ -197,8 +214,7 @@ export class Raft implements RaftCore {
     const messages = this.#disk.takeOutgoing();
     if (this.#leadership !== null) this.#collect(this.#leadership, messages);
     const { snapshot, committed } = this.#log.takeCommitted(committedBytesMax);
-    // With the state machine, not before it.
-    if (snapshot !== null) this.#configuration = checked(snapshot.meta.configuration);
+    if (snapshot !== null) this.#installing.push(snapshot.meta);
     this.#note?.('Ready');
     const reads = this.#leadership?.takeReads() ?? [];
     const failedReads = this.#failedReads;
@@ -218,6 +234,10 @@ export class Raft implements RaftCore {
 
   get round(): number {
     return this.#leadership?.round ?? 0;
+  }
+
+  snapshotMoved(to: NodeId): void {
+    this.#leadership?.snapshotMoved(to);
   }
 
   quorumRound(): number {
@@ -278,10 +298,10 @@ export class Raft implements RaftCore {
         this.#send({ ...envelope, type: 'heartbeat-reply', round: 0, regressed: false });
         return;
       case 'pre-vote':
-        this.#send({ ...envelope, type: 'pre-vote-reply', granted: false });
+        this.#send({ ...envelope, type: 'pre-vote-reply', granted: false, ...this.#commitClaim });
         return;
       case 'vote':
-        this.#send({ ...envelope, type: 'vote-reply', granted: false });
+        this.#send({ ...envelope, type: 'vote-reply', granted: false, ...this.#commitClaim });
         return;
       case 'pre-vote-reply':
       case 'vote-reply':
@@ -455,10 +475,25 @@ export class Raft implements RaftCore {
     return { lastTerm: this.#log.lastTerm, lastIndex: this.#log.lastIndex };
   }
 
+  get #commitClaim(): CommitClaim {
+    const { commit } = this.#log;
+    return { commit, commitTerm: must(this.#log.termAt(commit), 'the log reaches back to the commit index') };
+  }
+
+  /**
+   * Another node claims that this entry is committed, in a vote that came to nothing. If it is ours too, then so is all
+   * before it. A campaign that began without this knowledge may have asked the wrong ones, and ends.
+   */
+  #learnCommit({ commit, commitTerm }: CommitClaim): void {
+    if (this.#leadership !== null || commit <= this.#log.commit || !this.#log.matches(commit, commitTerm)) return;
+    this.#log.commitTo(commit);
+    if (this.#role !== 'follower') this.#becomeFollower(this.#term, null);
+  }
+
   #askForVotes(kind: VoteKind): void {
     const { id: from } = this.#options;
     for (const to of votersOf(this.#configuration)) {
-      if (to !== from) this.#send({ ...kind, from, to, ...this.#logEnd });
+      if (to !== from) this.#send({ ...kind, from, to, ...this.#logEnd, ...this.#commitClaim });
     }
   }
 
@@ -468,6 +503,7 @@ export class Raft implements RaftCore {
     // A pre-vote for a coming term binds nobody; but a leader that is heard is not to be disturbed.
     const mayGrant = isPreVote && request.term > this.#term ? !this.#isSticky() : isFree;
     const granted = mayGrant && isUpToDate(request, this.#logEnd);
+    if (!granted) this.#learnCommit(request);
     if (granted && !isPreVote) {
       this.#vote = request.from;
       this.#timer.reset();
@@ -475,7 +511,7 @@ export class Raft implements RaftCore {
     const type = isPreVote ? 'pre-vote-reply' : 'vote-reply';
     // A granted pre-vote speaks of the term that was asked for, a refusal of our own.
     const term = granted ? request.term : this.#term;
-    this.#send({ type, from: this.#options.id, to: request.from, term, granted });
+    this.#send({ type, from: this.#options.id, to: request.from, term, granted, ...this.#commitClaim });
   }
 
   #onPreVoteReply(from: NodeId, term: Term, granted: boolean): void {
@@ -527,6 +563,10 @@ export class Raft implements RaftCore {
     const name = traceNameOf(way, message.type);
     if (name !== null) this.#note(name, { message });
   }
+}
+
+function isVoteReply(message: RaftMessage): message is VoteReply {
+  return message.type === 'pre-vote-reply' || message.type === 'vote-reply';
 }
 
 function isAnswer(message: RaftMessage): boolean {

@@ -66,13 +66,28 @@ interface Envelope {
   readonly term: Term;
 }
 
+/**
+ * The last entry that the sender knows to be committed. Whoever holds the same entry knows it then too, and with it the
+ * configurations up to there: without this, one that asks by an old configuration and one that refuses by a new one could
+ * wait for each other for ever.
+ */
+interface CommitClaim {
+  readonly commit: LogIndex;
+  readonly commitTerm: Term;
+}
+
 export type RaftMessage = Envelope &
   (
-    | { readonly type: 'pre-vote'; readonly lastIndex: LogIndex; readonly lastTerm: Term }
-    | { readonly type: 'pre-vote-reply'; readonly granted: boolean }
+    | ({ readonly type: 'pre-vote'; readonly lastIndex: LogIndex; readonly lastTerm: Term } & CommitClaim)
+    | ({ readonly type: 'pre-vote-reply'; readonly granted: boolean } & CommitClaim)
     /** `transfer`: the leader itself asked for this campaign, so a voter that hears it may vote all the same. */
-    | { readonly type: 'vote'; readonly lastIndex: LogIndex; readonly lastTerm: Term; readonly transfer: boolean }
-    | { readonly type: 'vote-reply'; readonly granted: boolean }
+    | ({
+        readonly type: 'vote';
+        readonly lastIndex: LogIndex;
+        readonly lastTerm: Term;
+        readonly transfer: boolean;
+      } & CommitClaim)
+    | ({ readonly type: 'vote-reply'; readonly granted: boolean } & CommitClaim)
     | {
         readonly type: 'append';
         readonly prevIndex: LogIndex;
@@ -260,6 +275,8 @@ export interface RaftCore {
   applied(index: LogIndex): void;
   /** A snapshot of the state machine at an applied index is durable; entries up to `keepFrom - 1` may be forgotten. */
   compacted(snapshot: Snapshot, keepFrom: LogIndex): void;
+  /** A follower took some more of the snapshot that was handed out for it: it is not to be taken for lost yet. */
+  snapshotMoved(to: NodeId): void;
   /** Leader only, else 0: number of the last heartbeat round sent in this term. */
   readonly round: number;
   /** Leader only, else 0: the highest round that a quorum (itself counted) has answered. */

@@ -106,6 +106,9 @@ export const hello = struct<Hello>({
 
 export const refusal = struct<Refusal>({ code: token, detail: errorText });
 
+/** Of a vote, and of its answer. */
+const commitClaim = { commit: count, commitTerm: count };
+
 export type MessageType = WireMessage['type'];
 /** A message but for what the tag and the connection already say. */
 type Body<K extends MessageType> = Omit<Extract<WireMessage, { type: K }>, 'type' | 'from' | 'to'>;
@@ -113,10 +116,10 @@ type Bodies = { readonly [K in MessageType]: Struct<Body<K>> };
 
 /** Every message there is. The compiler proves that none is missing and that none lacks a field. */
 export const bodies: Bodies = {
-  'pre-vote': struct<Body<'pre-vote'>>({ term: count, lastIndex: count, lastTerm: count }),
-  'pre-vote-reply': struct<Body<'pre-vote-reply'>>({ term: count, granted: flag }),
-  vote: struct<Body<'vote'>>({ term: count, lastIndex: count, lastTerm: count, transfer: flag }),
-  'vote-reply': struct<Body<'vote-reply'>>({ term: count, granted: flag }),
+  'pre-vote': struct<Body<'pre-vote'>>({ term: count, lastIndex: count, lastTerm: count, ...commitClaim }),
+  'pre-vote-reply': struct<Body<'pre-vote-reply'>>({ term: count, granted: flag, ...commitClaim }),
+  vote: struct<Body<'vote'>>({ term: count, lastIndex: count, lastTerm: count, transfer: flag, ...commitClaim }),
+  'vote-reply': struct<Body<'vote-reply'>>({ term: count, granted: flag, ...commitClaim }),
   append: struct<Body<'append'>>({
     term: count,
     prevIndex: count,

@@ -17,6 +17,8 @@ const FORGED_VOTE = {
   lastIndex: FORGED_TERM,
   lastTerm: FORGED_TERM,
   transfer: true,
+  commit: FORGED_TERM,
+  commitTerm: FORGED_TERM,
 } as const;
 
 /** The hello of a worker that nobody knows, which any cluster lets in. */

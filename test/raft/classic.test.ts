@@ -10,6 +10,7 @@ import { RaftLog } from '../../src/raft/log.ts';
 import { Progress } from '../../src/raft/progress.ts';
 import type { Entry, RaftMessage } from '../../src/raft/types.ts';
 import {
+  CLAIM,
   Cluster,
   diskWith,
   ELECTION_TICKS_MAX,
@@ -24,7 +25,7 @@ const ABC: readonly NodeId[] = ['a', 'b', 'c'];
 const FIVE: readonly NodeId[] = ['a', 'b', 'c', 'd', 'e'];
 
 function vote(from: NodeId, to: NodeId, term: Term): MessageOf<'vote'> {
-  return { type: 'vote', from, to, term, lastTerm: 99, lastIndex: 99, transfer: false };
+  return { type: 'vote', from, to, term, lastTerm: 99, lastIndex: 99, transfer: false, ...CLAIM };
 }
 
 /** From b to a, after an entry of `prevTerm`. */
@@ -40,7 +41,7 @@ function campaigning(voters: readonly NodeId[]): Cluster {
   }
   for (const from of voters.slice(1)) {
     if (cluster.raft('a').status().role !== 'pre-candidate') break;
-    cluster.inject({ type: 'pre-vote-reply', from, to: 'a', term: 2, granted: true });
+    cluster.inject({ type: 'pre-vote-reply', from, to: 'a', term: 2, granted: true, ...CLAIM });
   }
   cluster.bag = [];
   expect(cluster.raft('a').status().role).toBe('candidate');
@@ -63,7 +64,8 @@ test('row 1: a candidate asks for votes, and counts its own, only after its own 
   const cluster = campaigning(ABC);
   expect(cluster.sent('vote')).toEqual([]);
   // Not even the votes of all others make it leader before that.
-  for (const from of ['b', 'c']) cluster.inject({ type: 'vote-reply', from, to: 'a', term: 2, granted: true });
+  for (const from of ['b', 'c'])
+    cluster.inject({ type: 'vote-reply', from, to: 'a', term: 2, granted: true, ...CLAIM });
   expect(cluster.raft('a').status().role).toBe('candidate');
   cluster.sync('a');
   expect(cluster.raft('a').status().role).toBe('leader');
@@ -114,14 +116,15 @@ test('row 4: a leader that steps down within its term keeps its vote, and so doe
 test('row 4: a lost pre-vote leaves the vote of the term alone', () => {
   const cluster = new Cluster({ disks: { a: diskWith([], ABC, { term: 3, vote: 'c' }) } });
   for (let tick = 0; tick < ELECTION_TICKS_MAX; tick++) cluster.tick('a');
-  for (const from of ['b', 'c']) cluster.inject({ type: 'pre-vote-reply', from, to: 'a', term: 3, granted: false });
+  for (const from of ['b', 'c'])
+    cluster.inject({ type: 'pre-vote-reply', from, to: 'a', term: 3, granted: false, ...CLAIM });
   expect(cluster.raft('a').status()).toMatchObject({ role: 'follower', term: 3, vote: 'c' });
 });
 
 test('row 5: doubled votes and votes of an old term do not count', () => {
   const cluster = campaigning(FIVE);
   cluster.sync('a');
-  const granted = { type: 'vote-reply', to: 'a', granted: true } as const;
+  const granted = { type: 'vote-reply', to: 'a', granted: true, ...CLAIM } as const;
   cluster.inject({ ...granted, from: 'b', term: 2 });
   cluster.inject({ ...granted, from: 'b', term: 2 });
   cluster.inject({ ...granted, from: 'c', term: 1 });

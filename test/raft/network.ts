@@ -24,6 +24,7 @@ import type {
   ProposeResult,
   RaftMessage,
   RaftOptions,
+  Ready,
   ReadyRead,
   Snapshot,
   Write,
@@ -39,6 +40,9 @@ export type MessageOf<T extends RaftMessage['type']> = Extract<RaftMessage, { ty
 export function seal(term: Term, index: LogIndex, payload: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(`${term}.${index}:`), payload]);
 }
+
+/** What a vote says of the commit index when there is nothing but the founding snapshot. */
+export const CLAIM = { commit: 1, commitTerm: 1 } as const;
 
 const CHANGE_PREFIX = 'change:';
 
@@ -133,6 +137,9 @@ export class Node {
   applied: string[] = [];
   reads: ReadyRead[] = [];
   failedReads: number[] = [];
+  /** Its state machine takes its time: what is committed piles up in the backlog. */
+  sluggish = false;
+  backlog: Ready[] = [];
   readonly #options: RaftOptions;
 
   constructor(options: RaftOptions, disk: MemoryDisk) {
@@ -152,6 +159,7 @@ export class Node {
   crash(): void {
     this.up = false;
     this.writing = null;
+    this.backlog = [];
   }
 
   restart(): void {
@@ -240,6 +248,7 @@ export class Cluster {
     const node = this.node(id);
     if (!node.up) return;
     this.startWrite(node);
+    if (!node.sluggish) this.#drain(node);
     while (node.raft.hasReady()) this.#carryOut(node);
     this.#check(node);
   }
@@ -252,6 +261,16 @@ export class Cluster {
     const ready = node.raft.ready(256);
     this.bag.push(...ready.messages);
     node.failedReads.push(...ready.failedReads);
+    for (const id of ready.failedReads) this.#answered(id);
+    node.backlog.push(ready);
+    if (!node.sluggish) this.#drain(node);
+  }
+
+  #drain(node: Node): void {
+    for (const ready of node.backlog.splice(0)) this.#apply(node, ready);
+  }
+
+  #apply(node: Node, ready: Ready): void {
     if (ready.snapshot !== null) {
       node.applied = textsOf(ready.snapshot);
       node.raft.applied(ready.snapshot.meta.index);
@@ -272,7 +291,6 @@ export class Cluster {
     }
     for (const { id } of ready.reads) this.#answered(id);
     this.readsServed += ready.reads.length;
-    for (const id of ready.failedReads) this.#answered(id);
   }
 
   /** Every node must come to the same configuration, from whatever snapshot it started. */

@@ -8,7 +8,7 @@ import { createPrng } from '../../src/base/prng.ts';
 import type { LogIndex, NodeId, Term } from '../../src/base/types.ts';
 import { ElectionTimer, isUpToDate } from '../../src/raft/election.ts';
 import type { RaftMessage, Role } from '../../src/raft/types.ts';
-import { Cluster, diskWith, ELECTION_TICKS_MAX, entry, HEARTBEAT_TICKS, snapshotAt } from './network.ts';
+import { CLAIM, Cluster, diskWith, ELECTION_TICKS_MAX, entry, HEARTBEAT_TICKS, snapshotAt } from './network.ts';
 
 const ABC: readonly NodeId[] = ['a', 'b', 'c'];
 const FIVE: readonly NodeId[] = ['a', 'b', 'c', 'd', 'e'];
@@ -18,7 +18,7 @@ function heartbeat(from: NodeId, to: NodeId, term: Term, commit: LogIndex = 1, r
 }
 
 function vote(from: NodeId, to: NodeId, term: Term, lastTerm: Term, lastIndex: LogIndex): RaftMessage {
-  return { type: 'vote', from, to, term, lastTerm, lastIndex, transfer: false };
+  return { type: 'vote', from, to, term, lastTerm, lastIndex, transfer: false, ...CLAIM };
 }
 
 describe('§5.1 terms', () => {
@@ -34,7 +34,7 @@ describe('§5.1 terms', () => {
     cluster.filter = (message) => message.type === 'pre-vote' || message.type === 'pre-vote-reply';
     cluster.campaign('a');
     expect(cluster.raft('a').status().role).toBe('candidate');
-    cluster.inject({ type: 'vote-reply', from: 'b', to: 'a', term: 9, granted: false });
+    cluster.inject({ type: 'vote-reply', from: 'b', to: 'a', term: 9, granted: false, ...CLAIM });
     expect(cluster.raft('a').status()).toMatchObject({ role: 'follower', term: 9 });
   });
 
@@ -43,7 +43,7 @@ describe('§5.1 terms', () => {
     const before = cluster.raft('a').status();
     cluster.inject(heartbeat('b', 'a', 3));
     cluster.inject(vote('b', 'a', 3, 3, 9));
-    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 3, lastTerm: 3, lastIndex: 9 });
+    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 3, lastTerm: 3, lastIndex: 9, ...CLAIM });
     const entries = [entry(3, 2)];
     cluster.inject({ type: 'append', from: 'b', to: 'a', term: 3, prevIndex: 1, prevTerm: 1, entries, commit: 2 });
     expect(cluster.raft('a').status()).toEqual(before);
@@ -85,7 +85,7 @@ describe('§5.2 leader election', () => {
       { to: 'c', term: 2 },
     ]);
     expect(cluster.raft('a').status()).toMatchObject({ role: 'pre-candidate', term: 1 });
-    cluster.inject({ type: 'pre-vote-reply', from: 'b', to: 'a', term: 2, granted: true });
+    cluster.inject({ type: 'pre-vote-reply', from: 'b', to: 'a', term: 2, granted: true, ...CLAIM });
     expect(cluster.raft('a').status()).toMatchObject({ role: 'candidate', term: 2, vote: 'a' });
     cluster.sync('a');
     expect(cluster.sent('vote')).toMatchObject([
@@ -111,7 +111,8 @@ describe('§5.2 leader election', () => {
     const cluster = new Cluster();
     cluster.filter = (message) => message.type === 'pre-vote' || message.type === 'pre-vote-reply';
     cluster.campaign('a');
-    for (const from of ['b', 'c']) cluster.inject({ type: 'vote-reply', from, to: 'a', term: 2, granted: false });
+    for (const from of ['b', 'c'])
+      cluster.inject({ type: 'vote-reply', from, to: 'a', term: 2, granted: false, ...CLAIM });
     expect(cluster.raft('a').status()).toMatchObject({ role: 'follower', term: 2, vote: 'a' });
   });
 
@@ -370,7 +371,7 @@ describe('§6 and thesis §4.2.3, disruptive servers', () => {
     const reply = { from: 'z', to: 'a', term: 9 } as const;
     cluster.inject({ ...reply, type: 'heartbeat-reply', round: 1, regressed: false });
     cluster.inject({ ...reply, type: 'append-reply', index: 2, rejected: false, hintIndex: 0, hintTerm: 0 });
-    cluster.inject({ ...reply, type: 'vote-reply', granted: false });
+    cluster.inject({ ...reply, type: 'vote-reply', granted: false, ...CLAIM });
     expect(cluster.raft('a').status()).toEqual(before);
   });
 });

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import type { LogIndex, NodeId, Term } from '../../src/base/types.ts';
 import type { RaftMessage } from '../../src/raft/types.ts';
-import { Cluster, diskWith, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, entry, HEARTBEAT_TICKS } from './network.ts';
+import { CLAIM, Cluster, diskWith, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, entry, HEARTBEAT_TICKS } from './network.ts';
 
 const ABC: readonly NodeId[] = ['a', 'b', 'c'];
 
@@ -100,8 +100,8 @@ describe('thesis §6.2 and §9.6, check-quorum and pre-vote', () => {
   test('a pre-vote changes neither term nor vote nor timer of the one that grants it', () => {
     const cluster = new Cluster();
     const before = cluster.raft('a').status();
-    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 2, lastTerm: 1, lastIndex: 1 });
-    cluster.inject({ type: 'pre-vote', from: 'c', to: 'a', term: 2, lastTerm: 1, lastIndex: 1 });
+    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 2, lastTerm: 1, lastIndex: 1, ...CLAIM });
+    cluster.inject({ type: 'pre-vote', from: 'c', to: 'a', term: 2, lastTerm: 1, lastIndex: 1, ...CLAIM });
     expect(cluster.sent('pre-vote-reply')).toMatchObject([
       { to: 'b', term: 2, granted: true },
       { to: 'c', term: 2, granted: true },
@@ -112,9 +112,9 @@ describe('thesis §6.2 and §9.6, check-quorum and pre-vote', () => {
 
   test('a pre-vote is refused while a leader is heard, and to a shorter log', () => {
     const cluster = new Cluster({ disks: { a: diskWith([1], ABC) } });
-    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 2, lastTerm: 1, lastIndex: 1 });
+    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 2, lastTerm: 1, lastIndex: 1, ...CLAIM });
     cluster.inject(heartbeat('c', 'a', 1));
-    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 2, lastTerm: 1, lastIndex: 2 });
+    cluster.inject({ type: 'pre-vote', from: 'b', to: 'a', term: 2, lastTerm: 1, lastIndex: 2, ...CLAIM });
     expect(cluster.sent('pre-vote-reply').map((message) => message.granted)).toEqual([false, false]);
   });
 });

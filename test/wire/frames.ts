@@ -97,11 +97,14 @@ const formation = fc.record(
   { noNullPrototype: true },
 );
 
+/** What a vote says of the commit index. */
+const claim = { commit: count, commitTerm: count };
+
 export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireMessage> } = {
-  'pre-vote': of('pre-vote', { term: count, lastIndex: count, lastTerm: count }, ENDS),
-  'pre-vote-reply': of('pre-vote-reply', { term: count, granted: fc.boolean() }, ENDS),
-  vote: of('vote', { term: count, lastIndex: count, lastTerm: count, transfer: fc.boolean() }, ENDS),
-  'vote-reply': of('vote-reply', { term: count, granted: fc.boolean() }, ENDS),
+  'pre-vote': of('pre-vote', { term: count, lastIndex: count, lastTerm: count, ...claim }, ENDS),
+  'pre-vote-reply': of('pre-vote-reply', { term: count, granted: fc.boolean(), ...claim }, ENDS),
+  vote: of('vote', { term: count, lastIndex: count, lastTerm: count, transfer: fc.boolean(), ...claim }, ENDS),
+  'vote-reply': of('vote-reply', { term: count, granted: fc.boolean(), ...claim }, ENDS),
   append,
   'append-reply': of(
     'append-reply',
