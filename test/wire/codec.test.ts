@@ -61,8 +61,9 @@ describe('codec', () => {
   });
 
   test('from is the node of the connection, whatever the sender wrote', () => {
-    const bytes = encodeMessage({ type: 'vote-reply', from: 'liar', to: 'n7', term: 3, granted: true });
-    expect(decodeMessage(bytes, ENDS)).toEqual({ type: 'vote-reply', from: 'n2', to: 'n1', term: 3, granted: true });
+    const said = { type: 'vote-reply', term: 3, granted: true, commit: 2, commitTerm: 1 } as const;
+    const bytes = encodeMessage({ ...said, from: 'liar', to: 'n7' });
+    expect(decodeMessage(bytes, ENDS)).toEqual({ ...said, from: 'n2', to: 'n1' });
   });
 
   test('what a frame means does not depend on the frames before it', () => {
@@ -247,10 +248,11 @@ describe('codec, bad frames', () => {
       instanceId: 'i',
       role: 'voter',
       address: 'a:1',
+      joining: false,
       empty: true,
       members: [],
     };
-    const fields = [0, 1, 1, null, 'n1', 'i', 0, 'a:1', true, []];
+    const fields = [0, 1, 1, null, 'n1', 'i', 0, 'a:1', false, true, []];
     expect(Buffer.from(encodeHello(hello))).toEqual(Buffer.from(pack(fields)));
     for (const position of fields.keys()) {
       const broken = fields.map((field, at) => (at === position ? ['other'] : field));
