@@ -125,6 +125,12 @@ export const ERRORS = {
     retry: false,
     text: 'A write to the data directory failed; the process stops and rebuilds from disk at its next start.',
   },
+  STATE_DIVERGED: {
+    status: 500,
+    exit: 70,
+    retry: false,
+    text: 'This node holds another job table than the majority of the voters: keep its data directory for a report, and join under a new id with an empty one.',
+  },
   INTERNAL: { status: 500, exit: 70, retry: false, text: 'A fault in Polaris itself; its log has the trace.' },
   FAILED_RANGES: { status: 200, exit: 3, retry: false, text: 'The job is finished, but some ranges failed.' },
 } as const satisfies Record<string, ErrorRow>;

@@ -25,7 +25,7 @@ export const INFLIGHT_MESSAGES_MAX = 128;
 export const INFLIGHT_BYTES_MAX = 8 * MIB;
 /** Proposed and not committed: what a leader without a quorum may pile up in memory. */
 export const UNCOMMITTED_BYTES_MAX = 16 * MIB;
-/** 5 s: a snapshot not answered by then is asked after with a small probe. Longer than most transfers, and a mistake costs one message. */
+/** 5 s: a snapshot that made no headway for so long is asked after with a small probe. A mistake costs one message. */
 export const SNAPSHOT_LOST_TICKS = 250;
 /** 2 s: a leader whose own disk takes longer for one write steps down, for another disk serves better. Twice the longest election. */
 export const WRITE_STALLED_TICKS = 100;
@@ -47,8 +47,12 @@ export const READS_WAITING_MAX = 10_000;
 /** Version of the frames spoken here, and the oldest that is understood. */
 export const PROTOCOL = 1;
 export const PROTOCOL_MIN = 1;
-/** Largest frame: a whole snapshot must pass; the job table's own limits keep it below. */
-export const FRAME_BYTES_MAX = 64 * MIB;
+/**
+ * Largest frame. The largest that is sent: an append of APPEND_BYTES_MAX or of one entry that alone is larger (1 MiB at
+ * most), a `leases` with 16 orders of 64 KiB metadata, a `reported` or `report` of 1,024 errors of 1,024 characters with
+ * three bytes each (3.2 MB). Snapshots travel in chunks.
+ */
+export const FRAME_BYTES_MAX = 4 * MIB;
 /** Single values in one frame: 20 bytes is the smallest entry, so 1 MiB of entries has some 50,000; four times that. */
 export const FRAME_VALUES_MAX = 256 * KIB;
 /** Arrays in arrays: the deepest message (an order with its options) has four. */
@@ -57,8 +61,12 @@ export const FRAME_DEPTH_MAX = 8;
 export const FRAME_TEXT_BYTES_MAX = 64 * KIB;
 /** Voters in a hello, a formation or a snapshot: a larger quorum would only be slower. */
 export const MEMBERS_MAX = 64;
-/** Queued on one socket; beyond it messages are dropped, which Raft and the sessions both survive. */
-export const SOCKET_QUEUE_BYTES_MAX = 128 * MIB;
+/** Queued on one socket; beyond it messages are dropped, which Raft and the sessions both survive. Four windows of appends. */
+export const SOCKET_QUEUE_BYTES_MAX = 4 * INFLIGHT_BYTES_MAX;
+/** Messages that wait for a bulk line to open: a window of chunks; more would be a speaker that does not wait for acks. */
+export const BULK_WAITING_MESSAGES_MAX = 16;
+/** A bulk line without a word for so long is closed: snapshots are rare, and a spare socket serves nobody. */
+export const BULK_IDLE_MS = 10_000;
 /** Reconnect back-off, doubled from the first to the last, with jitter. */
 export const RECONNECT_MS_MIN = 50;
 export const RECONNECT_MS_MAX = 1_000;
@@ -72,6 +80,37 @@ export const PING_INTERVAL_MS = 2_000;
 export const PROBE_TIMEOUT_MS = 250;
 /** Connections accepted from strangers that have not yet said hello. */
 export const PENDING_CONNECTIONS_MAX = 64;
+
+// ---- Snapshot transfer ----------------------------------------------------------------------------------------------
+
+/** Largest snapshot that is offered or taken: three times the metadata of all jobs, for ranges and workers need room too. */
+export const SNAPSHOT_BYTES_MAX = 64 * MIB;
+/** One chunk: 2 ms on a gigabit line, and small against the buffers of a socket. */
+export const SNAPSHOT_CHUNK_BYTES = 256 * KIB;
+/** Chunks under way to one follower: 2 MiB cover a round trip of 60 ms at the full rate. */
+export const SNAPSHOT_WINDOW_CHUNKS = 8;
+/** What a leader spends on all its transfers together: a quarter of a gigabit line, and 64 MiB in two seconds. */
+export const SNAPSHOT_BYTES_PER_SECOND = 32 * MIB;
+/** What may leave at once after a rest: more than the rate gives between two ticks, so that ticks do not throttle. */
+export const SNAPSHOT_BURST_BYTES = 1 * MIB;
+/**
+ * Without headway for so long, the transfer is offered anew and goes on from what the follower holds; then after twice,
+ * and four times as long, so that a slow line is not filled with repetitions.
+ */
+export const SNAPSHOT_OFFER_MS = 500;
+/** Without headway for so long, it is given up: four offers were in vain. The core asks again when the follower is heard. */
+export const SNAPSHOT_STUCK_MS = 5_000;
+/** No transfer holds the log of its leader longer than this: 64 MiB at 1 MiB a second, the slowest line worth waiting for. */
+export const SNAPSHOT_TRANSFER_MS_MAX = 64_000;
+/** A follower keeps a broken-off transfer so long for its resumption. */
+export const SNAPSHOT_PARTIAL_MS = 60_000;
+
+// ---- State hash -----------------------------------------------------------------------------------------------------
+
+/** The table is hashed at each index that is a multiple: as often as a snapshot is taken, and at the price of one. */
+export const STATE_HASH_EVERY_ENTRIES = 10_000;
+/** Hashes kept of each voter: one that lags behind by seventy thousand entries can still be compared. */
+export const STATE_HASHES_KEPT = 8;
 
 // ---- Sessions -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +140,7 @@ export const REPORTS_PER_MESSAGE_MAX = SLOTS_MAX;
 
 /** Canonical JSON of a job's metadata: a job is a pointer to work, not the work. */
 export const METADATA_BYTES_MAX = 64 * KIB;
-/** Metadata of all jobs together: a third of a frame, so that a snapshot of the whole table passes in one. */
+/** Metadata of all jobs together: a third of the largest snapshot. */
 export const METADATA_TOTAL_BYTES_MAX = 20 * MIB;
 /** Jobs that are neither done, failed nor cancelled. */
 export const OPEN_JOBS_MAX = 1_000;

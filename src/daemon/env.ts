@@ -101,4 +101,6 @@ export interface NodeConfig {
   /** Smaller in the simulator, so that snapshots happen there; limits.ts otherwise. */
   readonly snapshotEveryEntries?: number;
   readonly logTailEntries?: number;
+  readonly snapshotChunkBytes?: number;
+  readonly stateHashEveryEntries?: number;
 }

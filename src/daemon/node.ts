@@ -12,16 +12,16 @@ import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { DRAIN_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
 import type { Address, JobId, LogIndex, NodeId } from '../base/types.ts';
-import type { RaftMessage } from '../raft/types.ts';
 import type { Command, JobSpec, JobView, Outcome, Table, TableEvent } from '../ranges/types.ts';
 import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
+import { channelOf } from '../wire/network.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, NodeApi } from './api.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
 import { admitBeforeFormation, admitToCluster } from './formation.ts';
 import { Leader } from './leader.ts';
 import { Membership } from './membership.ts';
-import { Replica } from './replica.ts';
+import { Replica, type ReplicaMessage } from './replica.ts';
 import { clusterStatus } from './status.ts';
 import { Worker } from './worker.ts';
 
@@ -270,6 +270,7 @@ export class Node implements NodeApi {
     this.#tickedAt = due > ticks ? now : this.#tickedAt + ticks * TICK_MS;
     if (elapsed > STALL_MS) this.#leader?.stalled(elapsed, now);
     for (let i = 0; i < ticks; i++) this.#replica?.raft.tick();
+    this.#replica?.tickTransfers(now);
     this.#membership.tick(now);
     this.#worker?.tick();
     this.#leader?.judge();
@@ -293,7 +294,9 @@ export class Node implements NodeApi {
       contents,
       snapshotEveryEntries: this.#config.snapshotEveryEntries,
       logTailEntries: this.#config.logTailEntries,
-      send: (message) => this.#send(message.to, message),
+      snapshotChunkBytes: this.#config.snapshotChunkBytes,
+      stateHashEveryEntries: this.#config.stateHashEveryEntries,
+      send: (to, message) => this.#send(to, message),
       wake: () => this.#wake(),
       onApplied: (index, events) => {
         for (const event of events) {
@@ -383,7 +386,7 @@ export class Node implements NodeApi {
   }
 
   #send(to: NodeId, message: WireMessage): void {
-    if (to !== this.id) return this.#env.network.send(to, message);
+    if (to !== this.id) return this.#env.network.send(to, message, channelOf(message));
     this.#env.timers.soon(() => this.#guard(() => this.#receive(to, message)));
   }
 
@@ -413,7 +416,7 @@ export class Node implements NodeApi {
       case 'formed':
         return this.#membership.message(from, message);
       default:
-        return this.#toReplica(message);
+        return this.#toReplica(from, message);
     }
   }
 
@@ -422,8 +425,8 @@ export class Node implements NodeApi {
   }
 
   /** The core takes requests from everybody, so this is where it ends what a worker says of Raft. */
-  #toReplica(message: RaftMessage): void {
-    if (this.#membership.isConnectedVoter(message.from)) this.#replica?.raft.step(message);
+  #toReplica(from: NodeId, message: ReplicaMessage): void {
+    if (this.#membership.isConnectedVoter(from)) this.#replica?.receive(from, message);
   }
 
   /** The record that formed the cluster, or null. */

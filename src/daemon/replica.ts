@@ -23,6 +23,7 @@ import {
   READS_WAITING_MAX,
   SNAPSHOT_EVERY_BYTES,
   SNAPSHOT_EVERY_ENTRIES,
+  STATE_HASH_EVERY_ENTRIES,
   TICK_MS,
   UNCOMMITTED_BYTES_MAX,
 } from '../base/limits.ts';
@@ -34,8 +35,15 @@ import { encodeCommand } from '../ranges/codec.ts';
 import { JobTable } from '../ranges/table.ts';
 import type { Command, Outcome, Table, TableEvent } from '../ranges/types.ts';
 import type { StoreContents } from '../store/types.ts';
+import type { RaftWireMessage, StateHashMessage, TransferMessage } from '../wire/messages.ts';
 import type { Done } from './api.ts';
 import type { Env } from './env.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import { StateHashes, tableHash } from './state-hash.ts';
+
+/** What replicas say to each other. */
+export type ReplicaMessage = RaftWireMessage | TransferMessage | StateHashMessage;
 
 export interface ReplicaOptions {
   readonly env: Env;
@@ -44,7 +52,9 @@ export interface ReplicaOptions {
   readonly contents: StoreContents;
   readonly snapshotEveryEntries?: number | undefined;
   readonly logTailEntries?: number | undefined;
-  readonly send: (message: RaftMessage) => void;
+  readonly snapshotChunkBytes?: number | undefined;
+  readonly stateHashEveryEntries?: number | undefined;
+  readonly send: (to: NodeId, message: ReplicaMessage) => void;
   /** Something happened outside a pump: run one soon. */
   readonly wake: () => void;
   readonly onApplied: (index: LogIndex, events: readonly TableEvent[]) => void;
@@ -78,6 +88,9 @@ export class Replica {
   #appliedBytes = 0;
   #ownSnapshot: Snapshot | null = null;
   #rounds: SentRound[] = [];
+  readonly #snapshotSender: SnapshotSender;
+  readonly #snapshotReceiver: SnapshotReceiver;
+  readonly #stateHashes: StateHashes;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -105,6 +118,18 @@ export class Replica {
       },
       { hardState, snapshot, entries: contents.entries },
     );
+    const { id, send, snapshotChunkBytes: chunkBytes } = options;
+    const { log } = options.env;
+    this.#snapshotSender = new SnapshotSender({
+      ...{ log, send, chunkBytes },
+      headway: (to) => this.raft.snapshotMoved(to),
+    });
+    this.#snapshotReceiver = new SnapshotReceiver({
+      ...{ id, log, send },
+      standing: () => this.raft.status(),
+      complete: (message) => this.raft.step(message),
+    });
+    this.#stateHashes = new StateHashes({ id, log });
   }
 
   /** Term of the entry applied last. Equal to the term of a leader, its own no-op is applied. */
@@ -161,13 +186,36 @@ export class Replica {
     this.#options.wake();
   }
 
+  /** What another replica says. */
+  receive(from: NodeId, message: ReplicaMessage): void {
+    const now = this.#env.clock.now();
+    switch (message.type) {
+      case 'snapshot-offer':
+        return this.#snapshotReceiver.offered(from, message, now);
+      case 'snapshot-chunk':
+        return this.#snapshotReceiver.received(from, message, now);
+      case 'snapshot-ack':
+        return this.#snapshotSender.acknowledged(from, message, now);
+      case 'state-hash':
+        return endIf(this.#stateHashes.heard(from, message.index, message.hash, this.raft.status().voters));
+      default:
+        return this.raft.step(message);
+    }
+  }
+
+  /** Transfers go on by time, unlike Raft's ticks by all of it that passed. */
+  tickTransfers(now: number): void {
+    this.#snapshotSender.tick(now);
+    this.#snapshotReceiver.tick(now);
+  }
+
   /** One slice of work; true when more is waiting. */
   pump(): boolean {
     this.#watchTerm();
     this.#startWrite();
     const ready = this.raft.ready(APPLY_BYTES_AT_ONCE_MAX);
     this.#noteRound();
-    for (const message of ready.messages) this.#options.send(message);
+    for (const message of ready.messages) this.#send(message);
     for (const id of ready.failedReads) this.#finishRead(id, new PolarisError('NO_LEADER'));
     if (ready.snapshot !== null) this.#restore(ready.snapshot);
     for (const entry of ready.committed) this.#apply(entry);
@@ -195,6 +243,13 @@ export class Replica {
     this.#term = term;
     this.#leading = leading;
     this.#rounds = [];
+    this.#snapshotSender.stop();
+  }
+
+  /** A whole snapshot goes in chunks, on a channel of its own. */
+  #send(message: RaftMessage): void {
+    if (message.type === 'snapshot') this.#snapshotSender.start(message, this.#env.clock.now());
+    else this.#options.send(message.to, message);
   }
 
   /** Taken before the messages leave, so that the noted time is never later than the sending. */
@@ -217,7 +272,7 @@ export class Replica {
       { hardState: write.hardState, entries: write.entries, snapshot: write.snapshot, resetLog: true },
       () => {
         this.raft.written();
-        for (const message of write.messages) this.#options.send(message);
+        for (const message of write.messages) this.#send(message);
       },
     );
   }
@@ -249,8 +304,19 @@ export class Replica {
     this.#appliedTerm = term;
     this.#appliedBytes += entry.record.length;
     this.raft.applied(index);
+    if (index % (this.#options.stateHashEveryEntries ?? STATE_HASH_EVERY_ENTRIES) === 0) this.#sayStateHash(index);
     this.#options.onApplied(index, events);
     this.#finishProposal(index, term, outcome);
+  }
+
+  /** Before anybody is answered from this table: it may be the wrong one. */
+  #sayStateHash(index: LogIndex): void {
+    const { voters } = this.raft.status();
+    const { id } = this.#options;
+    if (voters.length === 1) return;
+    const hash = tableHash(this.table.snapshot());
+    for (const to of voters) if (to !== id) this.#options.send(to, { type: 'state-hash', index, hash });
+    endIf(this.#stateHashes.own(index, hash, voters));
   }
 
   #finishProposal(index: LogIndex, term: Term, outcome: Outcome): void {
@@ -303,4 +369,9 @@ function encoded(command: Command): Uint8Array | PolarisError {
     if (thrown instanceof PolarisError) return thrown;
     throw thrown;
   }
+}
+
+/** Thrown, an error ends this very turn, and with it the node. */
+function endIf(error: PolarisError | null): void {
+  if (error !== null) throw error;
 }

@@ -6,7 +6,7 @@
 import { PolarisError } from '../base/errors.ts';
 import * as limits from '../base/limits.ts';
 import { openRecord } from '../base/record.ts';
-import type { Configuration, Entry, Snapshot } from '../raft/types.ts';
+import type { Configuration, Entry, SnapshotMeta } from '../raft/types.ts';
 import type { JobOptions, Offer } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 import type { Hello, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
@@ -55,10 +55,7 @@ const configuration = struct<Configuration>({
   autoLeave: flag,
 });
 
-const snapshot = struct<Snapshot>({
-  meta: struct<Snapshot['meta']>({ index: count, term: count, configuration }),
-  data: binary,
-});
+const snapshotMeta = struct<SnapshotMeta>({ index: count, term: count, configuration });
 
 const formation = struct<Formation>({
   clusterId: token,
@@ -137,7 +134,22 @@ export const bodies: Bodies = {
   heartbeat: struct<Body<'heartbeat'>>({ term: count, commit: count, match: count, round: count }),
   'heartbeat-reply': struct<Body<'heartbeat-reply'>>({ term: count, round: count, regressed: flag }),
   'timeout-now': struct<Body<'timeout-now'>>({ term: count, round: count }),
-  snapshot: struct<Body<'snapshot'>>({ term: count, snapshot }),
+  'snapshot-offer': struct<Body<'snapshot-offer'>>({
+    term: count,
+    attempt: count,
+    meta: snapshotMeta,
+    bytes: count,
+    hash: token,
+  }),
+  'snapshot-chunk': struct<Body<'snapshot-chunk'>>({
+    term: count,
+    attempt: count,
+    offset: count,
+    crc: count,
+    data: binary,
+  }),
+  'snapshot-ack': struct<Body<'snapshot-ack'>>({ term: count, attempt: count, offset: count }),
+  'state-hash': struct<Body<'state-hash'>>({ index: count, hash: token }),
   join: struct<Body<'join'>>({
     nonce: count,
     instanceId: token,

@@ -11,9 +11,8 @@
  */
 import { Packr, Unpackr } from 'msgpackr';
 import type { NodeId } from '../base/types.ts';
-import type { RaftMessage } from '../raft/types.ts';
 import { bodies, hello, type MessageType, refusal } from './bodies.ts';
-import type { Hello, Refusal, WireMessage } from './messages.ts';
+import type { Hello, RaftWireMessage, Refusal, WireMessage } from './messages.ts';
 import { scanFrame } from './scan.ts';
 import { badFrame, type Struct } from './shapes.ts';
 
@@ -44,7 +43,7 @@ const TYPES: readonly MessageType[] = [
   'append-reply',
   'heartbeat',
   'heartbeat-reply',
-  'snapshot',
+  'snapshot-offer',
   'join',
   'keep-alive',
   'report',
@@ -57,9 +56,12 @@ const TYPES: readonly MessageType[] = [
   'form',
   'formed',
   'timeout-now',
+  'snapshot-chunk',
+  'snapshot-ack',
+  'state-hash',
 ];
 const TAGS = new Map<MessageType, number>(TYPES.map((type, position) => [type, FIRST_MESSAGE_TAG + position]));
-const RAFT_TYPES: ReadonlySet<string> = new Set<RaftMessage['type']>([
+const RAFT_TYPES: ReadonlySet<string> = new Set<RaftWireMessage['type']>([
   'pre-vote',
   'pre-vote-reply',
   'vote',
@@ -68,7 +70,6 @@ const RAFT_TYPES: ReadonlySet<string> = new Set<RaftMessage['type']>([
   'append-reply',
   'heartbeat',
   'heartbeat-reply',
-  'snapshot',
   'timeout-now',
 ]);
 
@@ -136,7 +137,7 @@ function unpackArray(bytes: Uint8Array): unknown[] {
 }
 
 /** Raft leans on these: entries follow `prevIndex` without a gap, terms never fall, none is above the sender's. */
-function checkAppend(append: Extract<RaftMessage, { type: 'append' }>): void {
+function checkAppend(append: Extract<RaftWireMessage, { type: 'append' }>): void {
   let index = append.prevIndex;
   let term = append.prevTerm;
   for (const each of append.entries) {

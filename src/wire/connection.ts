@@ -14,6 +14,7 @@ import * as limits from '../base/limits.ts';
 import type { Address, NodeId } from '../base/types.ts';
 import { decodeFrame, encodeHello, encodeRefusal, encodeWelcome, type Frame } from './codec.ts';
 import type { Hello, Refusal, WireMessage } from './messages.ts';
+import type { Channel } from './network.ts';
 import { badFrame } from './shapes.ts';
 
 export type Direction = 'dialled' | 'accepted';
@@ -36,6 +37,7 @@ const POLICY_CLOSE = 1008;
 
 export class Connection {
   readonly direction: Direction;
+  readonly channel: Channel;
   /** The dialled address; of an accepted connection, where it came from, and after its hello where the node listens. */
   address: Address;
   /** The other side's hello, once it is there and accepted. */
@@ -54,6 +56,7 @@ export class Connection {
 
   constructor(options: {
     readonly direction: Direction;
+    readonly channel: Channel;
     readonly address: Address;
     /** Open already. */
     readonly webSocket: WebSocket;
@@ -62,6 +65,7 @@ export class Connection {
     readonly events: ConnectionEvents;
   }) {
     this.direction = options.direction;
+    this.channel = options.channel;
     this.address = options.address;
     this.#webSocket = options.webSocket;
     this.#socket = options.socket;

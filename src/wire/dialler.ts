@@ -12,6 +12,8 @@ import type { Address } from '../base/types.ts';
 
 /** Where peers upgrade, on the one port of a node. */
 export const RAFT_PATH = '/raft';
+/** And the second socket between two of them. */
+export const BULK_PATH = `${RAFT_PATH}?channel=bulk`;
 
 /** Both ends. Compression costs more than it saves, and the frames are not text. */
 export const SOCKET_OPTIONS = {
@@ -19,6 +21,35 @@ export const SOCKET_OPTIONS = {
   maxPayload: limits.FRAME_BYTES_MAX,
   skipUTF8Validation: true,
 } as const;
+
+/** A socket on its way to this address; null when it is no address. `opened` comes in the turn in which it opened. */
+export function openSocket(
+  address: Address,
+  path: string,
+  opened: (webSocket: WebSocket, socket: Socket) => void,
+): WebSocket | null {
+  let webSocket: WebSocket;
+  try {
+    webSocket = new WebSocket(`ws://${address}${path}`, {
+      ...SOCKET_OPTIONS,
+      handshakeTimeout: limits.HELLO_TIMEOUT_MS,
+      // Masks protect old proxies from browsers. Between our own processes a mask of zeros does, and costs nothing.
+      generateMask: (mask) => mask.fill(0),
+    });
+  } catch {
+    return null;
+  }
+  let socket: Socket | null = null;
+  webSocket.on('upgrade', (response) => {
+    socket = response.socket;
+  });
+  webSocket.on('open', () => {
+    if (socket !== null) opened(webSocket, socket);
+  });
+  // 'close' follows every error.
+  webSocket.on('error', () => {});
+  return webSocket;
+}
 
 export class Dialler {
   readonly address: Address;
@@ -63,30 +94,14 @@ export class Dialler {
 
   #connect(): void {
     this.#timer = null;
-    let webSocket: WebSocket;
-    try {
-      webSocket = new WebSocket(`ws://${this.address}${RAFT_PATH}`, {
-        ...SOCKET_OPTIONS,
-        handshakeTimeout: limits.HELLO_TIMEOUT_MS,
-        // Masks protect old proxies from browsers. Between our own processes a mask of zeros does, and costs nothing.
-        generateMask: (mask) => mask.fill(0),
-      });
-    } catch {
-      // No address at all. It is somebody's typing error, and no reason to fall over.
+    const webSocket = openSocket(this.address, RAFT_PATH, this.#opened);
+    if (webSocket === null) {
+      // Somebody's typing error, and no reason to fall over.
       this.slowDown();
       this.#again();
       return;
     }
     this.#webSocket = webSocket;
-    let socket: Socket | null = null;
-    webSocket.on('upgrade', (response) => {
-      socket = response.socket;
-    });
-    webSocket.on('open', () => {
-      if (socket !== null) this.#opened(webSocket, socket);
-    });
-    // 'close' follows, and the next try with it.
-    webSocket.on('error', () => {});
     webSocket.on('close', () => {
       this.#webSocket = null;
       this.#again();

@@ -1,8 +1,9 @@
 /**
- * Everything that nodes say to each other, beside the hello: Raft, formation, and the talk between leader and workers.
+ * Everything that nodes say to each other, beside the hello: Raft, snapshots in chunks, hashes of the table, formation,
+ * and the talk between leader and workers.
  */
 import type { Address, Epoch, Incarnation, InstanceId, LogIndex, NodeId, Point, Term } from '../base/types.ts';
-import type { RaftMessage } from '../raft/types.ts';
+import type { RaftMessage, SnapshotMeta } from '../raft/types.ts';
 import type { JobOptions, Offer } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 
@@ -107,7 +108,50 @@ export type FormationMessage =
   /** The record is synced on the sender. */
   | { readonly type: 'formed' };
 
-export type WireMessage = RaftMessage | WorkerMessage | LeaderMessage | FormationMessage;
+/**
+ * A snapshot on its way to a follower. Within the sender's term, `attempt` names one offer and everything that follows
+ * from it, so that what is left over of an earlier one is told apart.
+ */
+export type TransferMessage =
+  | {
+      readonly type: 'snapshot-offer';
+      readonly term: Term;
+      readonly attempt: number;
+      readonly meta: SnapshotMeta;
+      readonly bytes: number;
+      /** Of the whole, in hexadecimal. */
+      readonly hash: string;
+    }
+  /** On the bulk channel. */
+  | {
+      readonly type: 'snapshot-chunk';
+      readonly term: Term;
+      readonly attempt: number;
+      readonly offset: number;
+      readonly crc: number;
+      readonly data: Uint8Array;
+    }
+  /** From the follower: it holds everything below `offset`. The first one answers the offer and says where to go on. */
+  | { readonly type: 'snapshot-ack'; readonly term: Term; readonly attempt: number; readonly offset: number };
+
+/** From voter to voter: what the sender's table comes to at this applied index. */
+export interface StateHashMessage {
+  readonly type: 'state-hash';
+  readonly index: LogIndex;
+  /** In hexadecimal. */
+  readonly hash: string;
+}
+
+/** What of Raft travels as it is: a snapshot goes in chunks. */
+export type RaftWireMessage = Exclude<RaftMessage, { type: 'snapshot' }>;
+
+export type WireMessage =
+  | RaftWireMessage
+  | TransferMessage
+  | StateHashMessage
+  | WorkerMessage
+  | LeaderMessage
+  | FormationMessage;
 
 /** First frame of each side of a connection. */
 export interface Hello {

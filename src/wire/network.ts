@@ -5,6 +5,13 @@
 import type { Address, NodeId } from '../base/types.ts';
 import type { Hello, Refusal, WireMessage } from './messages.ts';
 
+/** 'control' is for everything that somebody waits for, 'bulk' for what is large: one never delays the other. */
+export type Channel = 'control' | 'bulk';
+
+export function channelOf(message: WireMessage): Channel {
+  return message.type === 'snapshot-chunk' ? 'bulk' : 'control';
+}
+
 export type ProbeOutcome = 'open' | 'refused' | 'unknown';
 
 /** What a node does with what comes in. Set once, before `start`. */
@@ -28,8 +35,12 @@ export interface Network {
   /** Keeps a connection to this address, with back-off, until `forget`. */
   dial(address: Address): void;
   forget(address: Address): void;
-  /** Sends over any open connection with that node; drops the message when there is none or too much is queued. */
-  send(to: NodeId, message: WireMessage): void;
+  /**
+   * Sends over any open connection with that node; drops the message when there is none or too much is queued. The bulk
+   * channel has a connection of its own, made by its first message and closed when idle; messages on it keep their order,
+   * and a broken connection takes along what was under way.
+   */
+  send(to: NodeId, message: WireMessage, channel?: Channel): void;
   /** One try to connect: 'refused' only when the host itself answered that nobody listens there. */
   probe(address: Address, done: (outcome: ProbeOutcome) => void): void;
   /** Whether the address is on the host of this node. */

@@ -5,7 +5,8 @@
  * is full it lets a word fall rather than keep the speaker waiting. Raft and the sessions both repeat what matters.
  *
  * Invariants: nobody is handed a message from a node that was not admitted · `disconnected` comes only when the last
- * connection with a node is gone · one bad connection hurts no other · after `close` nothing calls back.
+ * connection with a node is gone · one bad connection hurts no other · after `close` nothing calls back · what goes to a node in
+ * bulk has a socket of its own, and tells nobody of its comings and goings.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -17,11 +18,12 @@ import * as limits from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Address, NodeId } from '../base/types.ts';
+import { BulkLine } from './bulk.ts';
 import { encodeMessage } from './codec.ts';
 import { Connection, type ConnectionEvents, type Direction, type Judgement } from './connection.ts';
-import { Dialler, RAFT_PATH, SOCKET_OPTIONS } from './dialler.ts';
+import { BULK_PATH, Dialler, RAFT_PATH, SOCKET_OPTIONS } from './dialler.ts';
 import type { Hello, Refusal, WireMessage } from './messages.ts';
-import type { Network, NetworkHandler, ProbeOutcome } from './network.ts';
+import type { Channel, Network, NetworkHandler, ProbeOutcome } from './network.ts';
 import { probe, sameHost } from './probe.ts';
 
 export interface PeersOptions {
@@ -52,6 +54,9 @@ class Switchboard implements Peers, ConnectionEvents {
   readonly #connections = new Set<Connection>();
   /** The open ones of each node; of an entry at least one side is set. */
   readonly #nodes = new Map<NodeId, { dialled: Connection | null; accepted: Connection | null }>();
+  /** Our own bulk lines, by node, and those of others to us: the newest of each. */
+  readonly #bulkLines = new Map<NodeId, BulkLine>();
+  readonly #bulkAccepted = new Map<NodeId, Connection>();
   readonly #servers: Server[] = [];
   /** Nodes to which something was dropped since their queue was last empty enough. */
   readonly #congested = new Set<NodeId>();
@@ -78,7 +83,8 @@ class Switchboard implements Peers, ConnectionEvents {
 
   dial(address: Address): void {
     if (this.#closed || address === this.#address || this.#diallers.has(address)) return;
-    const opened = (webSocket: WebSocket, socket: Socket) => this.#adopt('dialled', address, webSocket, socket);
+    const opened = (webSocket: WebSocket, socket: Socket) =>
+      this.#adopt('dialled', 'control', address, webSocket, socket);
     const dialler = new Dialler({ address, prng: this.#prng, opened });
     this.#diallers.set(address, dialler);
     if (this.#handler !== null) dialler.start();
@@ -90,24 +96,49 @@ class Switchboard implements Peers, ConnectionEvents {
     for (const connection of this.#connections) {
       if (connection.direction === 'dialled' && connection.address === address) connection.close();
     }
+    for (const line of this.#bulkLines.values()) if (line.address === address) line.close();
   }
 
-  send(to: NodeId, message: WireMessage): void {
+  send(to: NodeId, message: WireMessage, channel: Channel = 'control'): void {
     const lines = this.#nodes.get(to);
     const connection = lines?.dialled?.open ? lines.dialled : lines?.accepted;
     if (!connection?.open) return;
+    if (channel === 'bulk') return this.#sendBulk(to, connection, message);
     if (connection.queuedBytes > limits.SOCKET_QUEUE_BYTES_MAX) {
       if (!this.#congested.has(to)) this.#log.warn({ to, queuedBytes: connection.queuedBytes }, 'messages-dropped');
       this.#congested.add(to);
       return;
     }
-    const frame = encodeMessage(message);
-    if (frame.length > limits.FRAME_BYTES_MAX) {
-      this.#log.error({ to, type: message.type, bytes: frame.length }, 'message-too-large');
-      return;
-    }
+    const frame = this.#frame(to, message);
+    if (frame === null) return;
     this.#congested.delete(to);
     connection.write(frame);
+  }
+
+  /** Where the node listens, its hello on the control connection has said. */
+  #sendBulk(to: NodeId, control: Connection, message: WireMessage): void {
+    const address = control.hello?.address;
+    const frame = this.#frame(to, message);
+    if (this.#closed || address === undefined || frame === null) return;
+    let line = this.#bulkLines.get(to);
+    if (line === undefined) {
+      line = new BulkLine({
+        address,
+        connect: (webSocket, socket) => this.#adopt('dialled', 'bulk', address, webSocket, socket),
+        ended: (one) => {
+          if (this.#bulkLines.get(to) === one) this.#bulkLines.delete(to);
+        },
+      });
+      this.#bulkLines.set(to, line);
+    }
+    if (!line.send(frame)) this.#log.debug({ to, type: message.type }, 'bulk-message-dropped');
+  }
+
+  #frame(to: NodeId, message: WireMessage): Uint8Array | null {
+    const frame = encodeMessage(message);
+    if (frame.length <= limits.FRAME_BYTES_MAX) return frame;
+    this.#log.error({ to, type: message.type, bytes: frame.length }, 'message-too-large');
+    return null;
   }
 
   probe(address: Address, done: (outcome: ProbeOutcome) => void): void {
@@ -126,6 +157,7 @@ class Switchboard implements Peers, ConnectionEvents {
     for (const server of this.#servers) server.off('upgrade', this.#upgrade);
     for (const dialler of this.#diallers.values()) dialler.stop();
     this.#diallers.clear();
+    for (const line of this.#bulkLines.values()) line.close();
     const ended = new Promise<void>((resolve) => {
       this.#closing = resolve;
     });
@@ -152,7 +184,8 @@ class Switchboard implements Peers, ConnectionEvents {
     const refusal = this.#handler.admit(hello);
     if (refusal !== null) return this.#refuse(connection, hello, refusal);
     // The same node under two addresses: a second line would only push the first one out at the other end.
-    if (connection.direction === 'dialled' && this.#nodes.get(hello.nodeId)?.dialled?.open) {
+    const isSecond = connection.channel === 'control' && this.#nodes.get(hello.nodeId)?.dialled?.open;
+    if (connection.direction === 'dialled' && isSecond) {
       this.#slowDown(connection);
       return { kind: 'drop' };
     }
@@ -160,6 +193,7 @@ class Switchboard implements Peers, ConnectionEvents {
   }
 
   opened(connection: Connection, hello: Hello): void {
+    if (connection.channel === 'bulk') return this.#bulkOpened(connection, hello.nodeId);
     if (connection.direction === 'dialled') this.#diallers.get(connection.address)?.succeeded();
     const lines = this.#nodes.get(hello.nodeId) ?? { dialled: null, accepted: null };
     const older = lines[connection.direction];
@@ -169,6 +203,18 @@ class Switchboard implements Peers, ConnectionEvents {
     older?.close();
     this.#log.info({ peer: hello.nodeId, address: connection.address, how: connection.direction }, 'peer-connected');
     this.#handler?.connected(hello);
+  }
+
+  /** Nobody above is told of bulk lines: they say nothing about who can be reached. */
+  #bulkOpened(connection: Connection, peer: NodeId): void {
+    if (connection.direction === 'dialled') {
+      const line = this.#bulkLines.get(peer);
+      // Another node listens there now.
+      if (line?.address !== connection.address) return connection.close();
+      return line.opened(connection);
+    }
+    this.#bulkAccepted.get(peer)?.close();
+    this.#bulkAccepted.set(peer, connection);
   }
 
   message(from: NodeId, message: WireMessage): void {
@@ -190,6 +236,10 @@ class Switchboard implements Peers, ConnectionEvents {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#closing?.();
     const peer = connection.hello?.nodeId;
+    if (connection.channel === 'bulk') {
+      if (peer !== undefined && this.#bulkAccepted.get(peer) === connection) this.#bulkAccepted.delete(peer);
+      return;
+    }
     const lines = peer === undefined ? undefined : this.#nodes.get(peer);
     // One that was replaced, or never opened, is nobody's line.
     if (peer === undefined || lines === undefined || lines[connection.direction] !== connection) return;
@@ -206,6 +256,7 @@ class Switchboard implements Peers, ConnectionEvents {
 
   readonly #upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const path = request.url?.split('?', 1)[0];
+    const channel = request.url === BULK_PATH ? 'bulk' : 'control';
     if (path !== RAFT_PATH) return turnAway(socket, '404 Not Found');
     // Only browsers say where a page came from, and no page has any business here.
     if (request.headers.origin !== undefined) return turnAway(socket, '403 Forbidden');
@@ -214,14 +265,14 @@ class Switchboard implements Peers, ConnectionEvents {
     }
     const { remoteAddress, remotePort } = request.socket;
     this.#acceptor.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#adopt('accepted', `${remoteAddress}:${remotePort}`, webSocket, request.socket);
+      this.#adopt('accepted', channel, `${remoteAddress}:${remotePort}`, webSocket, request.socket);
     });
   };
 
-  #adopt(direction: Direction, address: Address, webSocket: WebSocket, socket: Socket): void {
+  #adopt(direction: Direction, channel: Channel, address: Address, webSocket: WebSocket, socket: Socket): void {
     if (this.#handler === null || this.#closed) return webSocket.terminate();
     const hello = this.#handler.hello();
-    this.#connections.add(new Connection({ direction, address, webSocket, socket, hello, events: this }));
+    this.#connections.add(new Connection({ direction, channel, address, webSocket, socket, hello, events: this }));
   }
 
   #pendingCount(): number {
@@ -237,7 +288,8 @@ class Switchboard implements Peers, ConnectionEvents {
   }
 
   #slowDown(connection: Connection): void {
-    if (connection.direction === 'dialled') this.#diallers.get(connection.address)?.slowDown();
+    if (connection.direction !== 'dialled' || connection.channel === 'bulk') return;
+    this.#diallers.get(connection.address)?.slowDown();
   }
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import {
   FAILED_RANGES_MAX,
-  FRAME_BYTES_MAX,
   METADATA_BYTES_MAX,
   METADATA_TOTAL_BYTES_MAX,
   OPEN_RANGES_MAX,
   RETURNED_RANGES_MAX,
+  SNAPSHOT_BYTES_MAX,
   WORKERS_MAX,
 } from '../../src/base/limits.ts';
 import { encodeCommand } from '../../src/ranges/codec.ts';
@@ -144,7 +144,7 @@ describe('the limits of the table', () => {
     expect(submit(99).kind).toBe('created');
     expect(pen.table.job(jobId(103))).toBeUndefined();
     expect(pen.table.job(jobId(102))?.state).toBe('cancelled');
-    expect(pen.table.snapshot().length).toBeLessThan(FRAME_BYTES_MAX / 2);
+    expect(pen.table.snapshot().length).toBeLessThan(SNAPSHOT_BYTES_MAX / 2);
   });
 
   test('a worker beyond the limit is refused until another leaves', () => {

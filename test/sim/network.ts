@@ -6,6 +6,9 @@
  * A dead process is noticed at once by those whose packets reach its host, and by the others when their pings stay
  * unanswered; so is a link that swallows packets, and so is a peer that is paused for long.
  *
+ * A bulk line is a stream: it keeps its order, has its own delays, and breaks where a message would have been lost, with
+ * all that is under way on it.
+ *
  * Invariants: a message reaches only the life it was sent to · a connection is reported to a side at most once as open
  * and once as gone.
  */
@@ -21,7 +24,7 @@ import type { Prng } from '../../src/base/prng.ts';
 import type { Address, NodeId } from '../../src/base/types.ts';
 import { decodeFrame, decodeMessage, encodeHello, encodeMessage, encodeRefusal } from '../../src/wire/codec.ts';
 import type { Hello, Refusal, WireMessage } from '../../src/wire/messages.ts';
-import type { Network, NetworkHandler, ProbeOutcome } from '../../src/wire/network.ts';
+import type { Channel, Network, NetworkHandler, ProbeOutcome } from '../../src/wire/network.ts';
 import type { Process } from './process.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
@@ -45,6 +48,15 @@ interface Connection {
   answeredAt: number;
 }
 
+/** A bulk line: a stream in one direction, of which its ends are told nothing. */
+interface BulkLine {
+  readonly from: Endpoint;
+  readonly to: Endpoint;
+  broken: boolean;
+  /** When the last message arrives: nothing overtakes it. */
+  lastAt: number;
+}
+
 /** The network as one life of a node has it. */
 interface Endpoint {
   readonly process: Process;
@@ -52,6 +64,7 @@ interface Endpoint {
   handler: NetworkHandler | null;
   readonly dials: Map<Address, Dial>;
   readonly connections: Map<NodeId, Connection[]>;
+  readonly bulkLines: Map<NodeId, BulkLine>;
 }
 
 export interface SimNetworkOptions {
@@ -99,7 +112,10 @@ export class SimNetwork {
 
   /** The Network of one life of a node. It listens from `start` on. */
   open(process: Process, address: Address): Network {
-    const endpoint: Endpoint = { process, address, handler: null, dials: new Map(), connections: new Map() };
+    const endpoint: Endpoint = {
+      ...{ process, address, handler: null },
+      ...{ dials: new Map(), connections: new Map(), bulkLines: new Map() },
+    };
     this.#owners.set(address, process.id);
     return {
       start: (handler) => {
@@ -112,7 +128,10 @@ export class SimNetwork {
         if (dial !== undefined) dial.wanted = false;
         endpoint.dials.delete(to);
       },
-      send: (to, message) => this.#send(endpoint, to, message),
+      send: (to, message, channel: Channel = 'control') => {
+        if (channel === 'bulk') this.#sendBulk(endpoint, to, message);
+        else this.#send(endpoint, to, message);
+      },
       probe: (to, done) => this.#probe(endpoint, to, done),
       sameHost: (to) => this.#options.refusesProbes || hostOf(to) === hostOf(address),
     };
@@ -135,6 +154,12 @@ export class SimNetwork {
   /** Breaks every connection between two nodes; they are dialled again. */
   cut(one: NodeId, other: NodeId): void {
     for (const connection of this.#connectionsBetween(one, other)) this.#break(connection);
+    for (const { process, bulkLines } of this.#listening.values()) {
+      for (const line of bulkLines.values()) {
+        const ids = [process.id, line.to.process.id];
+        if (ids.includes(one) && ids.includes(other)) this.#breakBulk(line);
+      }
+    }
   }
 
   /** The weather or a pause may have silenced links: connections that stay silent break. */
@@ -311,6 +336,7 @@ export class SimNetwork {
     if (!process.alive) return;
     const { weather, trace } = this.#options;
     this.#options.sent(process, to, message);
+    if (message.type === 'state-hash') trace.count('state hash said');
     const bytes = encodeMessage(message);
     const connection = from.connections.get(to)?.find((one) => !one.broken);
     if (connection === undefined) return trace.count('message without connection');
@@ -342,6 +368,52 @@ export class SimNetwork {
         );
       });
     });
+  }
+
+  // ---- Bulk ---------------------------------------------------------------------------------------------------------
+
+  #sendBulk(from: Endpoint, to: NodeId, message: WireMessage): void {
+    const { process } = from;
+    if (!process.alive) return;
+    const { scheduler, weather, trace } = this.#options;
+    this.#options.sent(process, to, message);
+    const bytes = encodeMessage(message);
+    const control = from.connections.get(to)?.find((one) => !one.broken);
+    if (control === undefined) return trace.count('bulk message without connection');
+    const other = control.dialer === from ? control.acceptor : control.dialer;
+    const line = this.#bulkLine(from, other);
+    // What is in the buffers of a stream is lost with it.
+    if (weather.severed(process.id, to) || !other.process.alive || weather.breaks()) return this.#breakBulk(line);
+    line.lastAt = Math.max(line.lastAt + weather.bulkMs(bytes.length), scheduler.now + weather.latencyMs());
+    scheduler.at(line.lastAt, () => {
+      other.process.turn('input', () => {
+        if (line.broken) return trace.count('bulk message of a broken connection');
+        trace.line(
+          scheduler.now,
+          other.process.id,
+          `${message.type} from ${process.id}, ${bytes.length} bytes in bulk`,
+        );
+        const ends = { from: process.id, to: other.process.id };
+        must(other.handler, 'a receiver has started').message(process.id, decodeMessage(bytes, ends));
+      });
+    });
+  }
+
+  /** The line that is open, or a new one: it takes a round trip to say hello. */
+  #bulkLine(from: Endpoint, to: Endpoint): BulkLine {
+    const { scheduler, weather, trace } = this.#options;
+    const present = from.bulkLines.get(to.process.id);
+    if (present !== undefined && !present.broken && present.to === to) return present;
+    const line: BulkLine = { from, to, broken: false, lastAt: scheduler.now + 2 * weather.latencyMs() };
+    from.bulkLines.set(to.process.id, line);
+    trace.count('bulk connection opened');
+    return line;
+  }
+
+  #breakBulk(line: BulkLine): void {
+    if (line.broken) return;
+    line.broken = true;
+    this.#options.trace.count('bulk connection broken');
   }
 
   // ---- Probes -------------------------------------------------------------------------------------------------------

@@ -92,8 +92,14 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
   const oneHost = prng.chance(0.4);
   const sessionTtlMs = pick(prng, SESSION_TTLS_MS);
   const snapshots = prng.chance(0.7)
-    ? { snapshotEveryEntries: Math.floor(spread(prng, 20, 400)), logTailEntries: prng.integer(0, 50) }
+    ? {
+        snapshotEveryEntries: Math.floor(spread(prng, 20, 400)),
+        logTailEntries: prng.integer(0, 50),
+        // A table here has some kilobytes: one chunk, or dozens.
+        snapshotChunkBytes: Math.floor(spread(prng, 20, 1_000)),
+      }
     : {};
+  const stateHashEveryEntries = Math.floor(spread(prng, 10, 300));
   const hosts: HostPlan[] = [];
   const hostName = (number: number): string => (oneHost ? 'host1' : `host${number}`);
   const addressOf = (number: number): Address => `${hostName(number)}:${7_000 + number}`;
@@ -120,6 +126,7 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
       join: voter ? [] : peers.map((peer) => peer.address),
       slots,
       sessionTtlMs,
+      stateHashEveryEntries,
       ...snapshots,
     };
     return { config, host: hostName(at + 1) };
@@ -137,6 +144,7 @@ function drawLink(prng: Prng, calm: boolean): LinkOptions {
     duplicate: prng.chance(0.5) ? prng.next() * 0.2 : 0,
     spike: prng.chance(0.5) ? prng.next() * 0.05 : 0,
     spikeMsMax: spread(prng, 20, 1_500),
+    bulkMsPerKib: spread(prng, 1, 3_000),
   };
 }
 

@@ -77,7 +77,6 @@ export class RaftChecker {
     switch (message.type) {
       case 'heartbeat':
       case 'append':
-      case 'snapshot':
         return this.#leads(message);
       case 'vote':
         return this.#speaksOfVote(message, message.from, 'asks for votes');

@@ -13,6 +13,8 @@ export interface LinkOptions {
   readonly spike: number;
   /** A message that meets a spike is late by up to this much, and so overtaken by others. */
   readonly spikeMsMax: number;
+  /** A bulk line takes so long for a kilobyte: what is large takes its time, and much can happen meanwhile. */
+  readonly bulkMsPerKib: number;
 }
 
 /** A good local network: nothing is lost, nothing is overtaken. */
@@ -23,6 +25,7 @@ export const FAIR_LINK: LinkOptions = {
   duplicate: 0,
   spike: 0,
   spikeMsMax: 0,
+  bulkMsPerKib: 0.1,
 };
 
 export class Weather {
@@ -43,6 +46,16 @@ export class Weather {
     const { latencyMsMin, latencyMsMax, spike, spikeMsMax } = this.#options;
     const base = latencyMsMin + this.#prng.next() * (latencyMsMax - latencyMsMin);
     return spike > 0 && this.#prng.chance(spike) ? base + this.#prng.next() * spikeMsMax : base;
+  }
+
+  bulkMs(bytes: number): number {
+    return (bytes / 1_024) * this.#options.bulkMsPerKib;
+  }
+
+  /** A stream loses nothing; what would be lost many times over breaks the connection. */
+  breaks(): boolean {
+    const { loss } = this.#options;
+    return loss > 0 && this.#prng.chance(loss);
   }
 
   /** Copies of one message that arrive: 0, 1 or 2. */

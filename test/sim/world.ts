@@ -308,7 +308,7 @@ export class World {
 
   #sent(from: Process, to: NodeId, message: WireMessage): void {
     this.check(() => this.raft.sent(from, message));
-    if (message.type === 'snapshot') this.trace.count('snapshot sent');
+    if (message.type === 'snapshot-chunk') this.trace.count('snapshot chunk');
     if (message.type !== 'reported') return;
     // The leader applied these in the turn that is not over yet; the auditor follows when it is.
     this.#afterTurn.push(() => this.auditor.reported(message.results));
@@ -354,6 +354,8 @@ export class World {
   #logger(id: NodeId): Logger {
     const say = (fields: object, event: string): void => {
       this.trace.count(`log ${event}`);
+      // What becomes of transfers shows in the log only: 'snapshot sent', 'resumed', 'replaced', 'gave up' and others.
+      if (event.startsWith('snapshot-')) this.trace.count(event.replaceAll('-', ' '));
       this.trace.note(this.now, id, () => `${event} ${JSON.stringify(fields)}`);
     };
     return { debug: say, info: say, warn: say, error: say };

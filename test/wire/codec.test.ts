@@ -174,13 +174,13 @@ describe('codec, bad frames', () => {
   });
 
   test('wrong kinds, signs, fractions, unsafe integers and unknown tags are refused', () => {
-    expect(refusalOf(pack([9, 1, 2, 3]))).toBeNull();
+    expect(refusalOf(pack([9, 1, 2, 3, 4]))).toBeNull();
     for (const bad of [-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, null, true, 'x', [1], Buffer.of(1)]) {
-      expect(refusalOf(pack([9, 1, 2, bad])), String(bad)).not.toBeNull();
+      expect(refusalOf(pack([9, 1, 2, 3, bad])), String(bad)).not.toBeNull();
     }
-    expect(refusalOf(pack([9, 1, 2]))).toContain('other fields');
-    expect(refusalOf(pack([9, 1, 2, 3, 4]))).toContain('other fields');
-    for (const tag of [2, 23, 255, -1, 1.5, null, 'append', 'length', '__proto__', [8]]) {
+    expect(refusalOf(pack([9, 1, 2, 3]))).toContain('other fields');
+    expect(refusalOf(pack([9, 1, 2, 3, 4, 5]))).toContain('other fields');
+    for (const tag of [2, 127, 255, -1, 1.5, null, 'append', 'length', '__proto__', [8]]) {
       expect(refusalOf(pack([tag, 1, 2, 3])), String(tag)).toContain('tag');
     }
     expect(refusalOf(pack(8))).toContain('not an array');

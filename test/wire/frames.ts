@@ -81,13 +81,7 @@ const configuration = fc.record(
   { noNullPrototype: true },
 );
 
-const snapshot = fc.record(
-  {
-    meta: fc.record({ index: count, term: count, configuration }, { noNullPrototype: true }),
-    data: fc.uint8Array({ maxLength: 300 }),
-  },
-  { noNullPrototype: true },
-);
+const meta = fc.record({ index: count, term: count, configuration }, { noNullPrototype: true });
 
 const formation = fc.record(
   {
@@ -114,7 +108,16 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
   heartbeat: of('heartbeat', { term: count, commit: count, match: count, round: count }, ENDS),
   'heartbeat-reply': of('heartbeat-reply', { term: count, round: count, regressed: fc.boolean() }, ENDS),
   'timeout-now': of('timeout-now', { term: count, round: count }, ENDS),
-  snapshot: of('snapshot', { term: count, snapshot }, ENDS),
+  'snapshot-offer': of('snapshot-offer', { term: count, attempt: count, meta, bytes: count, hash: id }),
+  'snapshot-chunk': of('snapshot-chunk', {
+    term: count,
+    attempt: count,
+    offset: count,
+    crc: count,
+    data: fc.uint8Array({ maxLength: 300 }),
+  }),
+  'snapshot-ack': of('snapshot-ack', { term: count, attempt: count, offset: count }),
+  'state-hash': of('state-hash', { index: count, hash: id }),
   join: of('join', {
     nonce: count,
     instanceId: uuid,

@@ -5,12 +5,12 @@ import { createServer } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import {
+  FRAME_BYTES_MAX,
   HELLO_TIMEOUT_MS,
   PENDING_CONNECTIONS_MAX,
   PING_INTERVAL_MS,
   SOCKET_QUEUE_BYTES_MAX,
 } from '../../src/base/limits.ts';
-import { configurationOf } from '../../src/raft/configuration.ts';
 import { decodeFrame, encodeHello, encodeMessage, encodeWelcome } from '../../src/wire/codec.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 import type { ProbeOutcome } from '../../src/wire/network.ts';
@@ -80,19 +80,13 @@ describe('peers', () => {
 
   test('messages of one turn arrive in order, and a large one whole', async () => {
     const [n1, n2] = await pair();
-    const data = new Uint8Array(5_000_000).fill(7);
+    const data = new Uint8Array(FRAME_BYTES_MAX - 100).fill(7);
     n1.peers.send('n2', heartbeat(1));
-    n1.peers.send('n2', {
-      type: 'snapshot',
-      from: 'n1',
-      to: 'n2',
-      term: 1,
-      snapshot: { meta: { index: 1, term: 1, configuration: configurationOf(['n1']) }, data },
-    });
+    n1.peers.send('n2', { type: 'snapshot-chunk', term: 1, attempt: 1, offset: 0, crc: 0, data });
     n1.peers.send('n2', heartbeat(2));
     expect((await n2.next('message')).message).toEqual(heartbeat(1));
     const large = (await n2.next('message')).message;
-    expect(large?.type === 'snapshot' && Buffer.compare(large.snapshot.data, data)).toBe(0);
+    expect(large?.type === 'snapshot-chunk' && Buffer.compare(large.data, data)).toBe(0);
     expect((await n2.next('message')).message).toEqual(heartbeat(2));
   });
 
@@ -299,13 +293,10 @@ describe('peers, bad frames', () => {
     const n1 = await start('n1');
     const deaf = await guest(n1, 'n2');
     deaf.pause();
-    const snapshot = {
-      meta: { index: 1, term: 1, configuration: configurationOf(['n1']) },
-      data: new Uint8Array(32 * 1024 * 1024),
-    };
-    const message: WireMessage = { type: 'snapshot', from: 'n1', to: 'n2', term: 1, snapshot };
+    const data = new Uint8Array(2 ** 21);
+    const message: WireMessage = { type: 'snapshot-chunk', term: 1, attempt: 1, offset: 0, crc: 0, data };
     // Nothing leaves within one turn, so the queue fills by exactly what is sent.
-    const fits = Math.ceil(SOCKET_QUEUE_BYTES_MAX / snapshot.data.length);
+    const fits = Math.ceil(SOCKET_QUEUE_BYTES_MAX / data.length);
     for (let sent = 0; sent < fits; sent++) n1.peers.send('n2', message);
     expect(n1.count('log', 'messages-dropped')).toBe(0);
     n1.peers.send('n2', message);
