@@ -20,9 +20,11 @@ export interface NodeProcessConfig {
   readonly advertise: Address | null;
   /** The founding voters, this node among them. Empty for a one-node cluster, and for a worker. */
   readonly peers: readonly { readonly id: NodeId; readonly address: Address }[];
-  /** Any members of the cluster, for a worker; empty for a voter. */
+  /** Any members of the cluster to enter: always for a worker, for a voter instead of peers. */
   readonly join: readonly Address[];
   readonly role: 'voter' | 'worker';
+  /** A voter that joins gets its vote as soon as it has caught up. */
+  readonly promote: boolean;
   readonly dataDir: string;
   readonly jobsDir: string | null;
   /** 0: this node works on nothing. */
@@ -61,8 +63,14 @@ export const SETTINGS = {
     defaultText: 'none: a one-node cluster',
     text: 'The founding voters, this one among them: n1=HOST:PORT,n2=HOST:PORT,n3=HOST:PORT',
   },
-  join: { kind: 'list', flag: 'join', defaultText: 'none', text: 'HOST:PORT of any members, to join as a worker' },
-  role: { kind: 'text', flag: 'role', defaultText: 'voter, or worker with --join', text: 'voter or worker' },
+  join: { kind: 'list', flag: 'join', defaultText: 'none', text: 'HOST:PORT of any members of the cluster to enter' },
+  role: { kind: 'text', flag: 'role', defaultText: 'voter', text: 'voter or worker' },
+  promote: {
+    kind: 'switch',
+    flag: 'promote',
+    defaultText: 'true',
+    text: 'With --join: a vote as soon as it has caught up; --no-promote leaves it a learner',
+  },
   dataDir: { kind: 'text', flag: 'data-dir', defaultText: '.polaris/<id>', text: 'Directory of this node alone' },
   jobs: { kind: 'text', flag: 'jobs', defaultText: 'none', text: 'Directory of job types, beside the bundled ones' },
   slots: {
@@ -141,7 +149,7 @@ export function nodeProcessConfig(settings: Settings, host: { readonly cores: nu
   const id = nodeId((settings.id ?? 'n1') as string, '--id');
   const joining = ((settings.join ?? []) as readonly string[]).map((text) => addressOf(text, '--join'));
   const peers = ((settings.peers ?? []) as readonly string[]).map(peerOf);
-  const role = oneOf(settings.role ?? (joining.length > 0 ? 'worker' : 'voter'), ['voter', 'worker'], '--role');
+  const role = oneOf(settings.role ?? 'voter', ['voter', 'worker'], '--role');
   const config: NodeProcessConfig = {
     id,
     listen: addressOf((settings.listen ?? SETTINGS.listen.defaultText) as string, '--listen', 0),
@@ -150,6 +158,7 @@ export function nodeProcessConfig(settings: Settings, host: { readonly cores: nu
     // A worker that was given the voters by name joins through any of them.
     join: role === 'voter' ? joining : [...joining, ...peers.filter((peer) => peer.id !== id).map((p) => p.address)],
     role,
+    promote: (settings.promote ?? true) as boolean,
     dataDir: (settings.dataDir ?? `.polaris/${id}`) as string,
     jobsDir: (settings.jobs ?? null) as string | null,
     slots: (settings.slots ?? Math.min(host.cores, SLOTS_MAX)) as number,
@@ -171,7 +180,8 @@ function checkTogether(config: NodeProcessConfig): void {
     refuse(`--session-ttl-ms must be from ${SESSION_TTL_MS_MIN} to ${SESSION_TTL_MS_MAX}`);
   }
   if (config.role === 'voter' && config.join.length > 0) {
-    refuse('--join is for workers: a founding voter is named in --peers');
+    if (config.peers.length > 0)
+      refuse('a voter either founds a cluster with --peers or enters one with --join, not both');
   }
   if (config.role === 'worker' && config.join.length === 0) refuse('a worker needs --join HOST:PORT');
   if (config.role === 'worker' && config.slots === 0) refuse('a worker with --slots 0 would do nothing');

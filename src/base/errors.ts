@@ -112,6 +112,18 @@ export const ERRORS = {
     retry: false,
     text: 'A peer sent bytes that are no Polaris frame; the connection is closed.',
   },
+  MEMBERSHIP_BUSY: {
+    status: 409,
+    exit: 1,
+    retry: true,
+    text: 'Another change of the membership is under way; try again.',
+  },
+  REMOVED: {
+    status: 403,
+    exit: 4,
+    retry: false,
+    text: 'This node was removed from its cluster; to come back, start it with an empty data directory under a new id.',
+  },
   LOG_DAMAGED: {
     status: 500,
     exit: 1,

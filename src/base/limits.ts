@@ -42,6 +42,19 @@ export const PROPOSALS_WAITING_MAX = 10_000;
 /** Reads that wait for their round. */
 export const READS_WAITING_MAX = 10_000;
 
+// ---- Membership -----------------------------------------------------------------------------------------------------
+
+/** Removed members that are remembered, so that each is told and its id is not given again. */
+export const REMOVED_MEMBERS_MAX = 1_000;
+/** A node that wants to join, and a record that is to be taken, are offered this often. */
+export const JOIN_EVERY_MS = 500;
+/** A learner this near to the commit index has caught up: less than a heartbeat of a busy log. */
+export const CAUGHT_UP_ENTRIES = 200;
+/** A leader that stops waits this long for its successor: an election, at most. */
+export const HAND_OVER_MS = 1_000;
+/** A removed node stays this long, so that its own commit reaches the others. */
+export const FAREWELL_MS = 1_000;
+
 // ---- Wire -----------------------------------------------------------------------------------------------------------
 
 /** Version of the frames spoken here, and the oldest that is understood. */

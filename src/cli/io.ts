@@ -10,10 +10,12 @@ export interface Output {
   readonly columns?: number;
 }
 
+type MemberMethod = 'node' | 'addMember' | 'removeMember' | 'promoteMember' | 'transfer';
+
 /** The methods of PolarisClient that commands use. */
 export type CliClient = Pick<
   PolarisClient,
-  'submit' | 'list' | 'show' | 'ranges' | 'verify' | 'pause' | 'resume' | 'cancel' | 'wait' | 'cluster'
+  'submit' | 'list' | 'show' | 'ranges' | 'verify' | 'pause' | 'resume' | 'cancel' | 'wait' | 'cluster' | MemberMethod
 >;
 
 export interface Interruptible {

@@ -5,6 +5,7 @@
 import yargs, { type Argv } from 'yargs';
 import { InvariantError } from '../base/assert.ts';
 import { ERRORS, errorText, PolarisError } from '../base/errors.ts';
+import { clusterAdd, clusterPromote, clusterRemove, clusterTransfer } from './cluster-members.ts';
 import { clusterStatus } from './cluster-status.ts';
 import type { CliArguments, CliCommand } from './command.ts';
 import { dev } from './dev.ts';
@@ -26,7 +27,11 @@ const NOUNS: readonly { readonly noun: string; readonly describe: string; readon
     describe: 'Submit and follow jobs',
     verbs: [jobSubmit, jobList, jobShow, jobWatch, jobWait, jobPause, jobResume, jobCancel, jobVerify],
   },
-  { noun: 'cluster', describe: 'Look at the cluster', verbs: [clusterStatus] },
+  {
+    noun: 'cluster',
+    describe: 'Look at the cluster and change its members',
+    verbs: [clusterStatus, clusterAdd, clusterRemove, clusterPromote, clusterTransfer],
+  },
 ];
 
 const EXIT_CODES = [

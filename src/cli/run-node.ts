@@ -79,6 +79,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
       role: config.role,
       peers: foundingVoters(config, address),
       join: config.join,
+      promote: config.promote,
       slots: config.slots,
       sessionTtlMs: config.sessionTtlMs,
     },
@@ -102,7 +103,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
 
 /** A voter without --peers is a cluster of its own. */
 function foundingVoters(config: NodeProcessConfig, address: Address): NodeProcessConfig['peers'] {
-  if (config.role === 'worker') return [];
+  if (config.role === 'worker' || config.join.length > 0) return [];
   return config.peers.length === 0 ? [{ id: config.id, address }] : config.peers;
 }
 

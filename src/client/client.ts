@@ -19,6 +19,7 @@ import {
 import type { Json } from '../base/types.ts';
 import type { ClusterStatus } from '../daemon/api.ts';
 import type { JobJson, RangesJson, VerifyJson } from '../http/job-json.ts';
+import type { NodeJson } from '../http/members.ts';
 import type { JobState } from '../ranges/types.ts';
 
 export interface ClientOptions {
@@ -49,7 +50,7 @@ export interface WaitOptions {
 }
 
 interface Call {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: object;
   readonly timeoutMs?: number;
@@ -124,6 +125,29 @@ export class PolarisClient {
   /** As one node sees it. */
   cluster(): Promise<ClusterStatus> {
     return this.#call({ method: 'GET', path: '/v1/cluster' });
+  }
+
+  /** Who answers at the first url. */
+  node(): Promise<NodeJson> {
+    return this.#call({ method: 'GET', path: '/v1/node' });
+  }
+
+  /** Takes a node in, as a learner that becomes a voter once it has caught up, unless `promote` is false. */
+  addMember(member: NodeJson & { readonly promote?: boolean }): Promise<ClusterStatus> {
+    return this.#call({ method: 'POST', path: '/v1/cluster/members', body: member });
+  }
+
+  removeMember(id: string): Promise<ClusterStatus> {
+    return this.#call({ method: 'DELETE', path: `/v1/cluster/members/${encodeURIComponent(id)}` });
+  }
+
+  promoteMember(id: string): Promise<ClusterStatus> {
+    return this.#call({ method: 'POST', path: `/v1/cluster/members/${encodeURIComponent(id)}/promote` });
+  }
+
+  /** Answered once the transfer has begun; who leads then is seen in `cluster`. */
+  transfer(to: string): Promise<ClusterStatus> {
+    return this.#call({ method: 'POST', path: '/v1/cluster/transfer', body: { to } });
   }
 
   /** The job once it is done, failed or cancelled. @throws PolarisError TIMED_OUT */

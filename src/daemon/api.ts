@@ -3,9 +3,10 @@
  * or at once.
  */
 import type { PolarisError } from '../base/errors.ts';
-import type { Address, ClusterId, JobId, LogIndex, NodeId, Term } from '../base/types.ts';
+import type { Address, ClusterId, InstanceId, JobId, LogIndex, NodeId, Term } from '../base/types.ts';
 import type { JobSpec, JobView, Outcome, Table } from '../ranges/types.ts';
 import type { JobTypeInfo } from './env.ts';
+import type { RosterMember } from './roster.ts';
 
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PolarisError };
 export type Done<T> = (result: Result<T>) => void;
@@ -15,7 +16,7 @@ export type Consistency = 'linearizable' | 'local';
 export interface MemberStatus {
   readonly id: NodeId;
   readonly address: Address;
-  readonly role: 'leader' | 'follower' | 'candidate' | 'unknown';
+  readonly role: 'leader' | 'follower' | 'candidate' | 'learner' | 'unknown';
   /** Known to the leader only; null elsewhere. */
   readonly matchIndex: LogIndex | null;
 }
@@ -39,9 +40,18 @@ export interface JobPace {
   readonly etaSeconds: number | null;
 }
 
+/** A change of the membership, or of who leads. */
+export type MemberRequest =
+  | { readonly kind: 'add'; readonly member: RosterMember }
+  | { readonly kind: 'promote'; readonly id: NodeId }
+  | { readonly kind: 'remove'; readonly id: NodeId }
+  | { readonly kind: 'transfer'; readonly to: NodeId };
+
 export interface NodeApi {
   readonly id: NodeId;
   readonly address: Address;
+  /** Of its data directory. */
+  readonly instanceId: InstanceId;
   /** Local, at once, never fails. */
   status(): ClusterStatus;
   /** This node leads, and its own-term no-op is committed. */
@@ -53,6 +63,8 @@ export interface NodeApi {
   /** Leader only, else NO_LEADER. Fails with OUTCOME_UNKNOWN when leadership is lost before the commit. */
   submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void;
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void;
+  /** Leader only, else NO_LEADER; BAD_MEMBERSHIP with the reason when it cannot or should not be done. */
+  changeMembers(request: MemberRequest, done: Done<void>): void;
   /** 'linearizable' is for the leader, else NO_LEADER; 'local' works everywhere. `look` runs in the turn of the read. */
   read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void;
   /** Null on nodes that do not lead, or before anything was measured. */

@@ -93,8 +93,10 @@ export interface NodeConfig {
   readonly role: 'voter' | 'worker';
   /** The founding voters with their addresses, this node included; empty for a worker that joins by address. */
   readonly peers: readonly { readonly id: NodeId; readonly address: Address }[];
-  /** Addresses of any members, for a worker. */
+  /** Addresses of any members: for a worker, and for a voter that is to be taken into their cluster. */
   readonly join: readonly Address[];
+  /** A voter that joins becomes one as soon as it has caught up (the default), or stays a learner until it is promoted. */
+  readonly promote?: boolean;
   /** 0: no worker. */
   readonly slots: number;
   readonly sessionTtlMs: number;

@@ -17,6 +17,7 @@ import { JobTable } from '../ranges/table.ts';
 import type { Formation, StoreBatch } from '../store/types.ts';
 import type { Hello, Refusal } from '../wire/messages.ts';
 import type { NodeConfig } from './env.ts';
+import { encodeImage, foundingRoster, type Roster } from './roster.ts';
 
 /** The record of a cluster that all founding voters have seen empty, or null while some have not. */
 export function found(
@@ -43,7 +44,10 @@ export function formationBatch(formation: Formation): StoreBatch {
   return {
     formation,
     hardState: { term: 1, vote: null, commit: 1 },
-    snapshot: { meta: { index: 1, term: 1, configuration }, data: emptyTable() },
+    snapshot: {
+      meta: { index: 1, term: 1, configuration },
+      data: encodeImage(foundingRoster(formation.members), emptyTable()),
+    },
     resetLog: true,
   };
 }
@@ -60,21 +64,32 @@ export function binds(formation: Formation, id: NodeId, instanceId: InstanceId):
   return formation.members.some((member) => member.id === id && member.instanceId === instanceId);
 }
 
-/** Whether the other side of a connection may talk to a member of `formation`. */
-export function admitToCluster(formation: Formation, hello: Hello): Refusal | null {
-  if (hello.clusterId !== null && hello.clusterId !== formation.clusterId) {
+/**
+ * Whether the other side of a connection may talk to a member. A voter of this cluster that we do not know is let in: it
+ * may have been added by an entry that we have not applied yet, and without it we might never come to apply that.
+ */
+export function admitToCluster(clusterId: ClusterId, roster: Roster, hello: Hello): Refusal | null {
+  if (hello.clusterId !== null && hello.clusterId !== clusterId) {
     return refusal(
       'CLUSTER_MISMATCH',
-      `node "${hello.nodeId}" belongs to cluster ${hello.clusterId}, this is ${formation.clusterId}`,
+      `node "${hello.nodeId}" belongs to cluster ${hello.clusterId}, this is ${clusterId}`,
     );
   }
-  const member = formation.members.find((one) => one.id === hello.nodeId);
+  const member = roster.get(hello.nodeId);
   if (hello.role === 'worker') {
     if (member === undefined) return null;
     return refusal('STRANGER', `the id "${hello.nodeId}" is that of a voter; start the worker under another id`);
   }
-  if (member === undefined)
-    return refusal('STRANGER', `node "${hello.nodeId}" is not a member of cluster ${formation.clusterId}`);
+  if (member === undefined) {
+    if (roster.wasRemoved(hello.nodeId)) {
+      return refusal(
+        'REMOVED',
+        `"${hello.nodeId}" was removed from the cluster; join with an empty data directory under a new id`,
+      );
+    }
+    if (hello.clusterId !== null || hello.joining) return null;
+    return refusal('STRANGER', `node "${hello.nodeId}" is not a member of cluster ${clusterId}`);
+  }
   if (member.instanceId !== hello.instanceId) {
     return refusal(
       'INSTANCE_MISMATCH',
@@ -97,6 +112,7 @@ export function admitBeforeFormation(config: NodeConfig, clusterId: string | nul
       ? null
       : refusal('STRANGER', `node "${config.id}" is a worker and talks to voters only`);
   }
+  if (config.join.length > 0 && hello.role === 'voter') return null;
   if (hello.role === 'voter' && config.peers.some((peer) => peer.id === hello.nodeId)) return null;
   const detail = `node "${config.id}" is not formed yet and waits for its --peers only`;
   // A worker may have been started before its cluster was: it tries again.

@@ -6,12 +6,13 @@
  */
 import { v4 as uuidv4 } from 'uuid';
 import { PolarisError } from '../base/errors.ts';
-import { PROTOCOL, PROTOCOL_MIN } from '../base/limits.ts';
+import { JOIN_EVERY_MS, PROTOCOL, PROTOCOL_MIN } from '../base/limits.ts';
 import type { Address, ClusterId, InstanceId, NodeId, Term } from '../base/types.ts';
 import type { Formation, StoreBatch, StoreContents } from '../store/types.ts';
-import type { FormationMessage, Hello, Refusal } from '../wire/messages.ts';
+import type { EnlistMessage, FormationMessage, Hello, Refusal } from '../wire/messages.ts';
 import type { Env, NodeConfig } from './env.ts';
 import { binds, formationBatch, found } from './formation.ts';
+import type { RosterMember } from './roster.ts';
 
 /** The record is offered again to peers that have not said that they hold it. */
 const FORM_EVERY_MS = 200;
@@ -22,7 +23,9 @@ export interface MembershipOptions {
   readonly contents: StoreContents;
   /** The record is on our disk: what the disk now holds. */
   readonly formed: (contents: StoreContents) => void;
-  readonly send: (to: NodeId, message: FormationMessage) => void;
+  /** The members as the log has them; empty as long as this node has none of it. */
+  readonly roster: () => readonly RosterMember[];
+  readonly send: (to: NodeId, message: FormationMessage | EnlistMessage) => void;
 }
 
 interface Member {
@@ -41,6 +44,12 @@ export class Membership {
   /** Voters that hold no record yet, as far as we know. */
   readonly #unformed = new Set<NodeId>();
   #nextFormAt = 0;
+  #nextEnlistAt = 0;
+  #enlistsUnanswered = 0;
+  /** The word that this node was taken in is being written. */
+  #enlisting = false;
+  /** Where the members of the roster were dialled. */
+  #rosterAddresses = new Map<NodeId, Address>();
   readonly #dialled = new Set<Address>();
   readonly #refusals = new Map<Address, Refusal>();
   /** A worker's knowledge of the voters and of who leads. */
@@ -62,7 +71,18 @@ export class Membership {
     return this.#clusterId;
   }
 
-  /** For a worker-role node: the voter to turn to. */
+  /** A voter that is to be taken into a cluster that others founded. */
+  get joins(): boolean {
+    const { config } = this.#options;
+    return config.role === 'voter' && config.join.length > 0 && this.#clusterId === null;
+  }
+
+  /** Knows the cluster by hearsay only. */
+  get #isGuest(): boolean {
+    return this.#options.config.role === 'worker' || this.joins;
+  }
+
+  /** For a guest: the voter to turn to. */
   get guess(): NodeId | null {
     return this.#guess;
   }
@@ -88,14 +108,22 @@ export class Membership {
       instanceId: contents.instanceId,
       role: config.role,
       address: config.address,
-      empty: this.#formation === null && !this.#forming && contents.hardState === null && contents.entries.length === 0,
+      joining: this.joins,
+      empty: this.#clusterId === null && !this.#forming && contents.hardState === null && contents.entries.length === 0,
       members: this.members(),
     };
   }
 
-  /** The voters with their addresses: as the flags name them, else as the record does. */
+  /** The members with their addresses: as the log has them, else as the record or the flags name them. */
   members(): readonly Member[] {
     const { config } = this.#options;
+    const roster = this.#options.roster();
+    if (roster.length > 0) {
+      return roster.map(({ id, address }) => ({
+        id,
+        address: id === config.id ? config.address : (config.peers.find((peer) => peer.id === id)?.address ?? address),
+      }));
+    }
     if (this.#formation !== null) {
       return this.#formation.members.map(({ id, address }) => ({
         id,
@@ -120,6 +148,15 @@ export class Membership {
     return this.#connected.get(id)?.role === 'voter';
   }
 
+  helloOf(id: NodeId): Hello | undefined {
+    return this.#connected.get(id);
+  }
+
+  /** Connected as a node that wants to be taken in. */
+  isGuestOfOurs(id: NodeId): boolean {
+    return this.#connected.get(id)?.joining ?? false;
+  }
+
   connectedWorkers(): NodeId[] {
     return [...this.#connected.values()].filter((hello) => hello.role === 'worker').map((hello) => hello.nodeId);
   }
@@ -128,7 +165,7 @@ export class Membership {
     this.#connected.set(hello.nodeId, hello);
     this.#refusals.clear();
     if (hello.role !== 'voter') return;
-    if (this.#options.config.role === 'worker') return this.#learn(hello);
+    if (this.#isGuest) return this.#learn(hello);
     if (hello.clusterId === null) this.#unformed.add(hello.nodeId);
     else this.#unformed.delete(hello.nodeId);
     if (hello.empty) this.#empties.set(hello.nodeId, hello.instanceId);
@@ -157,7 +194,7 @@ export class Membership {
     const code = GRAVE.find((one) => one === refusal.code);
     if (code === undefined) return;
     const everywhere = [...known].every((address) => this.#refusals.has(address));
-    if (code !== 'INSTANCE_MISMATCH' && !everywhere) return;
+    if (code !== 'INSTANCE_MISMATCH' && code !== 'REMOVED' && !everywhere) return;
     env.fatal(new PolarisError(code, `${by} refuses this node: ${refusal.detail}`));
   }
 
@@ -176,7 +213,32 @@ export class Membership {
     if (binds(formation, config.id, contents.instanceId)) this.#form(formation);
   }
 
+  /** The log has changed the members: new ones are dialled, those that left are let go. */
+  rosterChanged(): void {
+    const addresses = new Map(this.members().map(({ id, address }) => [id, address]));
+    for (const [id, address] of this.#rosterAddresses) {
+      if (addresses.get(id) === address || !this.#dialled.delete(address)) continue;
+      this.#options.env.network.forget(address);
+    }
+    for (const address of addresses.values()) this.#dial(address);
+    this.#rosterAddresses = addresses;
+  }
+
+  /** The leader took this node in: from here on it is a member, whatever happens to it. */
+  enlisted(clusterId: ClusterId): void {
+    if (!this.joins || this.#enlisting) return;
+    this.#enlisting = true;
+    const { env, contents } = this.#options;
+    env.store.write({ clusterId }, (error) => {
+      if (error !== null) return env.fatal(error);
+      this.#clusterId = clusterId;
+      env.log.info({ clusterId }, 'enlisted');
+      this.#options.formed({ ...contents, clusterId });
+    });
+  }
+
   tick(now: number): void {
+    if (this.joins && now >= this.#nextEnlistAt) this.#enlist(now);
     if (this.#formation === null || this.#unformed.size === 0 || now < this.#nextFormAt) return;
     this.#nextFormAt = now + FORM_EVERY_MS;
     for (const id of this.#unformed) this.#offer(id);
@@ -186,7 +248,7 @@ export class Membership {
 
   /** True when the guess changed. */
   heardOfLeader(leader: NodeId | null, term: Term): boolean {
-    if (this.#options.config.role !== 'worker' || leader === null || term < this.#guessTerm) return false;
+    if (!this.#isGuest || leader === null || term < this.#guessTerm) return false;
     const changed = leader !== this.#guess;
     this.#guessTerm = term;
     this.#guess = leader;
@@ -195,7 +257,7 @@ export class Membership {
 
   /** The present guess does not answer: the next connected voter may lead, or know who does. */
   nextGuess(): void {
-    if (this.#options.config.role !== 'worker') return;
+    if (!this.#isGuest) return;
     const voters = [...this.#connected.values()].filter((hello) => hello.role === 'voter').map((hello) => hello.nodeId);
     voters.sort();
     if (voters.length === 0) {
@@ -247,11 +309,22 @@ export class Membership {
     this.#options.send(id, { type: 'form', formation: this.#formation });
   }
 
+  /** Asks whoever is thought to lead; after two questions in vain it is somebody else's turn. */
+  #enlist(now: number): void {
+    this.#nextEnlistAt = now + JOIN_EVERY_MS;
+    if (this.#guess === null || ++this.#enlistsUnanswered > 2) {
+      this.#enlistsUnanswered = 0;
+      this.nextGuess();
+    }
+    if (this.#guess === null) return;
+    this.#options.send(this.#guess, { type: 'enlist', promote: this.#options.config.promote ?? true });
+  }
+
   // ---- a worker's knowledge ---------------------------------------------------------------------------------------
 
   #learn(hello: Hello): void {
     const { env, config } = this.#options;
-    if (hello.clusterId !== null && this.#clusterId === null) {
+    if (hello.clusterId !== null && this.#clusterId === null && config.role === 'worker') {
       this.#clusterId = hello.clusterId;
       env.store.write({ clusterId: hello.clusterId }, (error) => {
         if (error !== null) env.fatal(error);
@@ -280,4 +353,4 @@ export class Membership {
 }
 
 /** Refusals that time does not heal. */
-const GRAVE = ['INSTANCE_MISMATCH', 'CLUSTER_MISMATCH', 'STRANGER', 'PROTOCOL_MISMATCH'] as const;
+const GRAVE = ['INSTANCE_MISMATCH', 'REMOVED', 'CLUSTER_MISMATCH', 'STRANGER', 'PROTOCOL_MISMATCH'] as const;

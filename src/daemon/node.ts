@@ -8,18 +8,19 @@
  * Invariants: no part calls the network or the disk but through the Env · after `fatal` or `stop` nothing is done any
  * more · a broken invariant anywhere ends the node, never only the turn.
  */
-import { assert } from '../base/assert.ts';
-import { PolarisError } from '../base/errors.ts';
-import { DRAIN_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
-import type { Address, JobId, LogIndex, NodeId } from '../base/types.ts';
+import { assert, must, unreachable } from '../base/assert.ts';
+import { ERRORS, type ErrorCode, PolarisError } from '../base/errors.ts';
+import { DRAIN_MS, FAREWELL_MS, HAND_OVER_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
+import type { Address, InstanceId, JobId, LogIndex, NodeId } from '../base/types.ts';
 import type { Command, JobSpec, JobView, Outcome, Table, TableEvent } from '../ranges/types.ts';
 import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
 import { channelOf } from '../wire/network.ts';
-import type { ClusterStatus, Consistency, Done, JobPace, NodeApi } from './api.ts';
+import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from './api.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
 import { admitBeforeFormation, admitToCluster } from './formation.ts';
 import { Leader } from './leader.ts';
+import { MemberDuties } from './member-duties.ts';
 import { Membership } from './membership.ts';
 import { Replica, type ReplicaMessage } from './replica.ts';
 import { clusterStatus } from './status.ts';
@@ -31,12 +32,16 @@ const STALL_MS = 100;
 export class Node implements NodeApi {
   readonly id: NodeId;
   readonly address: Address;
+  readonly instanceId: InstanceId;
   readonly #env: Env;
   readonly #config: NodeConfig;
   readonly #contents: StoreContents;
   readonly #membership: Membership;
   #replica: Replica | null = null;
   #leader: Leader | null = null;
+  #memberDuties: MemberDuties | null = null;
+  /** Waits for another leader before this node ends. */
+  #handedOver: (() => void) | null = null;
   #leaderTerm = 0;
   readonly #worker: Worker | null;
   #knownLeader: NodeId | null = null;
@@ -49,6 +54,7 @@ export class Node implements NodeApi {
   constructor(env: Env, config: NodeConfig, contents: StoreContents) {
     this.id = config.id;
     this.address = config.address;
+    this.instanceId = contents.instanceId;
     this.#config = config;
     this.#contents = contents;
     this.#env = {
@@ -64,6 +70,7 @@ export class Node implements NodeApi {
       config,
       contents,
       formed: (formed) => this.#becomeReplica(formed),
+      roster: () => this.#replica?.roster.members() ?? [],
       send: (to, message) => this.#send(to, message),
     });
     this.#worker =
@@ -88,7 +95,7 @@ export class Node implements NodeApi {
     assert(this.#phase === 'new', 'a node is started once');
     this.#phase = 'running';
     this.#tickedAt = this.#env.clock.now();
-    if (this.#membership.formation !== null && this.#config.role === 'voter') this.#becomeReplica(this.#contents);
+    if (this.#membership.clusterId !== null && this.#config.role === 'voter') this.#becomeReplica(this.#contents);
     this.#env.network.start({
       hello: () => this.#membership.hello(),
       admit: (hello) => this.#admit(hello),
@@ -114,8 +121,9 @@ export class Node implements NodeApi {
       this.#env.executor.stop(done);
     };
     this.#env.timers.after(DRAIN_MS, end);
-    if (this.#worker === null) return end();
-    this.#worker.drain(end);
+    const handOver = () => this.#handOver(end);
+    if (this.#worker === null) return handOver();
+    this.#worker.drain(handOver);
     this.#wake();
   }
 
@@ -199,6 +207,26 @@ export class Node implements NodeApi {
     ];
   }
 
+  /** Leader only, else NO_LEADER. What the change cannot do is BAD_MEMBERSHIP, with the reason. */
+  changeMembers(request: MemberRequest, done: Done<void>): void {
+    this.#guard(() => {
+      const duties = this.#memberDuties;
+      if (duties === null) return done({ ok: false, error: new PolarisError('NO_LEADER') });
+      switch (request.kind) {
+        case 'add':
+          return duties.add(request.member, done);
+        case 'promote':
+          return duties.promote(request.id, done);
+        case 'remove':
+          return duties.remove(request.id, done);
+        case 'transfer':
+          return duties.transfer(request.to, done);
+        default:
+          return unreachable(request);
+      }
+    });
+  }
+
   /** The replica's own view, for the invariants of the simulator. Null before the cluster is formed. */
   get replica(): Replica | null {
     return this.#replica;
@@ -274,6 +302,7 @@ export class Node implements NodeApi {
     this.#membership.tick(now);
     this.#worker?.tick();
     this.#leader?.judge();
+    this.#memberDuties?.tick(now);
   }
 
   #halt(): void {
@@ -281,6 +310,7 @@ export class Node implements NodeApi {
     this.#timer?.cancel();
     this.#leader?.close();
     this.#leader = null;
+    this.#memberDuties = null;
     this.#replica?.close();
     for (const waiter of [...this.#leaderWaiters]) waiter();
   }
@@ -304,6 +334,7 @@ export class Node implements NodeApi {
           this.#leader?.applied(event);
         }
       },
+      onMembers: () => this.#membersChanged(),
       onRestored: () => assert(this.#leader === null, 'a leader receives no snapshot'),
     });
     this.#wake();
@@ -325,6 +356,7 @@ export class Node implements NodeApi {
     if (this.#leader !== null && (!leads || status.term !== this.#leaderTerm)) {
       this.#leader.close();
       this.#leader = null;
+      this.#memberDuties = null;
       this.#env.log.info({ term: status.term }, 'leading-ended');
     }
     if (leads && this.#leader === null) {
@@ -339,6 +371,12 @@ export class Node implements NodeApi {
         isConnected: (node) => node === this.id || this.#membership.isConnected(node),
         wake: () => this.#wake(),
       });
+      this.#memberDuties = new MemberDuties({
+        env: this.#env,
+        replica,
+        clusterId: must(this.#membership.clusterId, 'a leader has a cluster'),
+        send: (to, message) => this.#send(to, message),
+      });
       this.#env.log.info({ term: status.term }, 'leading');
     }
     this.#noteLeader(this.#leaderNow());
@@ -348,6 +386,7 @@ export class Node implements NodeApi {
     if (leader === this.#knownLeader) return;
     this.#knownLeader = leader;
     if (leader === null) return;
+    if (leader !== this.id) this.#handedOver?.();
     this.#worker?.leaderChanged();
     for (const waiter of [...this.#leaderWaiters]) waiter();
     for (const worker of this.#membership.connectedWorkers()) this.#sayLeader(worker);
@@ -365,14 +404,16 @@ export class Node implements NodeApi {
   // ---- messages ---------------------------------------------------------------------------------------------------
 
   #admit(hello: Hello): Refusal | null {
-    const { formation, clusterId } = this.#membership;
-    return formation === null ? admitBeforeFormation(this.#config, clusterId, hello) : admitToCluster(formation, hello);
+    const { clusterId } = this.#membership;
+    const replica = this.#replica;
+    if (replica === null || clusterId === null) return admitBeforeFormation(this.#config, clusterId, hello);
+    return admitToCluster(clusterId, replica.roster, hello);
   }
 
   #connected(peer: Hello): void {
     this.#membership.connected(peer);
     this.#leader?.connected(peer.nodeId);
-    if (peer.role === 'worker') this.#sayLeader(peer.nodeId);
+    if (peer.role === 'worker' || peer.joining) this.#sayLeader(peer.nodeId);
   }
 
   #disconnected(peer: NodeId): void {
@@ -415,6 +456,13 @@ export class Node implements NodeApi {
       case 'form':
       case 'formed':
         return this.#membership.message(from, message);
+      case 'enlist':
+        return this.#enlist(from, message.promote);
+      case 'enlisted':
+        return this.#membership.enlisted(message.clusterId);
+      case 'enlist-refused':
+      case 'expelled':
+        return this.#expelled(from, message.code, message.detail);
       default:
         return this.#toReplica(from, message);
     }
@@ -424,9 +472,53 @@ export class Node implements NodeApi {
     this.#worker?.message(message);
   }
 
-  /** The core takes requests from everybody, so this is where it ends what a worker says of Raft. */
+  /** The core takes requests from everybody, so this is where it ends what a worker or a guest says of Raft. */
   #toReplica(from: NodeId, message: ReplicaMessage): void {
-    if (this.#membership.isConnectedVoter(from)) this.#replica?.receive(from, message);
+    const replica = this.#replica;
+    if (replica === null || !this.#membership.isConnectedVoter(from)) return;
+    const isKnown = replica.roster.get(from) !== undefined || !this.#membership.isGuestOfOurs(from);
+    if (isKnown) replica.receive(from, message);
+  }
+
+  #enlist(from: NodeId, promote: boolean): void {
+    const hello = this.#membership.helloOf(from);
+    if (hello === undefined || hello.role !== 'voter') return;
+    if (this.#memberDuties === null) this.#sayLeader(from);
+    else this.#memberDuties.enlist(hello, promote);
+  }
+
+  /** Only the one who leads, as far as we know, can say that this node must stop. */
+  #expelled(from: NodeId, code: string, detail: string): void {
+    if (from !== this.#leaderNow() || !Object.hasOwn(ERRORS, code)) return;
+    this.#env.fatal(new PolarisError(code as ErrorCode, detail));
+  }
+
+  /** The log has changed the members. Whoever is not among them any more says goodbye. */
+  #membersChanged(): void {
+    this.#membership.rosterChanged();
+    const roster = this.#replica?.roster;
+    if (roster === undefined || !roster.wasRemoved(this.id) || roster.get(this.id) !== undefined) return;
+    this.#env.log.warn({ id: this.id }, 'removed');
+    // A removed leader still tells the others that the change is committed.
+    this.#env.timers.after(FAREWELL_MS, () => this.#guard(() => this.#env.fatal(new PolarisError('REMOVED'))));
+  }
+
+  /** A leader that stops hands its place to the voter that is nearest to it, and waits until that one leads. */
+  #handOver(done: () => void): void {
+    const replica = this.#replica;
+    if (replica === null || this.#leader === null) return done();
+    const { configuration, progress } = replica.status();
+    let next: NodeId | null = null;
+    for (const id of configuration.voters) {
+      const peer = progress.get(id);
+      if (id === this.id || peer === undefined || !peer.recentActive) continue;
+      if (next === null || peer.match > (progress.get(next)?.match ?? 0)) next = id;
+    }
+    if (next === null || !replica.raft.transferLeadership(next).ok) return done();
+    this.#env.log.info({ to: next }, 'handing-over');
+    this.#handedOver = done;
+    this.#env.timers.after(HAND_OVER_MS, done);
+    this.#wake();
   }
 
   /** The record that formed the cluster, or null. */

@@ -8,7 +8,7 @@
  * Invariants: one write in flight · what a message promises is synced before the message leaves · the table applies each
  * index once, in order · a waiting proposal is answered exactly once.
  */
-import { assert, must } from '../base/assert.ts';
+import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import {
   APPEND_BYTES_MAX,
@@ -29,8 +29,9 @@ import {
 } from '../base/limits.ts';
 import { openRecord, sealRecord } from '../base/record.ts';
 import type { LogIndex, NodeId, Term } from '../base/types.ts';
+import { NOBODY } from '../raft/configuration.ts';
 import { Raft } from '../raft/raft.ts';
-import type { Entry, RaftMessage, RaftStatus, Snapshot } from '../raft/types.ts';
+import type { Entry, ProposeResult, RaftMessage, RaftStatus, Snapshot } from '../raft/types.ts';
 import { encodeCommand } from '../ranges/codec.ts';
 import { JobTable } from '../ranges/table.ts';
 import type { Command, Outcome, Table, TableEvent } from '../ranges/types.ts';
@@ -38,6 +39,14 @@ import type { StoreContents } from '../store/types.ts';
 import type { RaftWireMessage, StateHashMessage, TransferMessage } from '../wire/messages.ts';
 import type { Done } from './api.ts';
 import type { Env } from './env.ts';
+import {
+  decodeImage,
+  decodeMemberChange,
+  encodeImage,
+  encodeMemberChange,
+  type MemberChange,
+  Roster,
+} from './roster.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { StateHashes, tableHash } from './state-hash.ts';
@@ -60,7 +69,19 @@ export interface ReplicaOptions {
   readonly onApplied: (index: LogIndex, events: readonly TableEvent[]) => void;
   /** The whole table was replaced by a leader's snapshot. */
   readonly onRestored: () => void;
+  /** The roster was changed by the log. */
+  readonly onMembers: () => void;
 }
+
+/** To the table, what the empty payload of a new leader is. */
+const NO_COMMAND = new Uint8Array(0);
+
+const WHY_NOT = {
+  'not-leader': 'NO_LEADER',
+  overloaded: 'OVERLOADED',
+  transferring: 'NO_LEADER',
+  'conf-change-pending': 'MEMBERSHIP_BUSY',
+} as const;
 
 interface WaitingProposal {
   readonly term: Term;
@@ -75,6 +96,7 @@ interface SentRound {
 
 export class Replica {
   readonly table: Table = new JobTable();
+  readonly roster = new Roster();
   readonly raft: Raft;
   readonly #options: ReplicaOptions;
   readonly #env: Env;
@@ -96,9 +118,13 @@ export class Replica {
     this.#options = options;
     this.#env = options.env;
     const { contents } = options;
-    const snapshot = must(contents.snapshot, 'a formed node has a snapshot');
-    const hardState = must(contents.hardState, 'a formed node has a HardState');
-    this.table.restore(snapshot.meta.index, snapshot.data);
+    // A node that was just taken in has nothing yet, and can only listen until the leader's snapshot comes.
+    const snapshot = contents.snapshot ?? {
+      meta: { index: 0, term: 0, configuration: NOBODY },
+      data: new Uint8Array(0),
+    };
+    const hardState = contents.hardState ?? { term: 0, vote: null, commit: 0 };
+    if (contents.snapshot !== null) this.#load(contents.snapshot);
     this.#appliedTerm = snapshot.meta.term;
     this.#term = hardState.term;
     this.raft = new Raft(
@@ -113,8 +139,7 @@ export class Replica {
         inflightBytesMax: INFLIGHT_BYTES_MAX,
         uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
         seal: sealRecord,
-        // The members that founded the cluster stay: no configuration is ever joint.
-        encodeConfChange: () => must<Uint8Array>(null, 'nobody changes the membership'),
+        encodeConfChange: (change) => encodeMemberChange({ change, newcomers: [] }),
       },
       { hardState, snapshot, entries: contents.entries },
     );
@@ -168,13 +193,30 @@ export class Replica {
     }
     const result = this.raft.propose(payload);
     if (!result.ok) {
-      done({ ok: false, error: new PolarisError(result.reason === 'overloaded' ? 'OVERLOADED' : 'NO_LEADER') });
+      done({ ok: false, error: new PolarisError(WHY_NOT[result.reason]) });
       return null;
     }
     assert(!this.#proposals.has(result.index), 'one proposal an index');
     this.#proposals.set(result.index, { term: result.term, done });
     this.#options.wake();
     return result.index;
+  }
+
+  /** Calls back once the change is in force here. */
+  proposeMembers(memberChange: MemberChange, done: Done<void>): void {
+    let result: ProposeResult;
+    try {
+      result = this.raft.proposeConfChange(memberChange.change, encodeMemberChange(memberChange));
+    } catch (thrown) {
+      if (thrown instanceof PolarisError) return done({ ok: false, error: thrown });
+      throw thrown;
+    }
+    if (!result.ok) return done({ ok: false, error: new PolarisError(WHY_NOT[result.reason]) });
+    this.#proposals.set(result.index, {
+      term: result.term,
+      done: (outcome) => done(outcome.ok ? { ok: true, value: undefined } : outcome),
+    });
+    this.#options.wake();
   }
 
   /** Calls back once the table holds everything that was acknowledged before the call. */
@@ -300,7 +342,10 @@ export class Replica {
   #apply(entry: Entry): void {
     const { payload, index, term } = openRecord(entry.record);
     assert(index === entry.index && term === entry.term, 'a record stands at its own index and term');
-    const { outcome, events } = this.table.apply(index, payload);
+    const memberChange = decodeMemberChange(payload);
+    // To the table a change of the members is a no-op: it only counts the index.
+    const { outcome, events } = this.table.apply(index, memberChange === null ? payload : NO_COMMAND);
+    if (memberChange !== null) this.#changeMembers(index, memberChange);
     this.#appliedTerm = term;
     this.#appliedBytes += entry.record.length;
     this.raft.applied(index);
@@ -319,6 +364,19 @@ export class Replica {
     endIf(this.#stateHashes.own(index, hash, voters));
   }
 
+  #load({ meta, data }: Snapshot): void {
+    const { roster, table } = decodeImage(data);
+    this.roster.restore(roster);
+    this.table.restore(meta.index, table);
+  }
+
+  #changeMembers(index: LogIndex, memberChange: MemberChange): void {
+    const configuration = this.raft.applyConfChange(memberChange.change);
+    this.roster.apply(memberChange, configuration);
+    this.#env.log.info({ index, ...configuration }, 'members-changed');
+    this.#options.onMembers();
+  }
+
   #finishProposal(index: LogIndex, term: Term, outcome: Outcome): void {
     const waiting = this.#proposals.get(index);
     if (waiting === undefined) return;
@@ -330,11 +388,12 @@ export class Replica {
 
   #restore(snapshot: Snapshot): void {
     assert(snapshot.meta.index > this.table.appliedIndex, 'a snapshot leads forward');
-    this.table.restore(snapshot.meta.index, snapshot.data);
+    this.#load(snapshot);
     this.#appliedTerm = snapshot.meta.term;
     this.#appliedBytes = 0;
     this.raft.applied(snapshot.meta.index);
     this.#options.onRestored();
+    this.#options.onMembers();
   }
 
   #considerSnapshot(): void {
@@ -345,7 +404,7 @@ export class Replica {
     if (entries === 0 || (!due && this.#appliedBytes < SNAPSHOT_EVERY_BYTES)) return;
     this.#appliedBytes = 0;
     const meta = { index: this.table.appliedIndex, term: this.#appliedTerm, configuration };
-    this.#ownSnapshot = { meta, data: this.table.snapshot() };
+    this.#ownSnapshot = { meta, data: encodeImage(this.roster.snapshot(), this.table.snapshot()) };
   }
 
   #finishRead(id: number, error: PolarisError | null): void {

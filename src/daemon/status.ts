@@ -24,7 +24,7 @@ export function clusterStatus({ replica, leads, leader, membership }: StatusSour
     commitIndex: raft?.commit ?? 0,
     appliedIndex: replica?.table.appliedIndex ?? 0,
     members: membership.members().map(({ id, address }): MemberStatus => {
-      const matchIndex = leads ? (raft?.match.get(id) ?? null) : null;
+      const matchIndex = leads ? (raft?.progress.get(id)?.match ?? null) : null;
       return { id, address, role: memberRole(id, leader, raft), matchIndex };
     }),
     workers: workers.map(({ id, slots, epochs }) => ({ id, slots, busy: epochs.length })),
@@ -33,6 +33,7 @@ export function clusterStatus({ replica, leads, leader, membership }: StatusSour
 
 function memberRole(id: NodeId, leader: NodeId | null, raft: RaftStatus | null): MemberStatus['role'] {
   if (id === leader) return 'leader';
+  if (raft?.configuration.learners.includes(id)) return 'learner';
   if (raft !== null && id === raft.id)
     return raft.role === 'follower' || raft.role === 'leader' ? 'follower' : 'candidate';
   return leader === null ? 'unknown' : 'follower';

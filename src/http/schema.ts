@@ -8,9 +8,10 @@
  */
 import { z } from 'zod';
 import { type ErrorCode, PolarisError } from '../base/errors.ts';
-import { LIST_JOBS_DEFAULT, LIST_JOBS_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
-import type { JobId, Json, Range } from '../base/types.ts';
+import { ADDRESS_LENGTH_MAX, LIST_JOBS_DEFAULT, LIST_JOBS_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
+import type { JobId, Json, NodeId, Range } from '../base/types.ts';
 import type { Consistency } from '../daemon/api.ts';
+import type { RosterMember } from '../daemon/roster.ts';
 import type { JobState } from '../ranges/types.ts';
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -97,6 +98,32 @@ const readSchema = listSchema.pick({ consistency: true });
 /** @throws PolarisError BAD_REQUEST */
 export function parseConsistency(query: unknown): Consistency {
   return parse(readSchema, query, 'the query').consistency;
+}
+
+const NODE_ID = z.string('must be a node id').regex(/^[A-Za-z0-9._-]{1,64}$/, 'may have 1 to 64 of A-Z a-z 0-9 . _ -');
+const memberSchema = z.strictObject({
+  id: NODE_ID,
+  instanceId: z.string('must be a UUIDv4').regex(UUID_V4, 'must be a UUIDv4'),
+  address: z
+    .string('must be HOST:PORT')
+    .max(ADDRESS_LENGTH_MAX, `may have ${ADDRESS_LENGTH_MAX} characters`)
+    .regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+):\d{1,5}$/, 'must be HOST:PORT'),
+  promote: z.boolean('must be true or false').default(true),
+});
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseMember(body: unknown): RosterMember {
+  return parse(memberSchema, body, 'the body');
+}
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseTransfer(body: unknown): NodeId {
+  return parse(z.strictObject({ to: NODE_ID }), body, 'the body').to;
+}
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseNodeId(text: unknown): NodeId {
+  return parse(NODE_ID, text, 'the id');
 }
 
 const emptySchema = z.strictObject({});

@@ -14,6 +14,7 @@ import { healthRoutes } from './health.ts';
 import { jobActionRoutes } from './job-actions.ts';
 import { jobRoutes } from './jobs.ts';
 import { parseJsonBody } from './json-body.ts';
+import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
@@ -48,6 +49,7 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
     ...jobRoutes(context),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),
+    ...memberRoutes(context),
     ...healthRoutes(context),
   ]);
   return app;

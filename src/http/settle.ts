@@ -5,7 +5,7 @@
 import { PolarisError } from '../base/errors.ts';
 import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
 import type { JobId } from '../base/types.ts';
-import type { Consistency, Done, NodeApi } from '../daemon/api.ts';
+import type { Consistency, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
 import type { JobSpec, Outcome, Table } from '../ranges/types.ts';
 
 export type SubmitOutcome = Extract<Outcome, { kind: 'created' | 'exists' }>;
@@ -17,6 +17,10 @@ export function submitJob(api: NodeApi, spec: JobSpec): Promise<SubmitOutcome> {
 
 export function controlJob(api: NodeApi, id: JobId, action: JobAction): Promise<void> {
   return settle((done) => api.control(id, action, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function changeMembers(api: NodeApi, request: MemberRequest): Promise<void> {
+  return settle((done) => api.changeMembers(request, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
 }
 
 /** What `look` returns or throws. It runs in the turn of the read, so it must copy whatever it keeps. */

@@ -97,6 +97,7 @@ export const hello = struct<Hello>({
   instanceId: token,
   role: oneOf('voter', 'worker'),
   address,
+  joining: flag,
   empty: flag,
   members: list(struct<Hello['members'][number]>({ id: nodeId, address }), limits.MEMBERS_MAX),
 });
@@ -182,4 +183,8 @@ export const bodies: Bodies = {
   leader: struct<Body<'leader'>>({ leader: nullable(nodeId), term: count }),
   form: struct<Body<'form'>>({ formation }),
   formed: struct<Body<'formed'>>({}),
+  enlist: struct<Body<'enlist'>>({ promote: flag }),
+  enlisted: struct<Body<'enlisted'>>({ clusterId: token }),
+  'enlist-refused': struct<Body<'enlist-refused'>>({ code: token, detail: errorText }),
+  expelled: struct<Body<'expelled'>>({ code: token, detail: errorText }),
 };

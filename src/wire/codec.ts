@@ -55,10 +55,14 @@ const TYPES: readonly MessageType[] = [
   'leader',
   'form',
   'formed',
-  'timeout-now',
   'snapshot-chunk',
   'snapshot-ack',
   'state-hash',
+  'timeout-now',
+  'enlist',
+  'enlisted',
+  'enlist-refused',
+  'expelled',
 ];
 const TAGS = new Map<MessageType, number>(TYPES.map((type, position) => [type, FIRST_MESSAGE_TAG + position]));
 const RAFT_TYPES: ReadonlySet<string> = new Set<RaftWireMessage['type']>([

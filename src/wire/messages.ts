@@ -2,7 +2,17 @@
  * Everything that nodes say to each other, beside the hello: Raft, snapshots in chunks, hashes of the table, formation,
  * and the talk between leader and workers.
  */
-import type { Address, Epoch, Incarnation, InstanceId, LogIndex, NodeId, Point, Term } from '../base/types.ts';
+import type {
+  Address,
+  ClusterId,
+  Epoch,
+  Incarnation,
+  InstanceId,
+  LogIndex,
+  NodeId,
+  Point,
+  Term,
+} from '../base/types.ts';
 import type { RaftMessage, SnapshotMeta } from '../raft/types.ts';
 import type { JobOptions, Offer } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
@@ -102,6 +112,16 @@ export type LeaderMessage =
   /** Who leads, as far as the sender knows; sent when a worker asks a node that does not lead, and at every change. */
   | { readonly type: 'leader'; readonly leader: NodeId | null; readonly term: Term };
 
+/** Between a node that wants to join and those that are members. */
+export type EnlistMessage =
+  /** To the leader: take me in as a learner, and with `promote` as a voter once I have caught up. */
+  | { readonly type: 'enlist'; readonly promote: boolean }
+  /** The change that took the receiver in is applied. */
+  | { readonly type: 'enlisted'; readonly clusterId: ClusterId }
+  | { readonly type: 'enlist-refused'; readonly code: string; readonly detail: string }
+  /** From the leader to a member that can take no further part: it must stop. */
+  | { readonly type: 'expelled'; readonly code: string; readonly detail: string };
+
 export type FormationMessage =
   /** To every founding peer, again and again until all have it. */
   | { readonly type: 'form'; readonly formation: Formation }
@@ -151,7 +171,8 @@ export type WireMessage =
   | StateHashMessage
   | WorkerMessage
   | LeaderMessage
-  | FormationMessage;
+  | FormationMessage
+  | EnlistMessage;
 
 /** First frame of each side of a connection. */
 export interface Hello {
@@ -164,6 +185,8 @@ export interface Hello {
   readonly role: 'voter' | 'worker';
   /** Where the sender listens. */
   readonly address: Address;
+  /** A voter without a cluster that asks to be taken into this one. */
+  readonly joining: boolean;
   /** Neither formation record nor HardState nor entry on its disk. */
   readonly empty: boolean;
   /** The voters and where they listen, as far as the sender knows: how a worker finds the others. */

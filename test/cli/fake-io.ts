@@ -62,6 +62,21 @@ export class FakeClient implements CliClient {
   cluster(...args: Parameters<CliClient['cluster']>): Promise<ClusterStatus> {
     return this.answer('cluster', args, this.status);
   }
+  node(...args: Parameters<CliClient['node']>): ReturnType<CliClient['node']> {
+    return this.answer('node', args, { id: 'n4', instanceId: 'i4', address: '127.0.0.1:4' });
+  }
+  addMember(...args: Parameters<CliClient['addMember']>): Promise<ClusterStatus> {
+    return this.answer('addMember', args, this.status);
+  }
+  removeMember(...args: Parameters<CliClient['removeMember']>): Promise<ClusterStatus> {
+    return this.answer('removeMember', args, this.status);
+  }
+  promoteMember(...args: Parameters<CliClient['promoteMember']>): Promise<ClusterStatus> {
+    return this.answer('promoteMember', args, this.status);
+  }
+  transfer(...args: Parameters<CliClient['transfer']>): Promise<ClusterStatus> {
+    return this.answer('transfer', args, this.status);
+  }
   /** Looks at each of `jobs` in turn; the last one is the end. */
   async wait(...args: Parameters<CliClient['wait']>): Promise<JobJson> {
     for (const job of this.jobs) args[1]?.onLook?.(job);

@@ -236,6 +236,7 @@ export function helloOf(changes: Partial<Hello> & { readonly nodeId: string }): 
     instanceId: `i-${changes.nodeId}`,
     role: 'voter',
     address: `there:${changes.nodeId}`,
+    joining: false,
     empty: true,
     members: [],
     ...changes,

@@ -7,7 +7,7 @@ import { type ErrorCode, PolarisError } from '../../src/base/errors.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Address, JobId } from '../../src/base/types.ts';
-import type { ClusterStatus, Consistency, Done, JobPace, NodeApi } from '../../src/daemon/api.ts';
+import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from '../../src/daemon/api.ts';
 import type { JobTypeInfo } from '../../src/daemon/env.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { JobSpec, Outcome, Table } from '../../src/ranges/types.ts';
@@ -21,6 +21,9 @@ const MAIL_TYPE: JobTypeInfo = { name: MAIL, hash: 'h', exposure: 'window', meta
 export class FakeNode implements NodeApi {
   readonly id: string;
   readonly address = '127.0.0.1:1';
+  readonly instanceId = ID_1;
+  /** What was asked of the membership. */
+  readonly memberRequests: MemberRequest[] = [];
   readonly pen = new Pen();
   types: readonly JobTypeInfo[] = [MAIL_TYPE];
   leading = true;
@@ -75,6 +78,12 @@ export class FakeNode implements NodeApi {
     if (this.mute) return;
     if (outcome.kind === 'ok') done({ ok: true, value: undefined });
     else done({ ok: false, error: errorOf(outcome) });
+  }
+
+  changeMembers(request: MemberRequest, done: Done<void>): void {
+    if (this.refused(done)) return;
+    this.memberRequests.push(request);
+    done({ ok: true, value: undefined });
   }
 
   read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void {

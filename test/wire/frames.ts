@@ -142,6 +142,10 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
   leader: of('leader', { leader: fc.option(id), term: count }),
   form: of('form', { formation }),
   formed: of('formed', {}),
+  enlist: of('enlist', { promote: fc.boolean() }),
+  enlisted: of('enlisted', { clusterId: id }),
+  'enlist-refused': of('enlist-refused', { code: id, detail: words }),
+  expelled: of('expelled', { code: id, detail: words }),
 };
 
 export const anyMessage: fc.Arbitrary<WireMessage> = fc.oneof(...Object.values(MESSAGES));
@@ -155,6 +159,7 @@ export const anyHello: fc.Arbitrary<Hello> = fc.record(
     instanceId: uuid,
     role: fc.constantFrom('voter' as const, 'worker' as const),
     address,
+    joining: fc.boolean(),
     empty: fc.boolean(),
     members,
   },

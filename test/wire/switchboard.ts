@@ -53,6 +53,7 @@ export class TestNode {
       instanceId: `instance of ${nodeId}`,
       role: 'voter',
       address,
+      joining: false,
       empty: true,
       members: [],
       ...options.hello,
