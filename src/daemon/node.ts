@@ -76,6 +76,7 @@ export class Node implements NodeApi {
             slots: config.slots,
             sessionTtlMs: config.sessionTtlMs,
             send: (message) => this.#toLeader(message),
+            turn: (run) => this.#guard(run),
             doubtLeader: () => {
               this.#membership.nextGuess();
               // Being told of the doubted one again is news.
