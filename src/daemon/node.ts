@@ -40,7 +40,7 @@ export class Node implements NodeApi {
   #leaderTerm = 0;
   readonly #worker: Worker | null;
   #knownLeader: NodeId | null = null;
-  readonly #leaderWaiters = new Set<() => void>();
+  readonly #leaderWaiters = new Set<(found: boolean) => void>();
   #timer: Timer | null = null;
   #tickedAt = 0;
   #pumping = false;
@@ -53,6 +53,11 @@ export class Node implements NodeApi {
     this.#contents = contents;
     this.#env = {
       ...env,
+      // A write that is durable is an event like any other: nothing follows from it once the node has ended.
+      store: {
+        write: (batch, done) => env.store.write(batch, (error) => this.#guard(() => done(error))),
+        close: () => env.store.close(),
+      },
       fatal: (error) => {
         if (this.#phase === 'stopped') return;
         this.#halt();
@@ -151,10 +156,10 @@ export class Node implements NodeApi {
       this.#leaderWaiters.delete(found);
       done(this.#leaderNow() !== null);
     });
-    const found = () => {
+    const found = (isFound: boolean) => {
       timer.cancel();
       this.#leaderWaiters.delete(found);
-      done(true);
+      done(isFound);
     };
     this.#leaderWaiters.add(found);
   }
@@ -269,7 +274,8 @@ export class Node implements NodeApi {
     const due = Math.floor(elapsed / TICK_MS);
     const ticks = Math.min(due, TICKS_AT_ONCE_MAX);
     this.#tickedAt = due > ticks ? now : this.#tickedAt + ticks * TICK_MS;
-    if (elapsed > STALL_MS) this.#leader?.stalled(elapsed, now);
+    // Only what is beyond it is excused: a leader whose every turn takes long must still give up the dead.
+    if (elapsed > STALL_MS) this.#leader?.stalled(elapsed - STALL_MS, now);
     for (let i = 0; i < ticks; i++) this.#replica?.raft.tick();
     this.#membership.tick(now);
     this.#worker?.tick();
@@ -282,7 +288,7 @@ export class Node implements NodeApi {
     this.#leader?.close();
     this.#leader = null;
     this.#replica?.close();
-    for (const waiter of [...this.#leaderWaiters]) waiter();
+    for (const waiter of [...this.#leaderWaiters]) waiter(false);
   }
 
   // ---- leadership -------------------------------------------------------------------------------------------------
@@ -347,7 +353,7 @@ export class Node implements NodeApi {
     this.#knownLeader = leader;
     if (leader === null) return;
     this.#worker?.leaderChanged();
-    for (const waiter of [...this.#leaderWaiters]) waiter();
+    for (const waiter of [...this.#leaderWaiters]) waiter(true);
     for (const worker of this.#membership.connectedWorkers()) this.#sayLeader(worker);
   }
 

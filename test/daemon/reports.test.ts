@@ -205,7 +205,7 @@ describe('endings', () => {
     expect(desk.pen.job().coveredPoints).toBe(10);
   });
 
-  test('are remembered until their worker was told, not for as long as any worker waits', () => {
+  test('are remembered until their worker was told, whoever else waits', () => {
     const desk = new Desk();
     const [one, two] = [desk.grant('w1'), desk.grant('w2')];
     desk.say('w1', 1, { epoch: one, cursor: 10, ending: 'complete' });
