@@ -46,6 +46,8 @@ export function toPolarisError(thrown: FastifyError | Error | unknown, log: Logg
   if (thrown instanceof PolarisError) return thrown;
   const framework = frameworkError(thrown);
   if (framework !== null) return framework;
+  // Whoever goes away in the middle of a request is no fault of ours, and must not fill the log.
+  if (isBrokenOff(thrown)) return new PolarisError('BAD_REQUEST', 'the connection ended within the request');
   log.error({ error: errorText(thrown), stack: thrown instanceof Error ? thrown.stack : undefined }, 'http-fault');
   if (thrown instanceof InvariantError) {
     // A broken invariant ends the process (exit 70): it is thrown again where nobody catches it.
@@ -54,6 +56,11 @@ export function toPolarisError(thrown: FastifyError | Error | unknown, log: Logg
     });
   }
   return new PolarisError('INTERNAL', undefined, { cause: thrown });
+}
+
+/** Node's word for a body whose sender has gone. */
+function isBrokenOff(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === 'ECONNRESET';
 }
 
 /** What Fastify refuses on its own, in our words; null for anything else. */

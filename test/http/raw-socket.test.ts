@@ -4,7 +4,10 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PIPELINED_REQUESTS_MAX } from '../../src/base/limits.ts';
+import { type Logger, SILENT } from '../../src/base/log.ts';
+import { createPrng } from '../../src/base/prng.ts';
 import type { Done } from '../../src/daemon/api.ts';
+import { createHttpServer } from '../../src/http/server.ts';
 import type { Table } from '../../src/ranges/types.ts';
 import { FakeNode, ID_1, listen, serverOf } from './fake-node.ts';
 
@@ -76,6 +79,21 @@ test('whoever sends CONNECT and goes away with a reset ends nothing but the conn
   });
   await new Promise((resolve) => socket.on('close', resolve));
   expect(await exchange(`GET /livez HTTP/1.1\r\n${HOST}\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test('whoever goes away in the middle of a body leaves no fault in the log', async () => {
+  const faults: unknown[] = [];
+  const log: Logger = { ...SILENT, error: (...what) => void faults.push(what) };
+  const server = createHttpServer({ api: node, log, prng: createPrng(1) });
+  const answered = new Promise((resolve) => server.addHook('onSend', async (_request, _reply, body) => resolve(body)));
+  const [, serverPort] = (await listen(server)).split(':');
+  const socket = connect(Number(serverPort), '127.0.0.1', () =>
+    socket.write(`POST /v1/jobs HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{`),
+  );
+  server.server.once('request', () => socket.destroy());
+  expect(await answered).toContain('"code":"BAD_REQUEST"');
+  expect(faults).toEqual([]);
+  await server.close();
 });
 
 test('HTTP/1.0 needs no Host', async () => {
