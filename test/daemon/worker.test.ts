@@ -40,7 +40,7 @@ class Shop {
   #sequence = 0;
   appliedIndex = 100;
 
-  constructor(options: { slots?: number; executor?: HandExecutor } = {}) {
+  constructor(options: { slots?: number; executor?: HandExecutor; ttlMs?: number } = {}) {
     this.executor = options.executor ?? new HandExecutor();
     this.hand = handEnv({ executor: this.executor });
     this.worker = new Worker({
@@ -48,7 +48,7 @@ class Shop {
       instanceId: 'i',
       address: 'here:1',
       slots: options.slots ?? 2,
-      sessionTtlMs: TTL,
+      sessionTtlMs: options.ttlMs ?? TTL,
       send: (message) => void this.sent.push(message),
       doubtLeader: () => {
         this.doubts++;
@@ -123,6 +123,12 @@ describe('joining', () => {
     expect(nonces.length).toBeGreaterThanOrEqual(3);
     expect(new Set(nonces).size).toBe(1);
     expect(shop.doubts).toBe(nonces.length - 1);
+  });
+
+  test('is asked for again soon, however long a session lasts', () => {
+    const shop = new Shop({ ttlMs: 600_000 });
+    shop.pass(1_100);
+    expect(shop.take('join')).toHaveLength(3);
   });
 
   test('an answer to another attempt is none', () => {
