@@ -5,7 +5,7 @@
  * Invariants: every answer that is no success is a problem with a code of the table · bad input changes nothing and
  * never ends the process · nothing is read beyond a limit.
  */
-import { METHODS as NODE_METHODS, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
@@ -25,8 +25,9 @@ import { checkOrigin } from './origin.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 
-/** All that Node reads as a request; CONNECT is none. */
-const METHODS = NODE_METHODS.filter((method) => method !== 'CONNECT');
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+/** What any path of ours takes: the answer to methods that are not even routed (TRACE, those of WebDAV). */
+const ALLOW_AT_MOST = 'GET, HEAD, POST';
 
 /** A server that does not listen yet. Its `server` is Node's own, for the peers' upgrades. */
 export function createHttpServer(context: HttpContext): FastifyInstance {
@@ -48,9 +49,6 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
     parseJsonBody(body),
   );
-  for (const method of METHODS) {
-    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true });
-  }
   answerOddities(app);
   const crowd = new WeakMap<Socket, number>();
   app.addHook('onRequest', async (request, reply) => {
@@ -60,6 +58,10 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   });
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, toPolarisError(error, context.log)));
   app.setNotFoundHandler((request, reply) => {
+    if (!METHODS.some((method) => method === request.method)) {
+      reply.header('allow', ALLOW_AT_MOST);
+      return sendProblem(reply, new PolarisError('METHOD_NOT_ALLOWED', `nothing here takes ${request.method}`));
+    }
     const path = request.url.split('?', 1)[0];
     return sendProblem(reply, new PolarisError('NOT_FOUND', `there is nothing at ${path}`));
   });
