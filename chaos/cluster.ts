@@ -158,7 +158,8 @@ export class LocalCluster {
   async ended(id: string): Promise<{ readonly code: number | null; readonly signal: string | null }> {
     const child = this.#member(id).process;
     if (child === null) throw new Error(`node ${id} does not run`);
-    const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+    const giveUp = AbortSignal.timeout(UNTIL_MS);
+    const [code, signal] = (await once(child, 'exit', { signal: giveUp })) as [number | null, string | null];
     return { code, signal };
   }
 

@@ -130,6 +130,12 @@ export const ERRORS = {
     retry: false,
     text: 'The data directory is damaged: move it away and join under a new id.',
   },
+  CANNOT_LISTEN: {
+    status: 500,
+    exit: 1,
+    retry: false,
+    text: 'The node cannot take the address of --listen; end what uses it, or choose another.',
+  },
   DATA_DIR_BUSY: { status: 500, exit: 1, retry: false, text: 'Another process uses this data directory.' },
   DISK_FAILED: {
     status: 500,

@@ -218,6 +218,10 @@ export const LIST_JOBS_MAX = 1_000;
 export const LIST_JOBS_DEFAULT = 100;
 /** A read waits this long for its round; a leader without a quorum steps down within an election timeout. */
 export const READ_WAIT_MS = 2 * ELECTION_TICKS_MAX * TICK_MS;
+/** Looks at the table in one turn of the event loop: a twentieth of a heartbeat interval, so that no read delays Raft. */
+export const LOOKS_TURN_MS = 5;
+/** Requests of one connection under way: HTTP/1.1 lets a client send more before it reads, and each answer waits in memory. */
+export const PIPELINED_REQUESTS_MAX = 16;
 /** A forwarded request waits longer than the leader itself does, so that the leader's own answer wins. */
 export const FORWARD_WAIT_MS = COMMIT_WAIT_MS + 1_000;
 /** Between two looks for a leader that can be reached: twenty looks in LEADER_WAIT_MS. */
@@ -229,7 +233,7 @@ export const URL_LENGTH_MAX = 2 * KIB;
 /** Nesting of a body: far beyond any sensible metadata, far below what overflows the stack. */
 export const JSON_DEPTH_MAX = 64;
 export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
-/** Candidates named when a shortened id fits several jobs. */
+/** Candidates named when a shortened id fits several jobs, and job types when one is not known. */
 export const CANDIDATES_MAX = 10;
 /** A client that sends its request slower than this is cut off. */
 export const REQUEST_TIMEOUT_MS = 30_000;

@@ -35,7 +35,7 @@ export const jobList: CliCommand = {
       ...[renderSeconds(job.progress.etaSeconds), job.createdAt],
     ]);
     const header = ['id', 'name', 'range', 'state', 'progress', 'rate', 'eta', 'created'];
-    io.stdout.write(wantsJson(args) ? renderJson(jobs) : renderTable(header, rows));
+    io.stdout.write(wantsJson(args) ? renderJson({ jobs }) : renderTable(header, rows));
     return 0;
   },
 };

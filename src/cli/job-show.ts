@@ -2,10 +2,13 @@
  * polaris job show ID: everything about one job on one screen.
  */
 import { CLIENT_KEYS } from '../base/config.ts';
-import type { JobJson } from '../http/job-json.ts';
+import type { JobJson, RangesJson } from '../http/job-json.ts';
 import { type CliCommand, clientOf, outputOption, positionalOf, settingOptions, wantsJson } from './command.ts';
 import { colours } from './io.ts';
 import { percentOf, plainText, renderFields, renderJson, renderRate, renderSeconds, renderState } from './render.ts';
+
+/** Failed ranges named on the screen. */
+const ERRORS_SHOWN = 5;
 
 export const jobShow: CliCommand = {
   command: 'show <id>',
@@ -17,11 +20,24 @@ export const jobShow: CliCommand = {
   async run(io, args) {
     const client = await clientOf(io, args);
     const job = await client.show(positionalOf(args, 'id'));
-    const coloured = colours(io, io.stdout);
-    io.stdout.write(wantsJson(args) ? renderJson(job) : renderFields(fieldsOf(job, coloured)));
+    if (wantsJson(args)) {
+      io.stdout.write(renderJson(job));
+      return 0;
+    }
+    const failed = job.progress.failed > 0 ? (await client.ranges(job.id)).failed : [];
+    io.stdout.write(
+      renderFields([...fieldsOf(job, colours(io, io.stdout)), ...failed.slice(0, ERRORS_SHOWN).map(errorField)]),
+    );
+    const more = failed.length - ERRORS_SHOWN;
+    if (more > 0) io.stdout.write(`and ${more} more failed ranges: GET /v1/jobs/${job.id}/ranges has all\n`);
     return 0;
   },
 };
+
+/** Why a range failed: what its last attempt said. */
+function errorField(range: RangesJson['failed'][number]): readonly [string, string] {
+  return ['error', `[${range.start}, ${range.end}) after ${range.attempts} attempts: ${plainText(range.error)}`];
+}
 
 function fieldsOf(job: JobJson, coloured: boolean): readonly (readonly [string, string])[] {
   const { progress } = job;

@@ -93,12 +93,12 @@ function parseMetadata(given: string): { readonly [key: string]: Json } {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new PolarisError('BAD_METADATA', `--metadata is not JSON: ${errorText(cause)}`, { cause });
+    throw new PolarisError('USAGE', `--metadata is not JSON: ${errorText(cause)}`, { cause });
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as { readonly [key: string]: Json };
   }
-  throw new PolarisError('BAD_METADATA', '--metadata must be a JSON object');
+  throw new PolarisError('USAGE', '--metadata must be a JSON object');
 }
 
 /** Values that read as JSON are taken as such; anything else is text. The server judges names and values. */

@@ -18,6 +18,7 @@ import { jobVerify } from './job-verify.ts';
 import { jobWait } from './job-wait.ts';
 import { jobWatch } from './job-watch.ts';
 import { node } from './node.ts';
+import { plainText } from './render.ts';
 import { packageVersion } from './version.ts';
 
 const TOP: readonly CliCommand[] = [node, dev];
@@ -59,6 +60,11 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
   }
 }
 
+/** The word that is typed. */
+function nameOf(entry: CliCommand | (typeof NOUNS)[number]): string {
+  return 'noun' in entry ? entry.noun : (entry.command.split(' ')[0] ?? '');
+}
+
 type Run = (command: CliCommand, args: CliArguments) => Promise<void>;
 
 function createParser(io: CliIo, run: Run): Argv {
@@ -71,7 +77,7 @@ function createParser(io: CliIo, run: Run): Argv {
     .exitProcess(false)
     .strict()
     .recommendCommands()
-    .demandCommand(1, 'Which command? See polaris --help')
+    .demandCommand(1, `Which of ${[...TOP, ...NOUNS].map(nameOf).join(', ')}?`)
     .version(packageVersion())
     .help()
     .alias('help', 'h')
@@ -86,7 +92,7 @@ function createParser(io: CliIo, run: Run): Argv {
   for (const { noun, describe, verbs } of NOUNS) {
     parser.command(noun, describe, (sub) => {
       for (const verb of verbs) addCommand(sub, verb, run);
-      return sub.demandCommand(1, `Which of ${verbs.map((verb) => verb.command.split(' ')[0]).join(', ')}?`);
+      return sub.demandCommand(1, `Which of ${verbs.map(nameOf).join(', ')}?`);
     });
   }
   return parser;
@@ -96,15 +102,27 @@ function addCommand(parser: Argv, command: CliCommand, run: Run): void {
   parser.command(
     command.command,
     command.describe,
-    (sub) => command.build(sub),
+    (sub) => command.build(sub).updateStrings(stringsFor(command)),
     (args) => run(command, args),
   );
+}
+
+/** What yargs says of a mistake, in words that name it. */
+function stringsFor(command: CliCommand): { [text: string]: string } {
+  const missing = `Missing: ${/<\w+>/.exec(command.command)?.[0] ?? 'an argument'}`;
+  const strings = {
+    'Not enough non-option arguments: got %s, need at least %s': { one: missing, other: missing },
+    'Not enough arguments following: %s': '--%s needs a value',
+  };
+  // Texts with a plural are pairs, which the types of yargs leave out.
+  return strings as object as { [text: string]: string };
 }
 
 /** One line that says what happened, and where the table knows more, one that says what to do. */
 function report(io: CliIo, thrown: unknown): number {
   if (thrown instanceof PolarisError) {
-    io.stderr.write(`polaris: ${thrown.code}: ${thrown.detail}\n`);
+    // One line, and none that moves the cursor: a detail may quote what somebody else wrote.
+    io.stderr.write(`polaris: ${thrown.code}: ${plainText(thrown.detail)}\n`);
     const { text, exit } = ERRORS[thrown.code];
     if (text !== thrown.detail) io.stderr.write(`  ${text}\n`);
     return exit;

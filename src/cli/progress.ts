@@ -9,6 +9,8 @@ import { percentOf, plainText, renderRate, renderSeconds, renderState } from './
 const BAR_WIDTH = 30;
 /** Steps of a plain log: 20 lines for a whole job. */
 const PLAIN_STEPS = 20;
+/** Of a terminal that does not say. */
+const COLUMNS_DEFAULT = 80;
 const CLEAR_LINE = '\r\u001b[2K';
 
 export interface ProgressView {
@@ -29,8 +31,9 @@ export function progressText(job: JobJson, coloured: boolean): string {
     plainText(job.reason ?? ''),
   ].filter((note) => note !== '');
   const counts = `${renderState(job.state, coloured)} ${percentOf(job)} ${done}/${total}`;
-  const speed = `${renderRate(job)} eta ${renderSeconds(job.progress.etaSeconds)}`;
-  return [counts, speed, ...notes].join('  ');
+  // What is over has no speed and no end to come.
+  const speed = job.finishedAt === null ? [`${renderRate(job)} eta ${renderSeconds(job.progress.etaSeconds)}`] : [];
+  return [counts, ...speed, ...notes].join('  ');
 }
 
 function barView(output: Output, coloured: boolean): ProgressView {
@@ -38,12 +41,19 @@ function barView(output: Output, coloured: boolean): ProgressView {
   return {
     show(job) {
       drawn = true;
-      output.write(`${CLEAR_LINE}${bar(job)} ${progressText(job, coloured)}`);
+      output.write(`${CLEAR_LINE}${fitted(job, output.columns ?? COLUMNS_DEFAULT, coloured)}`);
     },
     end() {
       if (drawn) output.write('\n');
     },
   };
+}
+
+/** One line, never more: a line that wraps cannot be drawn over. */
+function fitted(job: JobJson, columns: number, coloured: boolean): string {
+  const plain = `${bar(job)} ${progressText(job, false)}`;
+  if (plain.length < columns) return `${bar(job)} ${progressText(job, coloured)}`;
+  return progressText(job, false).slice(0, Math.max(1, columns - 1));
 }
 
 function bar(job: JobJson): string {

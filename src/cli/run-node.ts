@@ -9,8 +9,8 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { InvariantError } from '../base/assert.ts';
 import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
-import { PolarisError } from '../base/errors.ts';
-import { createLogger } from '../base/log.ts';
+import { errorText, PolarisError } from '../base/errors.ts';
+import { createLogger, type Logger } from '../base/log.ts';
 import type { Address } from '../base/types.ts';
 import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
@@ -27,7 +27,7 @@ const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url))
 /**
  * Resolves when the node runs; the process then lives until a signal or a fatal error ends it.
  *
- * @throws PolarisError DATA_DIR_BUSY, LOG_DAMAGED, USAGE when it cannot start.
+ * @throws PolarisError CANNOT_LISTEN, DATA_DIR_BUSY, LOG_DAMAGED, USAGE when it cannot start.
  */
 export async function runNode(config: NodeProcessConfig): Promise<void> {
   const log = createLogger({ level: config.logLevel, node: config.id });
@@ -45,11 +45,10 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     prng: realPrng,
   });
   const { host, port } = splitAddress(config.listen);
-  await app.listen({ host, port });
+  await app.listen({ host, port }).catch((cause: unknown) => {
+    throw new PolarisError('CANNOT_LISTEN', `${config.listen}: ${errorText(cause)}`, { cause });
+  });
   const address = config.advertise ?? addressOf(host, app.server.address() as AddressInfo);
-  if (!isLoopback(address) || !isLoopback(config.listen)) {
-    log.warn({ listen: config.listen, advertise: address }, 'insecure: anybody who reaches this port can run programs');
-  }
 
   const network = createPeers({ log, prng: realPrng, address });
   network.attach(app.server);
@@ -86,7 +85,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     contents,
   );
   node.start();
-  log.info({ address, role: config.role, slots: config.slots, dataDir: config.dataDir, pid: process.pid }, 'listening');
+  announce(config, address, [...types.keys()], log);
 
   const running = node;
   stopOnSignal(log, async () => {
@@ -101,6 +100,17 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   );
 }
 
+/** What whoever started the node should read first. */
+function announce(config: NodeProcessConfig, address: Address, jobTypes: readonly string[], log: Logger): void {
+  const { role, slots, dataDir, listen } = config;
+  log.info({ address, role, slots, dataDir, jobTypes, pid: process.pid }, 'listening');
+  if (!isLoopback(address) || !isLoopback(listen)) {
+    log.warn({ listen, advertise: address }, 'insecure: anybody who reaches this port can run programs');
+  }
+  const told = config.peers.find((peer) => peer.id === config.id)?.address ?? address;
+  if (told !== address) log.warn({ address, peers: told }, '--peers names another address for this node than its own');
+}
+
 /** A voter without --peers is a cluster of its own. */
 function foundingVoters(config: NodeProcessConfig, address: Address): NodeProcessConfig['peers'] {
   if (config.role === 'worker' || config.join.length > 0) return [];
@@ -112,7 +122,7 @@ function addressOf(host: string, { port }: AddressInfo): Address {
 }
 
 /** The first signal ends in order, the second at once. */
-function stopOnSignal(log: ReturnType<typeof createLogger>, stop: () => Promise<void>): void {
+function stopOnSignal(log: Logger, stop: () => Promise<void>): void {
   let stopping = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -128,7 +138,7 @@ function stopOnSignal(log: ReturnType<typeof createLogger>, stop: () => Promise<
 }
 
 /** The last line says what happened and, for an error of the table, what to do. Job hosts end with their channel. */
-function exitFatal(error: Error, log: ReturnType<typeof createLogger>): never {
+function exitFatal(error: Error, log: Logger): never {
   if (error instanceof PolarisError) {
     log.error({ code: error.code, detail: error.detail, cause: String(error.cause ?? '') }, 'fatal');
     process.stderr.write(`polaris: ${error.code}: ${error.detail}\n`);

@@ -48,8 +48,6 @@ export class Leader {
   readonly #joining = new Map<NodeId, number>();
   /** Workers that must be told of new or ended leases at the end of this turn. */
   readonly #toTell = new Set<NodeId>();
-  /** Of the last keep-alive: the leases that the worker named. */
-  readonly #named = new Map<NodeId, readonly Epoch[]>();
   /** Something changed that may allow a grant. */
   #plannable = true;
 
@@ -164,7 +162,7 @@ export class Leader {
     if (session.draining && !message.draining) this.#plannable = true;
     session.draining = message.draining;
     session.unanswered = Math.max(session.unanswered, message.sequence);
-    this.#named.set(from, message.epochs);
+    session.told = new Set(message.epochs);
     this.#answer(session);
   }
 
@@ -188,10 +186,11 @@ export class Leader {
 
   #proposeHeard(session: Session): void {
     session.hearing = true;
-    const { worker, incarnation } = session;
+    const { worker, incarnation, suspected } = session;
     this.#options.propose({ kind: 'worker-heard', worker, incarnation }, (result) => {
       session.hearing = false;
-      if (!result.ok || session.expiring) return;
+      // A Suspect proposed since stands behind this Heard in the log, and needs one of its own.
+      if (!result.ok || session.expiring || session.suspected > suspected) return;
       session.suspected = 0;
       this.#plannable = true;
       this.#answer(session);
@@ -211,25 +210,42 @@ export class Leader {
     const { table, send } = this.#options;
     const worker = table.worker(session.worker);
     if (worker === undefined || worker.incarnation !== session.incarnation) return;
-    const named = new Set(this.#named.get(session.worker) ?? []);
+    const told = new Set<Epoch>();
     const orders: TaskOrder[] = [];
     const release: Epoch[] = [];
-    for (const epoch of worker.epochs) {
+    const { epochs } = worker;
+    let isLeft = false;
+    for (const epoch of epochs) {
       const task = table.task(epoch);
       const job = task === undefined ? undefined : table.job(task.job);
       if (task === undefined || job === undefined) continue;
       if (job.state === 'paused') release.push(epoch);
-      if (!named.has(epoch) && orders.length < ORDERS_PER_MESSAGE_MAX) orders.push(orderOf(job, task));
+      if (!session.told.has(epoch)) {
+        if (orders.length >= ORDERS_PER_MESSAGE_MAX) {
+          isLeft = true;
+          continue;
+        }
+        orders.push(orderOf(job, task));
+      }
+      told.add(epoch);
     }
+    session.told = told;
+    if (isLeft) this.#tellMore(session.worker);
     send(session.worker, {
       type: 'leases',
       incarnation: session.incarnation,
       sequence,
       appliedIndex: table.appliedIndex,
-      epochs: worker.epochs,
+      epochs,
       orders,
       release,
     });
+  }
+
+  /** The rest of the orders goes with the next turn: a long message would hold up heartbeats. */
+  #tellMore(worker: NodeId): void {
+    this.#toTell.add(worker);
+    this.#options.wake();
   }
 
   // ---- from the log ---------------------------------------------------------------------------------------------
@@ -239,7 +255,6 @@ export class Leader {
     switch (event.kind) {
       case 'worker-joined':
         this.#sessions.open(event.worker, event.incarnation, now, 0).heard = true;
-        this.#named.delete(event.worker);
         this.#plannable = true;
         return;
       case 'worker-ended':
@@ -307,11 +322,12 @@ export class Leader {
   flush(): void {
     this.#reports.answer();
     this.#reports.flush();
-    for (const worker of this.#toTell) {
+    const toTell = [...this.#toTell];
+    this.#toTell.clear();
+    for (const worker of toTell) {
       const session = this.#sessions.get(worker);
       if (session !== undefined) this.#tell(session, 0);
     }
-    this.#toTell.clear();
     if (this.#plannable) this.#plan();
   }
 
@@ -345,7 +361,7 @@ export class Leader {
     if (session !== undefined && !session.expiring) this.#expire(session, 'its address refused connections for 500 ms');
   }
 
-  /** Workers that were heard within a quarter of the TTL, and so can be expected to take a task now. */
+  /** Workers that missed at most two keep-alives, and so can be expected to take a task now. */
   #available(): WorkerView[] {
     const { table, env, sessionTtlMs } = this.#options;
     const now = env.clock.now();

@@ -45,7 +45,7 @@ export class Node implements NodeApi {
   #leaderTerm = 0;
   readonly #worker: Worker | null;
   #knownLeader: NodeId | null = null;
-  readonly #leaderWaiters = new Set<() => void>();
+  readonly #leaderWaiters = new Set<(found: boolean) => void>();
   #timer: Timer | null = null;
   #tickedAt = 0;
   #pumping = false;
@@ -59,6 +59,11 @@ export class Node implements NodeApi {
     this.#contents = contents;
     this.#env = {
       ...env,
+      // A write that is durable is an event like any other: nothing follows from it once the node has ended.
+      store: {
+        write: (batch, done) => env.store.write(batch, (error) => this.#guard(() => done(error))),
+        close: () => env.store.close(),
+      },
       fatal: (error) => {
         if (this.#phase === 'stopped') return;
         this.#halt();
@@ -83,6 +88,7 @@ export class Node implements NodeApi {
             slots: config.slots,
             sessionTtlMs: config.sessionTtlMs,
             send: (message) => this.#toLeader(message),
+            turn: (run) => this.#guard(run),
             doubtLeader: () => {
               this.#membership.nextGuess();
               // Being told of the doubted one again is news.
@@ -158,10 +164,10 @@ export class Node implements NodeApi {
       this.#leaderWaiters.delete(found);
       done(this.#leaderNow() !== null);
     });
-    const found = () => {
+    const found = (isFound: boolean) => {
       timer.cancel();
       this.#leaderWaiters.delete(found);
-      done(true);
+      done(isFound);
     };
     this.#leaderWaiters.add(found);
   }
@@ -296,7 +302,8 @@ export class Node implements NodeApi {
     const due = Math.floor(elapsed / TICK_MS);
     const ticks = Math.min(due, TICKS_AT_ONCE_MAX);
     this.#tickedAt = due > ticks ? now : this.#tickedAt + ticks * TICK_MS;
-    if (elapsed > STALL_MS) this.#leader?.stalled(elapsed, now);
+    // Only what is beyond it is excused: a leader whose every turn takes long must still give up the dead.
+    if (elapsed > STALL_MS) this.#leader?.stalled(elapsed - STALL_MS, now);
     for (let i = 0; i < ticks; i++) this.#replica?.raft.tick();
     this.#replica?.tickTransfers(now);
     this.#membership.tick(now);
@@ -312,7 +319,7 @@ export class Node implements NodeApi {
     this.#leader = null;
     this.#memberDuties = null;
     this.#replica?.close();
-    for (const waiter of [...this.#leaderWaiters]) waiter();
+    for (const waiter of [...this.#leaderWaiters]) waiter(false);
   }
 
   // ---- leadership -------------------------------------------------------------------------------------------------
@@ -388,7 +395,7 @@ export class Node implements NodeApi {
     if (leader === null) return;
     if (leader !== this.id) this.#handedOver?.();
     this.#worker?.leaderChanged();
-    for (const waiter of [...this.#leaderWaiters]) waiter();
+    for (const waiter of [...this.#leaderWaiters]) waiter(true);
     for (const worker of this.#membership.connectedWorkers()) this.#sayLeader(worker);
   }
 

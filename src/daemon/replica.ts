@@ -396,8 +396,12 @@ export class Replica {
     this.#options.onMembers();
   }
 
+  /**
+   * Also while a write is under way, for on a busy node one always is: the log would never be cut. Only what our own disk
+   * holds is applied, so the snapshot cannot pass the log there; it is the next write.
+   */
   #considerSnapshot(): void {
-    if (this.#ownSnapshot !== null || this.#writing) return;
+    if (this.#ownSnapshot !== null) return;
     const { snapshotIndex, configuration } = this.raft.status();
     const entries = this.table.appliedIndex - snapshotIndex;
     const due = entries >= (this.#options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES);

@@ -35,8 +35,8 @@ export class Reports {
   readonly #gathered = new Map<Epoch, Point>();
   /** Endings proposed and not applied, with the index of their entry: a repeated report does not propose again. */
   readonly #endings = new Map<Epoch, LogIndex>();
-  /** Cursors that ended tasks were acknowledged with, for the answers of this turn. */
-  readonly #settled = new Map<Epoch, Point>();
+  /** Cursors that ended tasks were acknowledged with, until their worker is answered. */
+  readonly #settled = new Map<NodeId, Map<Epoch, Point>>();
   readonly #waiting = new Map<NodeId, Waiting>();
   #progressing = false;
 
@@ -51,7 +51,7 @@ export class Reports {
       if (task === undefined || task.worker !== worker || task.incarnation !== incarnation) continue;
       // What no honest worker says is left unsaid; the answer tells it what the table holds.
       if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
-      if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(report, report.ending));
+      if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));
       else if (report.cursor > Math.max(task.cursor, this.#gathered.get(report.epoch) ?? task.cursor)) {
         this.#gathered.set(report.epoch, report.cursor);
         waiting.gathering = true;
@@ -86,20 +86,20 @@ export class Reports {
     const { table, send } = this.#options;
     for (const waiting of [...this.#waiting.values()]) {
       if (waiting.gathering || waiting.index > table.appliedIndex) continue;
-      this.#waiting.delete(waiting.worker);
       const { worker, incarnation, sequence } = waiting;
       const results = waiting.reports.flatMap((report) => this.#result(waiting, report) ?? []);
+      this.forget(worker);
       send(worker, { type: 'reported', incarnation, sequence, results });
     }
-    if (this.#waiting.size === 0) this.#settled.clear();
   }
 
-  /** The session of a worker ended. */
+  /** The worker is answered, or its session ended. */
   forget(worker: NodeId): void {
     this.#waiting.delete(worker);
+    this.#settled.delete(worker);
   }
 
-  #end(report: TaskReport, ending: 'complete' | 'fail' | 'release'): LogIndex {
+  #end(worker: NodeId, report: TaskReport, ending: 'complete' | 'fail' | 'release'): LogIndex {
     const { epoch, cursor, begun, error } = report;
     const underWay = this.#endings.get(epoch);
     if (underWay !== undefined) return underWay;
@@ -111,7 +111,9 @@ export class Reports {
         : { kind: ending, at, epoch, cursor, begun };
     const index = this.#options.propose(command, (result) => {
       this.#endings.delete(epoch);
-      if (result.ok && result.value.kind !== 'refused') this.#settled.set(epoch, cursor);
+      if (!result.ok || result.value.kind === 'refused') return;
+      const settled = this.#settled.get(worker) ?? new Map<Epoch, Point>();
+      this.#settled.set(worker, settled.set(epoch, cursor));
     });
     if (index === null) return 0;
     this.#endings.set(epoch, index);
@@ -120,7 +122,7 @@ export class Reports {
 
   #result(waiting: Waiting, report: TaskReport): ReportResult | null {
     const { epoch } = report;
-    const settled = this.#settled.get(epoch);
+    const settled = this.#settled.get(waiting.worker)?.get(epoch);
     if (settled !== undefined) return { epoch, cursor: settled, state: 'ended' };
     const { table } = this.#options;
     // A lease that this table does not know yet is none that has ended.

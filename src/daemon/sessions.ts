@@ -13,7 +13,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { SUSPECT_QUARTERS_MAX } from '../base/limits.ts';
-import type { Incarnation, NodeId } from '../base/types.ts';
+import type { Epoch, Incarnation, NodeId } from '../base/types.ts';
 
 export interface Session {
   readonly worker: NodeId;
@@ -31,6 +31,8 @@ export interface Session {
   draining: boolean;
   /** Sequence of the last keep-alive that waits for an answer; 0 when none does. */
   unanswered: number;
+  /** Leases that the worker named in its last keep-alive, or was told of since. */
+  told: ReadonlySet<Epoch>;
   /** Nonce of the join that made it, if this leader saw it. */
   nonce: number | null;
 }
@@ -61,6 +63,7 @@ export class Sessions {
       heard: false,
       draining: false,
       unanswered: 0,
+      told: new Set(),
       nonce: null,
     };
     this.#sessions.set(worker, session);

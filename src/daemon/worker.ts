@@ -29,6 +29,8 @@ export interface WorkerOptions {
   readonly send: (message: WorkerMessage) => void;
   /** Nothing was heard from it for long: think of another. */
   readonly doubtLeader: () => void;
+  /** Runs what the executor says as an event of the node, with the end of a turn after it. */
+  readonly turn: (run: () => void) => void;
 }
 
 interface Held {
@@ -42,6 +44,8 @@ interface Held {
   error: string;
   /** Asked back by the leader, or by our own draining. */
   releasing: boolean;
+  /** Aborted at the deadline, whatever came after. */
+  fenced: boolean;
 }
 
 export class Worker {
@@ -71,8 +75,8 @@ export class Worker {
     this.#options = options;
     this.#ttlMs = options.sessionTtlMs;
     options.env.executor.start({
-      progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
-      ended: (ending) => this.#ended(ending),
+      progress: (epoch, cursor, begun) => options.turn(() => this.#progress(epoch, cursor, begun)),
+      ended: (ending) => options.turn(() => this.#ended(ending)),
     });
   }
 
@@ -164,11 +168,18 @@ export class Worker {
       type: 'keep-alive',
       incarnation: this.#incarnation,
       sequence: this.#sequence,
-      epochs: [...this.#held.keys()],
+      epochs: this.#liveEpochs(),
       draining: this.#drained !== null,
     });
     // What was said and not answered is said again.
     this.#dirty = true;
+  }
+
+  /** The leases that are held: no more than slots. Those lost may still be stopping beside them. */
+  #liveEpochs(): Epoch[] {
+    const live: Epoch[] = [];
+    for (const [epoch, task] of this.#held) if (task.phase !== 'lost') live.push(epoch);
+    return live;
   }
 
   /** A leader that was just named is asked before it is doubted, or two guesses would take turns for ever. */
@@ -217,8 +228,11 @@ export class Worker {
     this.#answeredSentAt = sentAt;
     this.#leaderIsNew = false;
     const deadline = sentAt + (2 * this.#ttlMs) / 3;
-    this.#fenced = deadline <= this.#options.env.clock.now();
     this.#options.env.executor.deadline(deadline);
+    const now = this.#options.env.clock.now();
+    if (now < deadline) this.#fenced = false;
+    // An answer that was read late may prove no more than that the time is over.
+    else this.#fence(now);
   }
 
   /** Past the deadline nothing runs. What had been done is reported as a release, should the session still be alive. */
@@ -230,7 +244,10 @@ export class Worker {
     env.log.warn({ incarnation: this.#incarnation, tasks: this.#held.size }, 'fenced');
     for (const [epoch, task] of this.#held) {
       if (task.phase === 'waiting') this.#finish(task, 'release', '');
-      else if (task.phase === 'running') env.executor.abort(epoch);
+      else if (task.phase === 'running') {
+        task.fenced = true;
+        env.executor.abort(epoch);
+      }
     }
     this.#dirty = true;
   }
@@ -283,6 +300,7 @@ export class Worker {
       ending: null,
       error: '',
       releasing: false,
+      fenced: false,
     };
     this.#held.set(epoch, task);
     if (this.#drained !== null) this.#release(epoch, task);
@@ -290,6 +308,8 @@ export class Worker {
 
   /** Starts what waits, as slots allow. */
   #fill(): void {
+    // This process may have stood still since the last tick.
+    this.#fence(this.#options.env.clock.now());
     if (this.#fenced || this.#incarnation === null) return;
     let running = 0;
     for (const task of this.#held.values()) if (task.phase === 'running' || task.phase === 'lost') running++;
@@ -337,12 +357,14 @@ export class Worker {
   #ended(ending: ExecutorEnding): void {
     const task = this.#held.get(ending.epoch);
     if (task === undefined) return;
+    // The executor keeps the deadline by itself, and may have done so before we looked at the time.
+    this.#fence(this.#options.env.clock.now());
     if (task.phase === 'lost') this.#forget(ending.epoch);
     else if (task.phase === 'running') {
       task.cursor = Math.max(task.cursor, ending.cursor);
       task.begun = Math.max(task.begun, ending.begun, task.cursor);
       // Code that was stopped because we lost touch with the leader did not fail; where it was stopped, nobody can say.
-      const stopped = this.#fenced && ending.ending !== 'complete';
+      const stopped = task.fenced && ending.ending !== 'complete';
       if (stopped) task.begun = Math.max(task.begun, this.#exposedTo(task));
       this.#finish(task, stopped ? 'release' : ending.ending, stopped ? '' : ending.error);
     }
@@ -373,9 +395,8 @@ export class Worker {
         task.committed = cursor;
         if (task.phase === 'running') this.#options.env.executor.committed(epoch, cursor);
       }
-      // Said while the answer was under way; an ending that the log could not take is repeated at the next beat.
-      if (task.ending === null && task.cursor > task.committed) this.#dirty = true;
     }
+    // What happened since the report was sent is still marked; what the log could not take is said again at the next beat.
     this.#fill();
   }
 

@@ -5,11 +5,11 @@ import { PolarisError } from '../base/errors.ts';
 import { CANDIDATES_MAX } from '../base/limits.ts';
 import type { JobId } from '../base/types.ts';
 import type { JobView, Table } from '../ranges/types.ts';
+import { UUID_V4 } from './schema.ts';
 
-const FULL_ID_LENGTH = 36;
-
+/** Whether it is the whole id of a job that may exist: anything else must not reach the log. */
 export function isFullId(id: string): boolean {
-  return id.length === FULL_ID_LENGTH;
+  return UUID_V4.test(id.toLowerCase());
 }
 
 /** @throws PolarisError JOB_NOT_FOUND, AMBIGUOUS_ID */

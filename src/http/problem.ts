@@ -7,7 +7,7 @@
 import type { FastifyError, FastifyReply } from 'fastify';
 import { InvariantError } from '../base/assert.ts';
 import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
-import { RETRY_AFTER_SECONDS } from '../base/limits.ts';
+import { BODY_BYTES_MAX, RETRY_AFTER_SECONDS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -44,8 +44,10 @@ export function sendProblem(reply: FastifyReply, error: PolarisError): FastifyRe
 /** The row for anything that a handler or Fastify itself threw. */
 export function toPolarisError(thrown: FastifyError | Error | unknown, log: Logger): PolarisError {
   if (thrown instanceof PolarisError) return thrown;
-  const framework = frameworkCode(thrown);
-  if (framework !== null) return new PolarisError(framework, errorText(thrown), { cause: thrown });
+  const framework = frameworkError(thrown);
+  if (framework !== null) return framework;
+  // Whoever goes away in the middle of a request is no fault of ours, and must not fill the log.
+  if (isBrokenOff(thrown)) return new PolarisError('BAD_REQUEST', 'the connection ended within the request');
   log.error({ error: errorText(thrown), stack: thrown instanceof Error ? thrown.stack : undefined }, 'http-fault');
   if (thrown instanceof InvariantError) {
     // A broken invariant ends the process (exit 70): it is thrown again where nobody catches it.
@@ -56,17 +58,28 @@ export function toPolarisError(thrown: FastifyError | Error | unknown, log: Logg
   return new PolarisError('INTERNAL', undefined, { cause: thrown });
 }
 
-function frameworkCode(thrown: unknown): ErrorCode | null {
+/** Node's word for a body whose sender has gone. */
+function isBrokenOff(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === 'ECONNRESET';
+}
+
+/** What Fastify refuses on its own, in our words; null for anything else. */
+function frameworkError(thrown: unknown): PolarisError | null {
   const code = (thrown as { code?: unknown } | null)?.code;
   if (typeof code !== 'string' || !code.startsWith('FST_ERR_')) return null;
+  const options = { cause: thrown };
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return 'BODY_TOO_LARGE';
+      return new PolarisError('BODY_TOO_LARGE', `the body may have ${BODY_BYTES_MAX} bytes`, options);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return 'UNSUPPORTED_MEDIA_TYPE';
+      return new PolarisError('UNSUPPORTED_MEDIA_TYPE', 'the Content-Type is not application/json', options);
+    case 'FST_ERR_BAD_URL':
+      return new PolarisError('BAD_REQUEST', 'the path of the URL is not percent-encoded UTF-8', options);
     default: {
       const status = (thrown as { statusCode?: unknown }).statusCode;
-      return typeof status === 'number' && status < 500 ? 'BAD_REQUEST' : null;
+      return typeof status === 'number' && status < 500
+        ? new PolarisError('BAD_REQUEST', errorText(thrown), options)
+        : null;
     }
   }
 }

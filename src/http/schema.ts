@@ -14,7 +14,7 @@ import type { Consistency } from '../daemon/api.ts';
 import type { RosterMember } from '../daemon/roster.ts';
 import type { JobState } from '../ranges/types.ts';
 
-const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+export const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const STATES = ['pending', 'running', 'paused', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
 export type JsonObject = { readonly [key: string]: Json };
@@ -73,7 +73,7 @@ export function parseJobId(text: string): JobId {
 
 const listSchema = z.strictObject({
   limit: z
-    .string()
+    .string('may be given once')
     .regex(/^[1-9]\d{0,3}$/, `must be an integer from 1 to ${LIST_JOBS_MAX}`)
     .transform(Number)
     .refine((limit) => limit <= LIST_JOBS_MAX, `must be an integer from 1 to ${LIST_JOBS_MAX}`)

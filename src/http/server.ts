@@ -5,10 +5,17 @@
  * Invariants: every answer that is no success is a problem with a code of the table · bad input changes nothing and
  * never ends the process · nothing is read beyond a limit.
  */
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
-import { BODY_BYTES_MAX, REQUEST_TIMEOUT_MS, URL_LENGTH_MAX } from '../base/limits.ts';
+import {
+  BODY_BYTES_MAX,
+  CLOSE_GRACE_MS,
+  PIPELINED_REQUESTS_MAX,
+  REQUEST_TIMEOUT_MS,
+  URL_LENGTH_MAX,
+} from '../base/limits.ts';
 import { clusterRoutes } from './cluster.ts';
 import { healthRoutes } from './health.ts';
 import { jobActionRoutes } from './job-actions.ts';
@@ -16,10 +23,12 @@ import { jobRoutes } from './jobs.ts';
 import { parseJsonBody } from './json-body.ts';
 import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
-import { PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
+import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+/** What any path of ours takes: the answer to methods that are not even routed (TRACE, those of WebDAV). */
+const ALLOW_AT_MOST = 'GET, HEAD, POST';
 
 /** A server that does not listen yet. Its `server` is Node's own, for the peers' upgrades. */
 export function createHttpServer(context: HttpContext): FastifyInstance {
@@ -29,9 +38,11 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
     requestTimeout: REQUEST_TIMEOUT_MS,
     // A stopping node says so through NodeApi, with a code of the table.
     return503OnClosing: false,
+    // A missing Host is judged with everything else, so that its answer is a problem too.
+    http: { requireHostHeader: false },
     routerOptions: { maxParamLength: URL_LENGTH_MAX },
-    frameworkErrors: (error, _request, reply) => {
-      sendProblem(reply, toPolarisError(error, context.log));
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply, request.url.length > URL_LENGTH_MAX ? overlongUrl() : toPolarisError(error, context.log));
     },
     clientErrorHandler: refuseRaw,
   });
@@ -39,9 +50,19 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
     parseJsonBody(body),
   );
-  app.addHook('onRequest', async (request) => checkRequest(context, request));
+  answerOddities(app);
+  const crowd = new WeakMap<Socket, number>();
+  app.addHook('onRequest', async (request, reply) => {
+    // Both in one turn: requests that came in one packet must not all be counted before the first is judged.
+    joinCrowd(crowd, request.raw.socket, reply);
+    checkRequest(context, request);
+  });
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, toPolarisError(error, context.log)));
   app.setNotFoundHandler((request, reply) => {
+    if (!METHODS.some((method) => method === request.method)) {
+      reply.header('allow', ALLOW_AT_MOST);
+      return sendProblem(reply, new PolarisError('METHOD_NOT_ALLOWED', `nothing here takes ${request.method}`));
+    }
     const path = request.url.split('?', 1)[0];
     return sendProblem(reply, new PolarisError('NOT_FOUND', `there is nothing at ${path}`));
   });
@@ -73,10 +94,42 @@ function addRoutes(app: FastifyInstance, routes: readonly HttpRoute[]): void {
 }
 
 function checkRequest(context: HttpContext, request: FastifyRequest): void {
-  if (request.url.length > URL_LENGTH_MAX) {
-    throw new PolarisError('BAD_REQUEST', `the URL is longer than ${URL_LENGTH_MAX} characters`);
+  const { raw, headers, url } = request;
+  if (url.length > URL_LENGTH_MAX) throw overlongUrl();
+  // RFC 9112 §3.2: one Host in every request of HTTP/1.1.
+  if (headers.host === undefined && raw.httpVersion === '1.1') {
+    throw new PolarisError('BAD_REQUEST', 'the Host header is missing');
   }
-  checkOrigin(request.headers, () => context.api.address);
+  if (raw.rawHeaders.filter((text, at) => at % 2 === 0 && text.toLowerCase() === 'host').length > 1) {
+    throw new PolarisError('BAD_REQUEST', 'there are several Host headers');
+  }
+  checkOrigin(headers, () => context.api.address);
+}
+
+function overlongUrl(): PolarisError {
+  return new PolarisError('BAD_REQUEST', `the URL is longer than ${URL_LENGTH_MAX} characters`);
+}
+
+/** Counts the requests under way on a connection, each until the last byte of its answer. @throws PolarisError OVERLOADED */
+function joinCrowd(crowd: WeakMap<Socket, number>, socket: Socket, reply: FastifyReply): void {
+  const add = (change: 1 | -1): number => {
+    const count = (crowd.get(socket) ?? 0) + change;
+    crowd.set(socket, count);
+    return count;
+  };
+  reply.raw.once('close', () => add(-1));
+  if (add(1) > PIPELINED_REQUESTS_MAX) {
+    throw new PolarisError('OVERLOADED', `a connection may have ${PIPELINED_REQUESTS_MAX} requests under way`);
+  }
+}
+
+/** What never becomes a request for Fastify, though Node has read it. */
+function answerOddities(app: FastifyInstance): void {
+  // RFC 9110 §10.1.1: an expectation that is not known may be passed over. Node's own 417 is no problem document.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.server.on('connect', (_request, socket) => {
+    endWith(socket as Socket, new PolarisError('METHOD_NOT_ALLOWED', 'this is no proxy'));
+  });
 }
 
 /** What Node's parser refuses never becomes a request; the answer is written by hand. */
@@ -85,14 +138,34 @@ function refuseRaw(error: Error & { code?: string }, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const detail =
-    error.code === 'HPE_HEADER_OVERFLOW' ? 'the URL and headers are too long' : 'this is no HTTP/1.1 request';
-  const body = JSON.stringify(problemOf(new PolarisError('BAD_REQUEST', detail)));
+  endWith(socket, new PolarisError('BAD_REQUEST', rawDetail(error.code)));
+}
+
+function rawDetail(code: string | undefined): string {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return 'the URL and headers are too long';
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return `the request did not arrive within ${REQUEST_TIMEOUT_MS} ms`;
+    default:
+      return 'this is no HTTP/1.1 request';
+  }
+}
+
+/** The last that is said on a connection which nothing else listens to. */
+function endWith(socket: Socket, error: PolarisError): void {
+  // A socket that Node has handed out has no listener of its own left: without one its reset would end the process.
+  socket.on('error', () => socket.destroy());
+  socket.setTimeout(CLOSE_GRACE_MS, () => socket.destroy());
+  const problem = problemOf(error);
+  const body = JSON.stringify(problem);
   const head = [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     `content-type: ${PROBLEM_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
+    `${CODE_HEADER}: ${problem.code}`,
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  socket.resume();
 }

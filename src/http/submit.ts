@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { v4 } from 'uuid';
 import { errorText, PolarisError } from '../base/errors.ts';
-import { IDEMPOTENCY_KEY_LENGTH_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
+import { CANDIDATES_MAX, IDEMPOTENCY_KEY_LENGTH_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
 import type { JobId, Json } from '../base/types.ts';
 import type { JobTypeInfo } from '../daemon/env.ts';
 import { canonicalJson, fillOptions } from '../ranges/spec.ts';
@@ -57,7 +57,9 @@ export async function admit(context: HttpContext, submission: ReadySubmission): 
     exposure: table.job(spec.id)?.spec.exposure ?? null,
   }));
   if (type === undefined && !known.offered) {
-    throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"`);
+    const here = context.api.types.slice(0, CANDIDATES_MAX).map((candidate) => candidate.name);
+    const others = here.length === 0 ? '' : `; the leader itself has ${here.join(', ')}`;
+    throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"${others}`);
   }
   const refusal = type === undefined ? null : metadataRefusal(type, metadata);
   if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);

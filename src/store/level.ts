@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Level } from 'level';
 import { v4 as uuidv4 } from 'uuid';
-import { assert } from '../base/assert.ts';
+import { assert, InvariantError } from '../base/assert.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { damaged, encodeIdentity, IDENTITY_KEY } from './cells.ts';
@@ -50,8 +50,16 @@ export async function openLevelStore(
   } catch (thrown) {
     mark?.close();
     await database.close();
-    throw noted(dir, thrown);
+    throw noted(dir, inWordsOfTheTable(dir, thrown));
   }
+}
+
+/** LevelDB checks its tables while they are read, and Node's own calls throw errors of their own. */
+function inWordsOfTheTable(dir: string, thrown: unknown): unknown {
+  if (thrown instanceof PolarisError || thrown instanceof InvariantError) return thrown;
+  const text = errorText(thrown);
+  if (codeOf(thrown) === 'LEVEL_CORRUPTION') return damaged(text, thrown);
+  return new PolarisError('DISK_FAILED', `${dir} cannot be read or written: ${text}`, { cause: thrown });
 }
 
 /** Every directory on the way that had to be made is synced into its parent. */
@@ -105,14 +113,20 @@ function checkRecovery(logDir: string): void {
 
 function damageNoted(dir: string): string | null {
   const path = join(dir, 'damaged');
-  return existsSync(path) ? readFileSync(path, 'utf8') : null;
+  if (!existsSync(path)) return null;
+  // A disk without room keeps the name of the note and not its words.
+  return readFileSync(path, 'utf8') || damaged('as was found at an earlier start').detail;
 }
 
 /** Damage is written down, so that it is found again when LevelDB has repaired it away. */
 function noted(dir: string, thrown: unknown): unknown {
   if (!(thrown instanceof PolarisError) || thrown.code !== 'LOG_DAMAGED') return thrown;
-  writeFileSync(join(dir, 'damaged'), thrown.detail, { flush: true });
-  syncDirectory(dir);
+  try {
+    writeFileSync(join(dir, 'damaged'), thrown.detail, { flush: true });
+    syncDirectory(dir);
+  } catch {
+    // A disk so broken that it takes no note: the damage itself is what the operator must hear of.
+  }
   return thrown;
 }
 

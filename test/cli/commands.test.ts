@@ -52,8 +52,8 @@ describe('job submit', () => {
     ['1e6', ['job', 'submit', 'mail', '--start', '0', '--end', '1e6'], 'BAD_RANGE'],
     ['NaN', ['job', 'submit', 'mail', '--start', 'NaN', '--end', '1'], 'BAD_RANGE'],
     ['an unsafe integer', ['job', 'submit', 'mail', '--start', '0', '--end', '9007199254740993'], 'BAD_RANGE'],
-    ['metadata that is no JSON', [...SUBMIT, '--metadata', '{a'], 'BAD_METADATA'],
-    ['metadata that is a list', [...SUBMIT, '--metadata', '[]'], 'BAD_METADATA'],
+    ['metadata that is no JSON', [...SUBMIT, '--metadata', '{a'], 'USAGE'],
+    ['metadata that is a list', [...SUBMIT, '--metadata', '[]'], 'USAGE'],
     ['a file that is not there', [...SUBMIT, '--metadata', '@/nonexistent'], 'USAGE'],
     ['an option without =', [...SUBMIT, '--option', 'x'], 'USAGE'],
     ['an option twice', [...SUBMIT, '--option', 'a=1', '--option', 'a=2'], 'USAGE'],
@@ -137,9 +137,10 @@ describe('job watch', () => {
   test('writes a line for each step, and none twice', async () => {
     const client = new FakeClient();
     const running = jobOf({ state: 'running', progress: { done: 10, ratePerSecond: 5, etaSeconds: 63 } });
-    client.jobs = [running, running, jobOf({ state: 'done', progress: { done: 100, reexecuted: 2 } })];
+    const finishedAt = '2026-01-01T00:00:09.000Z';
+    client.jobs = [running, running, jobOf({ state: 'done', finishedAt, progress: { done: 100, reexecuted: 2 } })];
     const { stdout } = await run(['job', 'watch', ID], { client });
-    expect(stdout).toBe('running 10.0% 10/100  5.0/s eta 1m 3s\ndone 100.0% 100/100  - eta -  2 may have run again\n');
+    expect(stdout).toBe('running 10.0% 10/100  5.0/s eta 1m 3s\ndone 100.0% 100/100  2 may have run again\n');
   });
 
   test('draws a bar on a terminal, without colour under NO_COLOR', async () => {
@@ -149,6 +150,13 @@ describe('job watch', () => {
     expect(plain.stdout).toBe(`\r\u001b[2K[${'#'.repeat(30)}] done 100.0% 100/100  - eta -\n`);
     const coloured = await run(['job', 'watch', ID], { client, tty: true });
     expect(coloured.stdout).toContain('\u001b[32mdone\u001b[39m');
+  });
+
+  test('fits a bar into the width of the terminal, since a line that wraps cannot be drawn over', async () => {
+    const client = new FakeClient();
+    client.jobs = [jobOf({ state: 'paused', reason: 'the first 20 tasks failed '.repeat(9), progress: { done: 40 } })];
+    const { stdout } = await run(['job', 'watch', ID], { client, tty: true, columns: 40 });
+    expect(stdout).toBe('\r\u001b[2Kpaused 40.0% 40/100  - eta -  the first\n');
   });
 
   test('-o json is one job a line', async () => {
@@ -194,7 +202,7 @@ describe('the other commands', () => {
     expect(lines[1]).toMatch(/a-long-name {3}0\.\.100 {3}pending +34\.0% +- +- +2026-01-01T00:00:00\.000Z$/);
     expect(lines[2]?.indexOf('cancelled')).toBe(lines[0]?.indexOf('STATE'));
     expect(client.calls).toEqual([['list', { state: 'running', limit: 5 }]]);
-    expect(JSON.parse((await run(['job', 'list', '-o', 'json'], { client })).stdout)).toEqual(client.jobs);
+    expect(JSON.parse((await run(['job', 'list', '-o', 'json'], { client })).stdout)).toEqual({ jobs: client.jobs });
   });
 
   test('job show tells everything, and text of others cannot move the cursor', async () => {
@@ -205,6 +213,20 @@ describe('the other commands', () => {
     expect(stdout).toContain('options     commitEvery=100 commitIntervalMs=200 taskSize=adaptive maxAttempts=3\n');
     expect(stdout.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
     expect(client.calls).toEqual([['show', '11111111']]);
+  });
+
+  test('job show says why ranges failed, the first few of them', async () => {
+    const client = new FakeClient();
+    client.jobs = [jobOf({ state: 'failed', progress: { failed: 7 } })];
+    client.failed = Array.from({ length: 7 }, (_, start) => ({
+      start,
+      end: start + 1,
+      error: 'no\ndisk',
+      attempts: 3,
+    }));
+    const { stdout } = await run(['job', 'show', ID], { client });
+    expect(stdout).toContain('\nerror       [4, 5) after 3 attempts: no disk\nand 2 more failed ranges');
+    expect(JSON.parse((await run(['job', 'show', ID, '-o', 'json'], { client })).stdout)).toEqual(client.jobs[0]);
   });
 
   test.each([
@@ -264,6 +286,24 @@ describe('a command line that is wrong', () => {
     [['job', 'list', '--limit', 'x']],
   ])('%j is exit 2 with a line on stderr', async (argv) => {
     expect(await run(argv)).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringMatching(/^polaris: USAGE: /) });
+  });
+
+  test.each([
+    [[], 'Which of node, dev, job, cluster?'],
+    [['job', 'submit'], 'Missing: <name>'],
+    [['job', 'verify'], 'Missing: <id>'],
+    [['job', 'submit', 'mail', '--start'], '--start needs a value'],
+    [['job', 'list', '-o', 'xml'], 'Choices: "table", "json"'],
+  ])('%j is told in one line what it lacks', async (argv, what) => {
+    const [line = '', hint, ...rest] = (await run(argv)).stderr.trimEnd().split('\n');
+    expect(line).toContain(what);
+    expect([hint, rest]).toEqual(['  The command line is wrong; see --help.', []]);
+  });
+
+  test('a detail that others wrote cannot move the cursor', async () => {
+    const client = new FakeClient();
+    client.failure = new PolarisError('BAD_METADATA', 'evil\u001b[2J');
+    expect((await run(['job', 'show', ID], { client })).stderr).toMatch(/^polaris: BAD_METADATA: evil \[2J\n/);
   });
 
   test('a misspelt command is guessed', async () => {

@@ -84,7 +84,7 @@ describe('sources', () => {
 describe('a node', () => {
   test('without flags is a cluster of one on loopback', () => {
     expect(config({})).toEqual({
-      ...{ id: 'n1', listen: '127.0.0.1:7070', advertise: null, peers: [], join: [], role: 'voter' },
+      ...{ id: 'n1', listen: '127.0.0.1:7070', advertise: null, peers: [], join: [], role: 'voter', promote: true },
       ...{ dataDir: '.polaris/n1', jobsDir: null, slots: 4, sessionTtlMs: 5_000, insecure: false, logLevel: 'info' },
     });
   });
@@ -98,8 +98,11 @@ describe('a node', () => {
     ]);
   });
 
-  test('with --join is a worker, and so is one that was given the voters by name', () => {
-    expect(config({ join: '127.0.0.1:1,127.0.0.1:2' })).toMatchObject({ role: 'worker', peers: [] });
+  test('with --join is a voter of a cluster that others founded, or its worker', () => {
+    const join = '127.0.0.1:1,127.0.0.1:2';
+    expect(config({ join })).toMatchObject({ role: 'voter', promote: true, peers: [] });
+    expect(config({ join, promote: false })).toMatchObject({ promote: false });
+    expect(config({ join, role: 'worker' })).toMatchObject({ role: 'worker', peers: [] });
     expect(config({ role: 'worker', id: 'w', peers: 'a=127.0.0.1:1,w=127.0.0.1:2' })).toMatchObject({
       ...{ role: 'worker', peers: [], join: ['127.0.0.1:1'] },
     });
@@ -116,8 +119,8 @@ describe('a node', () => {
     [{ peers: 'n1=127.0.0.1:1,n1=127.0.0.1:2' }, /twice/],
     [{ role: 'learner' }, /--role must be one of/],
     [{ role: 'worker' }, /needs --join/],
-    [{ role: 'voter', join: '127.0.0.1:1' }, /--join is for workers/],
-    [{ join: '127.0.0.1:1', slots: '0' }, /would do nothing/],
+    [{ join: '127.0.0.1:1', peers: 'n1=127.0.0.1:2' }, /not both/],
+    [{ role: 'worker', join: '127.0.0.1:1', slots: '0' }, /would do nothing/],
     [{ slots: '-1' }, /integer/],
     [{ slots: '4096' }, /from 0 to 1024/],
     [{ 'session-ttl-ms': '5', sessionTtlMs: '5' }, /from 4000 to 600000/],

@@ -32,6 +32,7 @@ export class FakeClient implements CliClient {
     ...{ id: 'c', leader: 'n1', term: 2, commitIndex: 9, appliedIndex: 9, workers: [] },
     members: [],
   };
+  failed: RangesJson['failed'] = [];
   /** Thrown by every call when set. */
   failure: Error | null = null;
 
@@ -45,7 +46,7 @@ export class FakeClient implements CliClient {
     return this.answer('show', args, this.last());
   }
   ranges(...args: Parameters<CliClient['ranges']>): Promise<RangesJson> {
-    return this.answer('ranges', args, { done: [], pending: [], tasks: [], failed: [] });
+    return this.answer('ranges', args, { done: [], pending: [], tasks: [], failed: this.failed });
   }
   verify(...args: Parameters<CliClient['verify']>): Promise<VerifyJson> {
     return this.answer('verify', args, this.verified);
@@ -104,15 +105,21 @@ export interface Ran {
 
 export async function run(
   argv: readonly string[],
-  options: { client?: FakeClient; environment?: Record<string, string>; tty?: boolean; interrupted?: boolean } = {},
+  options: {
+    client?: FakeClient;
+    environment?: Record<string, string>;
+    tty?: boolean;
+    columns?: number;
+    interrupted?: boolean;
+  } = {},
 ): Promise<Ran> {
   const written = { stdout: '', stderr: '', urls: [] as readonly string[] };
   const controller = new AbortController();
   if (options.interrupted === true) controller.abort();
-  const isTTY = options.tty ?? false;
+  const terminal = { isTTY: options.tty ?? false, columns: options.columns ?? 120 };
   const io: CliIo = {
-    stdout: { write: (text) => (written.stdout += text), isTTY },
-    stderr: { write: (text) => (written.stderr += text), isTTY },
+    stdout: { write: (text) => (written.stdout += text), ...terminal },
+    stderr: { write: (text) => (written.stderr += text), ...terminal },
     environment: options.environment ?? {},
     connect: async (urls) => {
       written.urls = urls;

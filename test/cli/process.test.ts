@@ -3,7 +3,9 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FakeNode, ID_1, listen, serverOf } from '../http/fake-node.ts';
@@ -35,5 +37,17 @@ test('a submit prints the id on stdout and nothing else, anywhere', async () => 
 test('an error of the server is one code on stderr, and its exit code', async () => {
   const { exit, stdout, stderr } = await polaris('job', 'submit', 'nope', '--start', '0', '--end', '9');
   expect([exit, stdout]).toEqual([2, '']);
-  expect(stderr).toMatch(/^polaris: UNKNOWN_JOB_TYPE: .*"nope"\n {2}.*--jobs DIR/);
+  expect(stderr).toMatch(/^polaris: UNKNOWN_JOB_TYPE: .*"nope"; the leader itself has mail\n {2}.*--jobs DIR/);
+});
+
+test('a node whose address is taken says so, and is no fault of Polaris', async () => {
+  const address = url.replace('http://', '');
+  const dataDir = mkdtempSync(join(tmpdir(), 'polaris-cli-'));
+  try {
+    const { exit, stderr } = await polaris('node', '--listen', address, '--data-dir', dataDir);
+    expect(stderr).toMatch(`polaris: CANNOT_LISTEN: ${address}: listen EADDRINUSE`);
+    expect(exit).toBe(1);
+  } finally {
+    rmSync(dataDir, { recursive: true });
+  }
 });

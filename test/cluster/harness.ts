@@ -5,7 +5,7 @@
  * Every wait is for an event. Times are printed and never judged: this machine may be as slow as it likes.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -170,9 +170,10 @@ export class Scene {
     });
   }
 
-  /** Everything that a node wrote to stderr, in all its lives. */
+  /** Everything that a node wrote to stderr, in all its lives; its file is made a moment after its first start. */
   logText(id: string): string {
-    return readFileSync(this.cluster.logFile(id), 'utf8');
+    const path = this.cluster.logFile(id);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
   }
 
   /** The records of a node's log, in all its lives. */

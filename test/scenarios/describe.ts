@@ -53,19 +53,20 @@ export function messageTypeOf(name: string): RaftMessage['type'] | null {
 
 export function messageText(message: RaftMessage): string {
   const { from, to, term, type } = message;
-  const rest = bodyText(message);
-  return `${from}->${to} ${MESSAGE_NAMES[type]} Term:${term}${rest === '' ? '' : ` ${rest}`}`;
+  return `${from}->${to} ${MESSAGE_NAMES[type]} Term:${term} ${bodyText(message)}`;
 }
 
 function bodyText(message: RaftMessage): string {
   switch (message.type) {
     case 'pre-vote':
-      return `Log:${position(message.lastTerm, message.lastIndex)}`;
-    case 'vote':
-      return `Log:${position(message.lastTerm, message.lastIndex)}${message.transfer ? ' Transfer' : ''}`;
+      return `Log:${position(message.lastTerm, message.lastIndex)} ${claimText(message)}`;
+    case 'vote': {
+      const transfer = message.transfer ? ' Transfer' : '';
+      return `Log:${position(message.lastTerm, message.lastIndex)} ${claimText(message)}${transfer}`;
+    }
     case 'pre-vote-reply':
     case 'vote-reply':
-      return message.granted ? '' : 'Rejected';
+      return `${claimText(message)}${message.granted ? '' : ' Rejected'}`;
     case 'append': {
       const entries = message.entries.map(entryText).join(', ');
       const head = `Log:${position(message.prevTerm, message.prevIndex)} Commit:${message.commit}`;
@@ -86,6 +87,11 @@ function bodyText(message: RaftMessage): string {
     default:
       return unreachable(message);
   }
+}
+
+/** What the sender of a vote, or of the answer to one, knows to be committed. */
+function claimText(message: { commitTerm: Term; commit: LogIndex }): string {
+  return `Commit:${position(message.commitTerm, message.commit)}`;
 }
 
 /** Term and index of an entry, in etcd's way. */

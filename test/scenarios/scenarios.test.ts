@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { BROKEN_RULES } from './broken-rules.ts';
 import { runScenario } from './run.ts';
 import { VERBS } from './verbs.ts';
 
@@ -36,6 +37,28 @@ describe('scenarios', () => {
     }
   });
 });
+
+describe('a broken rule changes a transcript', () => {
+  test.each(BROKEN_RULES)('$name: $scenario', ({ scenario, install }) => {
+    const text = readFileSync(join(DATA, `${scenario}.txt`), 'utf8');
+    const straighten = install();
+    try {
+      expect(outcomeOf(text)).not.toBe(text);
+    } finally {
+      straighten();
+    }
+    expect(outcomeOf(text)).toBe(text);
+  });
+});
+
+/** The transcript, or the invariant that stopped it. */
+function outcomeOf(text: string): string {
+  try {
+    return runScenario(text);
+  } catch (error) {
+    return String(error);
+  }
+}
 
 describe('mistakes in a scenario', () => {
   const SETUP = 'add-nodes 3 voters=(1,2,3)\n----\nok\n\n';

@@ -31,7 +31,7 @@ export function statusLines(node: ScenarioNode): string[] {
   ];
   if (status.role !== 'leader') return lines;
   lines.push(status.settled ? 'settled' : 'not settled');
-  if (status.transferee !== null) lines.push(`transferring to ${status.transferee}`);
+  if (status.transferee !== null) lines.push(`transferring to ${status.transferee}${status.waived ? ', told' : ''}`);
   for (const [id, progress] of status.progress) lines.push(progressLine(id, progress));
   return lines;
 }

@@ -1,0 +1,262 @@
+import { describe, expect, test } from 'vitest';
+import { must } from '../../src/base/assert.ts';
+import { PolarisError } from '../../src/base/errors.ts';
+import type { Done } from '../../src/daemon/api.ts';
+import { Reports } from '../../src/daemon/reports.ts';
+import type { Command, Outcome } from '../../src/ranges/types.ts';
+import type { LeaderMessage, ReportResult, TaskReport } from '../../src/wire/messages.ts';
+import { Pen } from '../ranges/fixtures.ts';
+
+interface Answer {
+  readonly to: string;
+  readonly sequence: number;
+  readonly results: readonly ReportResult[];
+}
+
+/** Reports over a table with two workers, and a log that commits when the test says so. */
+class Desk {
+  readonly pen = new Pen();
+  readonly answers: Answer[] = [];
+  readonly proposed: { readonly command: Command; readonly done: Done<Outcome> }[] = [];
+  full = false;
+  readonly reports = new Reports({
+    table: this.pen.table,
+    stamp: () => 0,
+    propose: (command, done) => this.#propose(command, done),
+    send: (to, message) => this.#send(to, message),
+  });
+
+  constructor() {
+    this.pen.join('w1');
+    this.pen.join('w2');
+    this.pen.submit({ end: 1_000 });
+  }
+
+  #propose(command: Command, done: Done<Outcome>): number | null {
+    if (this.full) {
+      done({ ok: false, error: new PolarisError('OVERLOADED') });
+      return null;
+    }
+    this.proposed.push({ command, done });
+    return this.pen.table.appliedIndex + this.proposed.length;
+  }
+
+  #send(to: string, message: LeaderMessage): void {
+    expect(message.type).toBe('reported');
+    if (message.type === 'reported') this.answers.push({ to, sequence: message.sequence, results: message.results });
+  }
+
+  grant(worker = 'w1', size = 10): number {
+    return this.pen.grant(size, { worker });
+  }
+
+  say(worker: string, sequence: number, ...reports: readonly Partial<TaskReport>[]): void {
+    const incarnation = must(this.pen.table.worker(worker), 'the worker has joined').incarnation;
+    const filled = reports.map((report) => {
+      const { epoch = 0, cursor = 0 } = report;
+      return { ending: null, error: '', begun: cursor, ...report, epoch, cursor };
+    });
+    this.reports.take(worker, incarnation, sequence, filled);
+  }
+
+  /** The end of a turn. */
+  turn(): void {
+    this.reports.answer();
+    this.reports.flush();
+  }
+
+  commit(): void {
+    const { command, done } = must(this.proposed.shift(), 'something was proposed');
+    const outcome = this.pen.apply(command);
+    done({ ok: true, value: outcome });
+  }
+
+  takeAnswers(): Answer[] {
+    return this.answers.splice(0);
+  }
+}
+
+describe('progress', () => {
+  test('of many workers goes into one entry, and is answered when that is applied', () => {
+    const desk = new Desk();
+    const [one, two] = [desk.grant('w1'), desk.grant('w2')];
+    desk.say('w1', 1, { epoch: one, cursor: 5 });
+    desk.say('w2', 7, { epoch: two, cursor: 16 });
+    desk.turn();
+    expect(desk.proposed.map((entry) => entry.command)).toMatchObject([
+      {
+        kind: 'progress',
+        cursors: [
+          { epoch: one, cursor: 5 },
+          { epoch: two, cursor: 16 },
+        ],
+      },
+    ]);
+    desk.turn();
+    expect(desk.answers).toEqual([]);
+    desk.commit();
+    desk.turn();
+    expect(desk.answers).toEqual([
+      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, state: 'live' }] },
+      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, state: 'live' }] },
+    ]);
+  });
+
+  test('gathers while an entry is under way, so that the log sees one at a time', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    for (const cursor of [1, 2, 3]) {
+      desk.say('w1', cursor, { epoch, cursor });
+      desk.turn();
+    }
+    expect(desk.proposed).toHaveLength(1);
+    desk.commit();
+    desk.turn();
+    expect(desk.proposed[0]?.command).toMatchObject({ cursors: [{ epoch, cursor: 3 }] });
+    desk.commit();
+    desk.turn();
+    expect(desk.answers.map((answer) => answer.sequence)).toEqual([3]);
+  });
+
+  test('that is already committed is answered without an entry', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.pen.progress(epoch, 5);
+    desk.say('w1', 1, { epoch, cursor: 4 });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+    desk.turn();
+    expect(desk.answers).toMatchObject([{ results: [{ cursor: 5, state: 'live' }] }]);
+  });
+
+  test('that the log could not take is answered with what the table holds', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.full = true;
+    desk.say('w1', 1, { epoch, cursor: 5 });
+    desk.turn();
+    desk.turn();
+    expect(desk.answers).toMatchObject([{ results: [{ cursor: 0, state: 'live' }] }]);
+    desk.full = false;
+    desk.say('w1', 2, { epoch, cursor: 5 });
+    desk.turn();
+    expect(desk.proposed).toHaveLength(1);
+  });
+});
+
+describe('endings', () => {
+  test('are proposed once, however often they are said, and answered as ended with their cursor', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    const report = { epoch, cursor: 10, ending: 'complete' } as const;
+    desk.say('w1', 1, report);
+    desk.say('w1', 2, report);
+    expect(desk.proposed).toHaveLength(1);
+    desk.turn();
+    expect(desk.answers).toEqual([]);
+    desk.commit();
+    desk.turn();
+    expect(desk.answers).toEqual([{ to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, state: 'ended' }] }]);
+  });
+
+  test('carry their own cursor: one that was gathered before is not said behind them', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 5 });
+    desk.say('w1', 2, { epoch, cursor: 7, ending: 'release' });
+    desk.turn();
+    expect(desk.proposed.map((entry) => entry.command.kind)).toEqual(['release']);
+    desk.commit();
+    desk.turn();
+    expect(desk.pen.job().coveredPoints).toBe(7);
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, cursor: 7, state: 'ended' }] }]);
+  });
+
+  test('of a lease that ended otherwise are answered as stale', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.pen.control('cancel');
+    desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, state: 'stale' }] }]);
+  });
+
+  test('that lost the race in the log are answered as stale', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
+    desk.pen.control('cancel');
+    desk.commit();
+    desk.turn();
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, state: 'stale' }] }]);
+  });
+
+  test('that the log could not take are answered as live, and taken when they are said again', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.full = true;
+    desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
+    desk.turn();
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, cursor: 0, state: 'live' }] }]);
+    desk.full = false;
+    desk.say('w1', 2, { epoch, cursor: 10, ending: 'complete' });
+    desk.commit();
+    expect(desk.pen.job().coveredPoints).toBe(10);
+  });
+
+  test('are remembered until their worker was told, whoever else waits', () => {
+    const desk = new Desk();
+    const [one, two] = [desk.grant('w1'), desk.grant('w2')];
+    desk.say('w1', 1, { epoch: one, cursor: 10, ending: 'complete' });
+    desk.say('w2', 1, { epoch: two, cursor: 15 });
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers()).toMatchObject([{ to: 'w1', results: [{ state: 'ended' }] }]);
+    desk.say('w1', 2, { epoch: one, cursor: 10, ending: 'complete' });
+    desk.turn();
+    // Both words end it for the worker; that this one is 'stale' shows that the ending is not kept for ever.
+    expect(desk.takeAnswers()).toMatchObject([{ to: 'w1', results: [{ state: 'stale' }] }]);
+  });
+});
+
+describe('what no honest worker says', () => {
+  test('is not proposed, and is answered with what the table holds', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 11 });
+    desk.say('w1', 2, { epoch, cursor: 5, begun: 4 });
+    desk.say('w1', 3, { epoch, cursor: 5, begun: 11, ending: 'release' });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+    expect(desk.answers).toMatchObject([{ sequence: 3, results: [{ epoch, cursor: 0, state: 'live' }] }]);
+  });
+
+  test('of the lease of another is refused', () => {
+    const desk = new Desk();
+    const epoch = desk.grant('w2');
+    desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+    expect(desk.answers).toMatchObject([{ to: 'w1', results: [{ epoch, state: 'stale' }] }]);
+    expect(desk.pen.job().coveredPoints).toBe(0);
+  });
+});
+
+test('a lease that this table does not know yet is not called stale', () => {
+  const desk = new Desk();
+  desk.say('w1', 1, { epoch: desk.pen.table.appliedIndex + 1, cursor: 5 });
+  desk.turn();
+  expect(desk.answers).toMatchObject([{ sequence: 1, results: [] }]);
+});
+
+test('a worker whose session ended is not answered', () => {
+  const desk = new Desk();
+  const epoch = desk.grant();
+  desk.say('w1', 1, { epoch, cursor: 5 });
+  desk.turn();
+  desk.reports.forget('w1');
+  desk.commit();
+  desk.turn();
+  expect(desk.answers).toEqual([]);
+});
