@@ -12,6 +12,7 @@ import type { JobId, NodeId } from '../../src/base/types.ts';
 import type { Result } from '../../src/daemon/api.ts';
 import type { Node } from '../../src/daemon/node.ts';
 import type { JobSpec, Table } from '../../src/ranges/types.ts';
+import type { Answer, Operation } from './history.ts';
 import type { Action, Ending, ReadResult } from './oracle.ts';
 import type { World } from './world.ts';
 
@@ -34,6 +35,8 @@ export class Client {
   readonly #world: World;
   readonly #prng: Prng;
   readonly #latencyMsMax: number;
+  /** Jobs of which the last submit was not answered. */
+  readonly #inDoubt = new Set<JobId>();
 
   constructor(options: ClientOptions) {
     this.#world = options.world;
@@ -44,12 +47,15 @@ export class Client {
   /** Submits, again and again with the same id until it is acknowledged or patience ends. */
   submit(spec: JobSpec, done: (acknowledged: boolean) => void = () => {}, attempts = ATTEMPTS_MAX): void {
     const attempt = this.#world.oracle.submits(spec);
-    this.#call<unknown>(
+    const operation = this.#world.histories.asked(spec.id, 'submit', this.#world.now);
+    this.#call<{ readonly kind: 'created' | 'exists' }>(
       (node, answer) => node.submit(spec, answer),
       (result) => {
         const ending = endingOf(result);
         this.#world.trace.count(`submit ${ending}`);
+        this.#noteDoubt(spec.id, ending, result);
         this.#world.oracle.submitted(attempt, ending);
+        this.#settle(spec.id, operation, ending, { kind: 'done' });
         if (ending === 'acknowledged') return done(true);
         if (attempts <= 1) return done(false);
         this.#world.scheduler.after(this.#prng.next() * 2 * RETRY_MS, () => this.submit(spec, done, attempts - 1));
@@ -59,12 +65,14 @@ export class Client {
 
   control(id: JobId, action: Action, done: (acknowledged: boolean) => void = () => {}): void {
     const startedAt = this.#world.now;
+    const operation = this.#world.histories.asked(id, action, startedAt);
     this.#call<void>(
       (node, answer) => node.control(id, action, answer),
       (result) => {
         const ending = endingOf(result);
         this.#world.trace.count(`${action} ${ending}`);
         if (ending === 'acknowledged') this.#world.oracle.controlled(id, action, startedAt);
+        this.#settle(id, operation, ending, refusalOf(result) ?? { kind: 'done' });
         done(ending === 'acknowledged');
       },
     );
@@ -73,6 +81,8 @@ export class Client {
   read(id: JobId, done: (result: ReadResult | null) => void = () => {}): void {
     const { oracle, trace } = this.#world;
     const floor = oracle.floor(id);
+    const operation = this.#world.histories.asked(id, 'read', this.#world.now);
+    let asksLeader = false;
     const look = (table: Table): ReadResult => {
       const job = table.job(id);
       return {
@@ -82,13 +92,36 @@ export class Client {
       };
     };
     this.#call<ReadResult>(
-      (node, answer) => node.read('linearizable', look, answer),
+      (node, answer) => {
+        asksLeader = node.leads();
+        node.read('linearizable', look, answer);
+      },
       (result) => {
-        trace.count(`read ${endingOf(result)}`);
+        const ending = endingOf(result);
+        trace.count(`read ${ending}`);
+        if (asksLeader && ending === 'refused') trace.count('branch: a read fails for its leader is deposed');
+        const state = result?.ok ? result.value.state : null;
+        this.#settle(id, operation, ending, { kind: 'state', state });
         if (result?.ok) oracle.read(id, floor, result.value);
         done(result?.ok ? result.value : null);
       },
     );
+  }
+
+  /** The history keeps what was answered, keeps what is in doubt as it is, and forgets what never took place. */
+  #settle(id: JobId, operation: Operation, ending: Ending, answer: Answer): void {
+    const { histories, now } = this.#world;
+    const isTold = ending === 'acknowledged' || answer.kind === 'wrong-state' || answer.kind === 'not-found';
+    if (isTold) histories.answered(operation, answer, now);
+    else if (ending === 'refused') histories.dropped(id, operation);
+  }
+
+  /** Whether a submit finds what an earlier one did, of which nobody could say what had become. */
+  #noteDoubt(id: JobId, ending: Ending, result: Result<{ readonly kind: 'created' | 'exists' }> | null): void {
+    if (ending === 'unknown') this.#inDoubt.add(id);
+    if (!result?.ok || !this.#inDoubt.delete(id)) return;
+    const found = result.value.kind === 'exists';
+    this.#world.trace.count(`branch: a submit in doubt ${found ? 'had been made' : 'had not been made'}`);
   }
 
   /** One request: to any node, from there to the one it takes for the leader. Null: no answer came. */
@@ -129,4 +162,11 @@ function endingOf(result: Result<unknown> | null): Ending {
   if (result === null) return 'unknown';
   if (result.ok) return 'acknowledged';
   return UNKNOWN_CODES.has(result.error.code) ? 'unknown' : 'refused';
+}
+
+/** What the table itself refused: an answer like any other. */
+function refusalOf(result: Result<unknown> | null): Answer | null {
+  if (result === null || result.ok) return null;
+  if (result.error.code === 'WRONG_STATE') return { kind: 'wrong-state' };
+  return result.error.code === 'JOB_NOT_FOUND' ? { kind: 'not-found' } : null;
 }

@@ -5,6 +5,7 @@
 import { must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { NodeId } from '../../src/base/types.ts';
+import { DiskFaults } from './disk-faults.ts';
 import type { FaultRates, SeedPlan } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
 import type { SimNode, World } from './world.ts';
@@ -14,17 +15,26 @@ const DOWN_MS_MAX = 8_000;
 const PAUSE_MS_MAX = 14_000;
 const PARTITION_MS_MAX = 12_000;
 const WALL_JUMP_MS_MAX = 200_000;
+/** Below the silence after which a connection is given up: a clogged one stays. */
+const CLOG_MS_MAX = 3_900;
 
 export class Faults {
   readonly #world: World;
   readonly #plan: SeedPlan;
   readonly #prng: Prng;
+  readonly #disks: DiskFaults;
   #on = false;
 
   constructor(world: World, plan: SeedPlan) {
     this.#world = world;
     this.#plan = plan;
     this.#prng = world.prng.fork();
+    this.#disks = new DiskFaults({
+      world,
+      prng: this.#prng.fork(),
+      duration: (msMax) => this.#duration(msMax),
+      bootAfter: (id, delayMs) => this.#bootAfter(id, delayMs),
+    });
   }
 
   start(): void {
@@ -41,7 +51,7 @@ export class Faults {
     weather.options = FAIR_LINK;
     network.silenced();
     for (const [id, sim] of nodes) {
-      sim.disk.speed = { ...sim.disk.speed, stall: 0 };
+      sim.disk.mend();
       this.#world.resume(id);
       this.#world.boot(id);
     }
@@ -65,6 +75,8 @@ export class Faults {
         return this.#crash(this.#victim());
       case 'crashLeader':
         return this.#crash(this.#leader());
+      case 'crashWriting':
+        return this.#crashWriting(this.#victim());
       case 'powerCut':
         return this.#powerCut();
       case 'drain':
@@ -76,7 +88,14 @@ export class Faults {
       case 'cut':
         return this.#cut();
       case 'diskFailure':
-        return this.#diskFailure(this.#victim());
+      case 'diskFull':
+      case 'diskSlow':
+      case 'diskStall':
+      case 'damage':
+      case 'diskLoss':
+        return this.#disks.fire(kind, this.#prng.chance(0.3) ? (this.#leader() ?? this.#victim()) : this.#victim());
+      case 'clog':
+        return this.#clog();
       case 'hostCrash':
         return this.#victim()?.executor?.crashHost() ?? false;
       case 'wallJump': {
@@ -110,6 +129,23 @@ export class Faults {
     return true;
   }
 
+  /** Its next write, or its next vote, is under way when it dies. */
+  #crashWriting(sim: SimNode | null): boolean {
+    if (sim === null) return false;
+    const { process, disk } = sim;
+    const { scheduler } = this.#world;
+    const waitsForVote = this.#prng.chance(0.5);
+    disk.watch((batch) => {
+      const isVote = batch.hardState?.vote !== undefined && batch.hardState.vote !== disk.log.hardState?.vote;
+      if (waitsForVote && !isVote) return;
+      disk.watch(null);
+      scheduler.after(0, () => {
+        if (this.#on && sim.process === process) this.#crash(sim);
+      });
+    });
+    return true;
+  }
+
   #bootAfter(id: NodeId, delayMs: number): void {
     this.#world.scheduler.after(delayMs, () => this.#world.boot(id));
   }
@@ -119,7 +155,8 @@ export class Faults {
       this.#world.crash(id);
       this.#bootAfter(id, this.#duration(DOWN_MS_MAX / 4));
     }
-    this.#world.check(() => this.#world.raft.checkDurability());
+    const { atlas, raft } = this.#world;
+    this.#world.check(() => raft.checkDurability((id) => atlas.isCondemned(id)));
     return true;
   }
 
@@ -179,14 +216,16 @@ export class Faults {
     return true;
   }
 
-  #diskFailure(sim: SimNode | null): boolean {
-    if (sim === null) return false;
-    const { id } = sim.plan.config;
-    sim.disk.failNextWrite();
-    // Its write fails, it ends itself, and someone starts it again.
-    const delay = this.#duration(DOWN_MS_MAX);
-    this.#bootAfter(id, delay);
-    this.#bootAfter(id, delay + DOWN_MS_MAX);
+  /** One link in one direction, or all that leads to one node: nothing comes for a while, and then everything. */
+  #clog(): boolean {
+    const { nodes, weather, now } = this.#world;
+    const ids = [...nodes.keys()];
+    if (ids.length === 1) return false;
+    const target = must(ids[this.#prng.integer(0, ids.length)], 'a node');
+    const others = ids.filter((id) => id !== target);
+    const one = must(others[this.#prng.integer(0, others.length)], 'another node');
+    const until = now + this.#duration(CLOG_MS_MAX);
+    for (const source of this.#prng.chance(0.5) ? others : [one]) weather.clog(source, target, until);
     return true;
   }
 }

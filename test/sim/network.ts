@@ -357,7 +357,9 @@ export class SimNetwork {
     const { scheduler, weather, trace } = this.#options;
     const to = connection.dialer === from ? connection.acceptor : connection.dialer;
     const source = from.process.id;
-    scheduler.at(Math.max(scheduler.now + weather.latencyMs(), connection.answeredAt), () => {
+    const clearAt = weather.clearAt(source, to.process.id, scheduler.now);
+    if (clearAt > scheduler.now) trace.count('message into a clogged link');
+    scheduler.at(Math.max(clearAt + weather.latencyMs(), connection.answeredAt), () => {
       to.process.turn('input', () => {
         const open = connection.dialer === to ? connection.dialerOpen : connection.acceptorOpen;
         if (connection.broken || !open) return trace.count('message of a broken connection');

@@ -24,6 +24,13 @@ export interface FaultRates {
   readonly diskFailure: number;
   readonly hostCrash: number;
   readonly wallJump: number;
+  readonly crashWriting: number;
+  readonly clog: number;
+  readonly diskFull: number;
+  readonly diskSlow: number;
+  readonly diskStall: number;
+  readonly damage: number;
+  readonly diskLoss: number;
 }
 
 export interface JobPlan {
@@ -40,6 +47,8 @@ export interface SeedPlan {
   readonly disk: DiskSpeed;
   readonly releaseMsMax: number;
   readonly faults: FaultRates;
+  /** Whether power cuts may tear a write so that it shows, and cost the node its disk. */
+  readonly tearsWrites: boolean;
   readonly faultsFromMs: number;
   readonly faultsToMs: number;
   readonly jobs: readonly JobPlan[];
@@ -54,6 +63,7 @@ const FAULTS_TO_MS_MAX = 40_000;
 /** Windows of one job: each costs a round trip and a score of events. */
 const WINDOWS_MAX = 200;
 const COMMIT_EVERY_MAX = 20_000;
+const STEERED_BADLY_CHANCE = 0.05;
 const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
 
 function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
@@ -83,6 +93,7 @@ export function drawPlan(seed: number): SeedPlan {
     jobs: drawJobs(prng, faultsToMs),
     clientCount: prng.integer(1, 4),
     requestEveryMs: spread(prng, 200, 3_000),
+    tearsWrites: !calm && prng.chance(0.5),
   };
 }
 
@@ -108,7 +119,7 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
     hosts.push({
       name: `host${number}`,
       offsetMs: prng.integer(1, 1_000_000),
-      rate: 1 + (prng.next() - 0.5) * 0.002,
+      rate: drawRate(prng),
       wallOffsetMs: prng.integer(-100_000, 100_000),
     });
   }
@@ -132,6 +143,12 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
     return { config, host: hostName(at + 1) };
   });
   return { hosts, nodes };
+}
+
+/** Crystals differ by some 500 ppm at worst; a virtual machine that is starved or badly steered by far more. */
+function drawRate(prng: Prng): number {
+  const deviation = prng.chance(STEERED_BADLY_CHANCE) ? 0.05 : 0.000_5;
+  return 1 + (2 * prng.next() - 1) * deviation;
 }
 
 function drawLink(prng: Prng, calm: boolean): LinkOptions {
@@ -173,6 +190,13 @@ function drawFaults(prng: Prng, calm: boolean): FaultRates {
     diskFailure: mean(0.3, 4_000, 20_000),
     hostCrash: mean(0.3, 1_500, 15_000),
     wallJump: mean(0.2, 2_000, 15_000),
+    crashWriting: mean(0.4, 2_000, 15_000),
+    clog: mean(0.4, 300, 6_000),
+    diskFull: mean(0.2, 4_000, 30_000),
+    diskSlow: mean(0.25, 3_000, 20_000),
+    diskStall: mean(0.25, 3_000, 15_000),
+    damage: mean(0.35, 2_000, 10_000),
+    diskLoss: mean(0.15, 4_000, 20_000),
   };
 }
 

@@ -73,6 +73,7 @@ export class Process {
   readonly #hooks: ProcessHooks;
   #alive = true;
   #paused = false;
+  #awakeSince: number;
   #turning = false;
   #backlog: { readonly kind: TurnKind; readonly run: () => void }[] = [];
 
@@ -83,6 +84,7 @@ export class Process {
     this.#scheduler = options.scheduler;
     this.#prng = options.prng;
     this.#hooks = options.hooks;
+    this.#awakeSince = options.scheduler.now;
     const { host, scheduler } = options;
     this.clock = {
       now: () => host.local(scheduler.now),
@@ -102,6 +104,11 @@ export class Process {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** Virtual time of its start, or of its last waking. */
+  get awakeSince(): number {
+    return this.#awakeSince;
   }
 
   /** Gives the process a turn now, or when it wakes; none when it is dead. */
@@ -130,6 +137,7 @@ export class Process {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    this.#awakeSince = this.#scheduler.now;
     const waiting = this.#backlog;
     this.#backlog = [];
     const order: TurnKind[] = this.#prng.chance(0.5) ? ['timer', 'input'] : ['input', 'timer'];

@@ -227,18 +227,19 @@ export class RaftChecker {
     }
     expectThat(index === this.lastCommitted + 1, () => `a gap: ${id} applied ${index} after ${this.lastCommitted}`);
     this.#committed.push(entry);
-    this.#onMajority(entry);
+    this.#onMajority(entry, () => false);
     this.#applied(entry);
   }
 
   // ---- Where committed entries are ----------------------------------------------------------------------------------------
 
-  #onMajority(entry: Entry): void {
+  #onMajority(entry: Entry, isLost: (id: NodeId) => boolean): void {
     let holders = 0;
-    for (const voter of this.#voters.values()) {
+    for (const [id, voter] of this.#voters) {
       const log = voter.log();
       const own = log.entry(entry.index);
       if (own === undefined ? log.holds(entry.index) : own.term === entry.term) holders += 1;
+      else if (isLost(id)) holders += 1;
     }
     const enough = 2 * holders > this.#voters.size;
     expectThat(
@@ -247,9 +248,12 @@ export class RaftChecker {
     );
   }
 
-  /** Everything committed is still on a majority of the disks: dear, so at the end and after power cuts. */
-  checkDurability(): void {
-    for (const entry of this.#committed) this.#onMajority(entry);
+  /**
+   * Everything committed is still on a majority of the disks, of which those may have lost it that were spoilt: dear, so
+   * at the end and after power cuts.
+   */
+  checkDurability(isLost: (id: NodeId) => boolean): void {
+    for (const entry of this.#committed) this.#onMajority(entry, isLost);
   }
 
   #log(id: NodeId): DurableLog {

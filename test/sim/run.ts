@@ -53,6 +53,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     link: plan.link,
     disk: plan.disk,
     releaseMsMax: plan.releaseMsMax,
+    tearsWrites: plan.tearsWrites,
     ...(options.trace === undefined ? {} : { print: options.trace }),
     ...(options.bugs === undefined ? {} : { bugs: options.bugs }),
   });
@@ -93,9 +94,10 @@ function settle(world: World): void {
   if (world.failure !== null) return;
   if (!agreed)
     return world.fail(`convergence: ${behind(world).join(', ')}, committed is ${world.auditor.table.appliedIndex}`);
-  world.raft.checkDurability();
+  world.raft.checkDurability((id) => world.atlas.isCondemned(id));
   world.auditor.checkAll();
   world.oracle.checkAll();
+  world.trace.count('operations in histories', world.histories.checkAll());
   for (const [id, { node }] of world.nodes) {
     const table = node?.replica?.table;
     if (table !== undefined) world.auditor.compare(id, table);

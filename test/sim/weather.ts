@@ -32,6 +32,8 @@ export class Weather {
   #options: LinkOptions;
   readonly #prng: Prng;
   readonly #blocked = new Set<string>();
+  /** Until when a link that is clogged delivers nothing. */
+  readonly #cloggedUntil = new Map<string, number>();
 
   constructor(options: LinkOptions, prng: Prng) {
     this.#options = options;
@@ -79,7 +81,19 @@ export class Weather {
     return this.blocked(one, other) || this.blocked(other, one);
   }
 
+  /** What goes from `source` to `target` stays in between until `time`, and then all of it comes at once. */
+  clog(source: NodeId, target: NodeId, time: number): void {
+    this.#cloggedUntil.set(`${source}>${target}`, time);
+  }
+
+  /** When a message that is sent at `time` is past all clogging. */
+  clearAt(source: NodeId, target: NodeId, time: number): number {
+    if (this.#cloggedUntil.size === 0) return time;
+    return Math.max(time, this.#cloggedUntil.get(`${source}>${target}`) ?? time);
+  }
+
   heal(): void {
     this.#blocked.clear();
+    this.#cloggedUntil.clear();
   }
 }

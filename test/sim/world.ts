@@ -15,17 +15,20 @@ import type { JobId, NodeId } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import { Node } from '../../src/daemon/node.ts';
 import type { WireMessage } from '../../src/wire/messages.ts';
+import { Atlas } from './atlas.ts';
 import type { JobModel } from './attempt.ts';
 import { Auditor } from './auditor.ts';
+import { Branches } from './branches.ts';
 import { type DiskSpeed, SimDisk } from './disk.ts';
 import { SimExecutor } from './executor.ts';
+import { Histories } from './history.ts';
 import { SimNetwork } from './network.ts';
 import { Oracle } from './oracle.ts';
 import { Host, Process, type TurnKind } from './process.ts';
 import { RaftChecker } from './raft-checker.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
-import { Violation } from './violation.ts';
+import { expectThat, Violation } from './violation.ts';
 import { type LinkOptions, Weather } from './weather.ts';
 
 export interface NodePlan {
@@ -49,6 +52,8 @@ export interface WorldOptions {
   readonly disk: DiskSpeed;
   /** Job code takes up to so long to notice a release. */
   readonly releaseMsMax: number;
+  /** Power cuts may tear a write so that it shows: its node is lost. */
+  readonly tearsWrites?: boolean;
   readonly print?: (line: string) => void;
   readonly bugs?: ModelBugs;
 }
@@ -59,12 +64,18 @@ export interface ModelBugs {
   readonly ignoresDeadline?: boolean;
   /** Disks say that a write is durable long before it is. */
   readonly acknowledgesEarly?: boolean;
+  /** Stores look at no checksum when they open. */
+  readonly ignoresChecksums?: boolean;
+  /** Stores do not hold a log against its mark. */
+  readonly ignoresMark?: boolean;
   /** Every address seems to be on this host, and every probe is refused: a broken connection proves a death. */
   readonly refusesProbes?: boolean;
 }
 
 /** A broken pipe is noticed within this time, and job code is ended. */
 const PIPE_CLOSES_MS_MAX = 5;
+/** A leader steps down when one write takes 2 s on its own clock, which may be 5 % slow, and it looks at every tick. */
+const STALLED_LEADER_MS_MAX = 2_500;
 /** Replicas at the same index are compared each time that so many entries were applied. */
 const HASH_EVERY_ENTRIES = 100;
 
@@ -77,6 +88,8 @@ export interface SimNode {
   node: Node | null;
   executor: SimExecutor | null;
   comparedIndex: number;
+  /** It was found damaged when it was to start: it never starts again. */
+  refused: boolean;
 }
 
 export class World {
@@ -88,6 +101,9 @@ export class World {
   readonly raft: RaftChecker;
   readonly auditor: Auditor;
   readonly oracle: Oracle;
+  readonly histories = new Histories();
+  readonly branches: Branches;
+  readonly atlas: Atlas;
   readonly nodes = new Map<NodeId, SimNode>();
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
@@ -114,6 +130,8 @@ export class World {
     });
     this.auditor = new Auditor(this.scheduler, this.trace);
     this.oracle = new Oracle(this.auditor);
+    this.branches = new Branches(this.trace);
+    this.atlas = new Atlas((id) => this.node(id).disk.log.snapshot !== null);
     this.raft = new RaftChecker((entry) => this.auditor.apply(entry));
     for (const host of options.hosts) this.#hosts.set(host.name, new Host(host));
     for (const plan of options.nodes) this.#addNode(plan);
@@ -178,8 +196,9 @@ export class World {
     sim.executor = executor;
     sim.comparedIndex = 0;
     this.check(() => {
-      const { store, contents } = sim.disk.open(process);
-      if (config.role === 'voter') this.raft.opened(process, sim.disk.log);
+      const opened = this.#openDisk(sim, process);
+      if (opened === null) return this.#end(sim, process);
+      const { store, contents } = opened;
       const env = {
         clock: process.clock,
         timers: process.timers,
@@ -196,16 +215,47 @@ export class World {
     });
   }
 
+  /** Null when the store refuses, as it must with a disk that is full or was damaged, and never with another one. */
+  #openDisk(sim: SimNode, process: Process): ReturnType<SimDisk['open']> | null {
+    const { id, role } = sim.plan.config;
+    try {
+      const opened = sim.disk.open(process);
+      expectThat(!sim.refused, () => `${id} starts on a disk that was found damaged before`);
+      if (role === 'voter') {
+        this.raft.opened(process, sim.disk.log);
+        this.branches.opened(id, sim.disk.log);
+      }
+      return opened;
+    } catch (error) {
+      if (!(error instanceof PolarisError)) throw error;
+      this.trace.line(this.now, id, `start refused: ${errorText(error)}`);
+      const isDamaged = error.code === 'LOG_DAMAGED' && this.atlas.isCondemned(id);
+      const isFull = error.code === 'DISK_FAILED' && sim.disk.full;
+      expectThat(isDamaged || isFull, () => `${id} refuses to start on a good disk: ${errorText(error)}`);
+      this.trace.count(`start refused ${error.code}`);
+      if (isDamaged) sim.refused = true;
+      return null;
+    }
+  }
+
+  #end(sim: SimNode, process: Process): void {
+    process.end();
+    sim.process = null;
+    sim.executor?.end();
+  }
+
   /** kill -9, or the cable pulled: unsynced writes are lost, or kept though nobody was told. */
   crash(id: NodeId): void {
     const sim = this.node(id);
     const { process, executor } = sim;
     if (process === null) return;
     this.trace.line(this.now, id, 'crash');
+    const status = sim.node?.replica?.raft.status() ?? null;
     process.end();
     sim.process = null;
     sim.node = null;
-    sim.disk.crash();
+    const write = sim.disk.crash(() => this.#options.tearsWrites === true && this.atlas.condemn(id));
+    if (sim.plan.config.role === 'voter') this.branches.crashed(status, write, sim.disk.log);
     this.network.died(process);
     const delay = this.prng.next() * PIPE_CLOSES_MS_MAX;
     this.scheduler.after(delay, () => this.check(() => executor?.end()));
@@ -278,18 +328,26 @@ export class World {
   // ---- What happens in a turn -----------------------------------------------------------------------------------------
 
   #addNode(plan: NodePlan): void {
+    const { id, role } = plan.config;
     const disk = new SimDisk({
       scheduler: this.scheduler,
       prng: this.prng.fork(),
       speed: this.#options.disk,
       acknowledgesEarly: this.#options.bugs?.acknowledgesEarly === true,
+      ignoresChecksums: this.#options.bugs?.ignoresChecksums === true,
+      ignoresMark: this.#options.bugs?.ignoresMark === true,
+      failed: (batch) => this.trace.count(`write ${batch} by a failure`),
       durable: (process, batch, log) => {
-        if (plan.config.role === 'voter') this.check(() => this.raft.durable(process, batch, log));
+        if (plan.config.role !== 'voter') return;
+        this.check(() => this.raft.durable(process, batch, log));
+        this.branches.durable(id, batch, log);
       },
     });
-    const { id, role } = plan.config;
-    this.nodes.set(id, { plan, disk, lives: 0, process: null, node: null, executor: null, comparedIndex: 0 });
-    if (role === 'voter') this.raft.addVoter(id, () => disk.log);
+    const unborn = { lives: 0, process: null, node: null, executor: null, comparedIndex: 0, refused: false };
+    this.nodes.set(id, { plan, disk, ...unborn });
+    if (role !== 'voter') return;
+    this.raft.addVoter(id, () => disk.log);
+    this.atlas.addVoter(id);
   }
 
   #executor(sim: SimNode, process: Process): SimExecutor {
@@ -308,6 +366,7 @@ export class World {
 
   #sent(from: Process, to: NodeId, message: WireMessage): void {
     this.check(() => this.raft.sent(from, message));
+    this.branches.sent(message);
     if (message.type === 'snapshot-chunk') this.trace.count('snapshot chunk');
     if (message.type !== 'reported') return;
     // The leader applied these in the turn that is not over yet; the auditor follows when it is.
@@ -323,13 +382,26 @@ export class World {
     if (waiting.length > 0) this.#afterTurn = [];
     if (replica === null) return;
     this.check(() => {
-      this.raft.turned(process, replica.raft.status());
+      const status = replica.raft.status();
+      this.raft.turned(process, status);
+      this.branches.turned(process, status, sim.disk, this.now);
+      if (status.role === 'leader' && status.voters.length > 1) this.#leadsWithDisk(process, sim.disk);
       for (const run of waiting) run();
       const { appliedIndex } = replica.table;
       if (appliedIndex < sim.comparedIndex + HASH_EVERY_ENTRIES) return;
       sim.comparedIndex = appliedIndex;
       this.auditor.compare(process.id, replica.table);
     });
+  }
+
+  /** Heartbeats need no disk; yet a leader whose own disk hangs must give way to one whose disk serves. */
+  #leadsWithDisk(process: Process, disk: SimDisk): void {
+    const since = Math.max(disk.writingSince ?? this.now, process.awakeSince);
+    const waited = this.now - since;
+    expectThat(
+      waited <= STALLED_LEADER_MS_MAX,
+      () => `${process.id} leads though its disk has hung for ${waited.toFixed(0)} ms`,
+    );
   }
 
   #threw(process: Process, error: unknown): void {
@@ -341,7 +413,10 @@ export class World {
     this.trace.line(this.now, process.id, `fatal: ${errorText(error)}`);
     const code = error instanceof PolarisError ? error.code : null;
     const expected = code === 'DISK_FAILED' || (code === 'INSTANCE_MISMATCH' && this.#wiped.has(process.id));
-    if (code !== null) this.endings.push({ id: process.id, code });
+    if (code !== null) {
+      this.endings.push({ id: process.id, code });
+      this.trace.count(`ended ${code}`);
+    }
     if (error instanceof Violation) return this.fail(error.stack ?? error.message);
     if (!expected) this.fail(`${process.id} ended itself: ${error.stack ?? error.message}`);
     this.trace.count('fatal');

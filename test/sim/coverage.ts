@@ -1,0 +1,110 @@
+/**
+ * Coverage: what a campaign must have met. One in which some kind of fault never fired, or some rare way was never taken,
+ * has not tested what it says.
+ */
+
+/** Below this even a sound simulator may miss the rarest of them; from it on, a miss is a finding. */
+export const SEEDS_FOR_COVERAGE = 1_000;
+
+const FAULTS = [
+  'fault crash',
+  'fault crashLeader',
+  'fault powerCut',
+  'fault drain',
+  'fault pause',
+  'fault partition',
+  'fault cut',
+  'fault diskFailure',
+  'fault hostCrash',
+  'fault wallJump',
+  'fault clog',
+  'fault diskFull',
+  'fault diskSlow',
+  'fault diskStall',
+  'fault damage',
+  'fault diskLoss',
+  'fault crashWriting',
+  'damage bit-rot',
+  'damage cut-tail',
+  'damage dropped',
+  'damage misdirected',
+  'write lost in a crash',
+  'write kept in a crash',
+  'write torn in a crash',
+  'write kept by a failure',
+  'write lost by a failure',
+  'message into a clogged link',
+] as const;
+
+/** Ways that a sound cluster takes only now and then (branches.ts, clients.ts). */
+const BRANCHES = [
+  'branch: a crash before formation',
+  'branch: a leader commits what an earlier one left',
+  'branch: a leader dies between append and commit',
+  'branch: a leader is deposed',
+  'branch: a leader with a stalled disk steps down',
+  'branch: a leader without a quorum steps down',
+  'branch: a pre-vote is refused',
+  'branch: a read fails for its leader is deposed',
+  'branch: a snapshot is installed',
+  'branch: a submit in doubt had been made',
+  'branch: a submit in doubt had not been made',
+  'branch: a term without a leader',
+  'branch: a vote is lost in a crash',
+  'branch: a vote is refused',
+  'branch: a vote outlives the crash that kept it secret',
+  'branch: an append meets another log',
+  'branch: backtracked more than one entry at once',
+  'branch: committed before the leader has synced it',
+  'branch: entries that were synced are overwritten',
+  'start refused LOG_DAMAGED',
+  'start refused DISK_FAILED',
+  'ended INSTANCE_MISMATCH',
+] as const;
+
+const EVENTS = [
+  'partition split',
+  'partition isolate',
+  'partition one-way',
+  'message lost',
+  'message doubled',
+  'message into partition',
+  'message of a broken connection',
+  'probe refused',
+  'probe open',
+  'probe unknown',
+  'applied worker-expire',
+  'applied worker-suspect',
+  'applied worker-heard',
+  'applied release',
+  'applied fail',
+  'attempt ended by the deadline',
+  'points repeated',
+  'snapshot sent',
+  'snapshot chunk',
+  'snapshot resumed',
+  'snapshot replaced',
+  'snapshot gave up',
+  'bulk connection broken',
+  'state hash said',
+  'task expired',
+  'task cancelled',
+  'job done',
+  'job failed',
+  'job paused',
+  'job cancelled',
+  'submit unknown',
+  'read refused',
+  'hashes compared',
+] as const;
+
+/** What was never met, in a fixed order. */
+export function unfired(counts: ReadonlyMap<string, number>): string[] {
+  return [...FAULTS, ...BRANCHES, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
+}
+
+/** How often each kind was met, in columns. */
+export function countsText(counts: ReadonlyMap<string, number>): string {
+  const rows = [...counts].filter(([kind]) => !kind.startsWith('log ')).sort(([a], [b]) => (a < b ? -1 : 1));
+  return rows.map(([kind, count]) => `  ${kind.padEnd(56)} ${count}`).join('\n');
+}
