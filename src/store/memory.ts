@@ -13,7 +13,7 @@ import { PolarisError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { encodeIdentity, IDENTITY_KEY } from './cells.ts';
 import { type Mark, readContents } from './contents.ts';
-import { boundsOf, type Change, type LogBounds, planBatch } from './plan.ts';
+import { boundsOf, type Change, type LogBounds, markOf, planBatch } from './plan.ts';
 import type { Store, StoreBatch, StoreContents } from './types.ts';
 
 export class MemoryDisk {
@@ -62,7 +62,7 @@ export class MemoryDisk {
       if (value === null) this.cells.delete(key);
       else this.cells.set(key, new Uint8Array(value));
     }
-    this.mark = { index: bounds.last, term: bounds.lastTerm };
+    this.mark = markOf(bounds);
   }
 }
 
