@@ -100,6 +100,12 @@ export const ERRORS = {
   },
   CLUSTER_MISMATCH: { status: 403, exit: 4, retry: false, text: 'The other side belongs to another cluster.' },
   PROTOCOL_MISMATCH: { status: 403, exit: 4, retry: false, text: 'The two sides speak no common protocol version.' },
+  CONFIG_MISMATCH: {
+    status: 403,
+    exit: 4,
+    retry: false,
+    text: 'The voters of a cluster must have the same --session-ttl-ms.',
+  },
   INSTANCE_MISMATCH: {
     status: 403,
     exit: 4,

@@ -99,6 +99,16 @@ export function admitToCluster(clusterId: ClusterId, roster: Roster, hello: Hell
   return null;
 }
 
+/**
+ * Voters must agree on the TTL: a worker keeps the one of the leader that it joined under, and a next leader with a
+ * shorter one would give its tasks away while it still runs them.
+ */
+export function admitTtl(config: NodeConfig, hello: Hello): Refusal | null {
+  if (config.role !== 'voter' || hello.role !== 'voter' || hello.sessionTtlMs === config.sessionTtlMs) return null;
+  const detail = `node "${hello.nodeId}" has --session-ttl-ms ${hello.sessionTtlMs}, node "${config.id}" has ${config.sessionTtlMs}; all voters need the same`;
+  return refusal('CONFIG_MISMATCH', detail);
+}
+
 /** Whether the other side may talk to a node that is not yet formed: only those it was told of. */
 export function admitBeforeFormation(config: NodeConfig, clusterId: string | null, hello: Hello): Refusal | null {
   if (clusterId !== null && hello.clusterId !== null && hello.clusterId !== clusterId) {

@@ -109,6 +109,7 @@ export class Membership {
       role: config.role,
       address: config.address,
       joining: this.joins,
+      sessionTtlMs: config.sessionTtlMs,
       empty: this.#clusterId === null && !this.#forming && contents.hardState === null && contents.entries.length === 0,
       members: this.members(),
     };
@@ -353,4 +354,11 @@ export class Membership {
 }
 
 /** Refusals that time does not heal. */
-const GRAVE = ['INSTANCE_MISMATCH', 'REMOVED', 'CLUSTER_MISMATCH', 'STRANGER', 'PROTOCOL_MISMATCH'] as const;
+const GRAVE = [
+  'INSTANCE_MISMATCH',
+  'REMOVED',
+  'CLUSTER_MISMATCH',
+  'STRANGER',
+  'PROTOCOL_MISMATCH',
+  'CONFIG_MISMATCH',
+] as const;

@@ -18,7 +18,7 @@ import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '
 import { channelOf } from '../wire/network.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from './api.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
-import { admitBeforeFormation, admitToCluster } from './formation.ts';
+import { admitBeforeFormation, admitToCluster, admitTtl } from './formation.ts';
 import { Leader } from './leader.ts';
 import { MemberDuties } from './member-duties.ts';
 import { Membership } from './membership.ts';
@@ -411,6 +411,8 @@ export class Node implements NodeApi {
   // ---- messages ---------------------------------------------------------------------------------------------------
 
   #admit(hello: Hello): Refusal | null {
+    const ttlRefusal = admitTtl(this.#config, hello);
+    if (ttlRefusal !== null) return ttlRefusal;
     const { clusterId } = this.#membership;
     const replica = this.#replica;
     if (replica === null || clusterId === null) return admitBeforeFormation(this.#config, clusterId, hello);

@@ -21,7 +21,12 @@ interface WorkerPace {
   /** Points a millisecond. */
   speed: number;
   lastSize: number;
+  /** Tasks in a row that were too small to tell anything. */
+  scraps: number;
 }
+
+/** So many small tasks in a row are no end of a range any more: there are more workers, or less for each. */
+const SCRAPS_MAX = 4;
 
 /** Exponentially decaying count of points, whose quotient with the window is a rate. */
 interface Meter {
@@ -56,11 +61,12 @@ export class Pace {
     this.#workers.set(job, paces);
     const speed = begun.size / Math.max(1, now - begun.at);
     const known = paces.get(worker);
-    // A scrap from the end of the range tells of the cost of starting, not of speed.
-    if (known !== undefined && begun.size < known.lastSize / 2) return;
+    // A scrap from the end of the range tells of the cost of starting, not of speed; many in a row are the new rule.
+    if (known !== undefined && begun.size < known.lastSize / 2 && ++known.scraps < SCRAPS_MAX) return;
     paces.set(worker, {
       speed: known === undefined ? speed : NEWEST * speed + (1 - NEWEST) * known.speed,
       lastSize: begun.size,
+      scraps: 0,
     });
   }
 

@@ -34,8 +34,10 @@ import { Ballot, ElectionTimer, isUpToDate, type LogEnd } from './election.ts';
 import { type AppendAnswer, acceptAppend, acceptSnapshot, isWellFormed } from './follow.ts';
 import { Leadership } from './leadership.ts';
 import { RaftLog } from './log.ts';
+import { type Heartbeat, isAnswer, isVoteReply, type TimeoutNow, type VoteKind, type VoteRequest } from './messages.ts';
 import { type Note, traceNameOf } from './trace.ts';
 import type {
+  CommitClaim,
   ConfChange,
   Configuration,
   Entry,
@@ -52,15 +54,6 @@ import type {
   TransferResult,
   Write,
 } from './types.ts';
-
-type VoteRequest = Extract<RaftMessage, { type: 'vote' | 'pre-vote' }>;
-type VoteReply = Extract<RaftMessage, { type: 'vote-reply' | 'pre-vote-reply' }>;
-type CommitClaim = Pick<VoteReply, 'commit' | 'commitTerm'>;
-type VoteKind =
-  | { readonly type: 'pre-vote'; readonly term: Term }
-  | { readonly type: 'vote'; readonly term: Term; readonly transfer: boolean };
-type Heartbeat = Extract<RaftMessage, { type: 'heartbeat' }>;
-type TimeoutNow = Extract<RaftMessage, { type: 'timeout-now' }>;
 
 export class Raft implements RaftCore {
   readonly #options: RaftOptions;
@@ -558,17 +551,10 @@ export class Raft implements RaftCore {
     this.#noteMessage('Send', message);
     this.#disk.send(message, this.#term, this.#vote);
   }
+
   #noteMessage(way: 'Send' | 'Receive', message: RaftMessage): void {
     if (this.#note === null) return;
     const name = traceNameOf(way, message.type);
     if (name !== null) this.#note(name, { message });
   }
-}
-
-function isVoteReply(message: RaftMessage): message is VoteReply {
-  return message.type === 'pre-vote-reply' || message.type === 'vote-reply';
-}
-
-function isAnswer(message: RaftMessage): boolean {
-  return message.type.endsWith('-reply');
 }

@@ -71,7 +71,7 @@ interface Envelope {
  * configurations up to there: without this, one that asks by an old configuration and one that refuses by a new one could
  * wait for each other for ever.
  */
-interface CommitClaim {
+export interface CommitClaim {
   readonly commit: LogIndex;
   readonly commitTerm: Term;
 }

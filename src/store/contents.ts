@@ -6,21 +6,27 @@
  * a whole log must fulfil is checked here, and whoever fails may not start again under its old id.
  *
  * Invariants checked: every CRC · indexes first..last without a gap · terms never fall · entries join the snapshot ·
- * HardState knows the term of the last entry and commits no more than there is · the log reaches its mark.
+ * HardState knows the term of the last entry and commits no more than there is · log and HardState reach their mark.
  */
 import { PolarisError } from '../base/errors.ts';
 import { openRecord } from '../base/record.ts';
 import type { LogIndex, Term } from '../base/types.ts';
-import type { Entry, HardState, Snapshot } from '../raft/types.ts';
+import type { Entry } from '../raft/types.ts';
 import * as cells from './cells.ts';
 import { boundsOf } from './plan.ts';
 import type { StoreContents } from './types.ts';
 
-/** Last index and term that were once synced; kept beside the log, so that a lost tail is noticed. */
+/** What was once synced, in four words; kept beside the log, so that a lost tail is noticed. */
 export interface Mark {
+  /** Of the last entry. */
   readonly index: LogIndex;
   readonly term: Term;
+  /** Term of the HardState, and whether it held a vote: a vote that is lost could be given twice. */
+  readonly savedTerm: Term;
+  readonly voted: boolean;
 }
+
+type Log = Pick<StoreContents, 'entries' | 'snapshot' | 'hardState'>;
 
 /**
  * @param all every cell, in key order.
@@ -55,9 +61,9 @@ export function readContents(all: Iterable<readonly [string, Uint8Array]>, mark:
   if (formation !== null && joined !== null && formation.clusterId !== joined) {
     throw cells.damaged(`it names two clusters, ${formation.clusterId} and ${joined}`);
   }
-  checkLog(entries, snapshot);
-  checkHardState(hardState, entries, snapshot);
-  if (mark !== null) checkMark(mark, entries, snapshot);
+  checkLog({ entries, snapshot, hardState });
+  checkHardState({ entries, snapshot, hardState });
+  if (mark !== null) checkMark(mark, { entries, snapshot, hardState });
   return { instanceId, clusterId: formation?.clusterId ?? joined, formation, hardState, snapshot, entries };
 }
 
@@ -72,8 +78,9 @@ function readEntry(index: LogIndex, record: Uint8Array): Entry {
   }
 }
 
-function checkLog(entries: readonly Entry[], snapshot: Snapshot | null): void {
-  const { first, last, snapshotIndex } = boundsOf({ entries, snapshot });
+function checkLog(log: Log): void {
+  const { entries, snapshot } = log;
+  const { first, last, snapshotIndex } = boundsOf(log);
   let expected = first;
   let term = 0;
   for (const entry of entries) {
@@ -92,8 +99,9 @@ function checkLog(entries: readonly Entry[], snapshot: Snapshot | null): void {
   }
 }
 
-function checkHardState(hardState: HardState | null, entries: readonly Entry[], snapshot: Snapshot | null): void {
-  const { last, lastTerm } = boundsOf({ entries, snapshot });
+function checkHardState(log: Log): void {
+  const { entries, hardState } = log;
+  const { last, lastTerm } = boundsOf(log);
   if (hardState === null) {
     if (entries.length > 0) throw cells.damaged('it has entries, but no HardState');
     return;
@@ -106,11 +114,18 @@ function checkHardState(hardState: HardState | null, entries: readonly Entry[], 
   }
 }
 
-function checkMark(mark: Mark, entries: readonly Entry[], snapshot: Snapshot | null): void {
-  const { first, last } = boundsOf({ entries, snapshot });
+function checkMark(mark: Mark, log: Log): void {
+  const { entries, snapshot } = log;
+  const { first, last, savedTerm, voted } = boundsOf(log);
   if (last < mark.index) throw cells.damaged(`the last entry is ${last}, but entry ${mark.index} was once synced`);
   const term = mark.index === snapshot?.meta.index ? snapshot.meta.term : entries[mark.index - first]?.term;
   if (mark.index >= first && term !== mark.term) {
     throw cells.damaged(`entry ${mark.index} has term ${term}, but was synced with term ${mark.term}`);
+  }
+  if (savedTerm < mark.savedTerm) {
+    throw cells.damaged(`HardState has term ${savedTerm}, but term ${mark.savedTerm} was once synced`);
+  }
+  if (savedTerm === mark.savedTerm && mark.voted && !voted) {
+    throw cells.damaged(`the vote of term ${savedTerm} is missing, but was once synced`);
   }
 }

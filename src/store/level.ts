@@ -18,7 +18,7 @@ import type { Prng } from '../base/prng.ts';
 import { damaged, encodeIdentity, IDENTITY_KEY } from './cells.ts';
 import { readContents } from './contents.ts';
 import { MarkFile, syncDirectory } from './mark.ts';
-import { boundsOf, type LogBounds, type Plan, planBatch } from './plan.ts';
+import { boundsOf, type LogBounds, markOf, type Plan, planBatch } from './plan.ts';
 import type { Store, StoreBatch, StoreContents } from './types.ts';
 
 type Database = Level<string, Uint8Array>;
@@ -177,7 +177,7 @@ class LevelStore implements Store {
         else chained.put(key, value);
       }
       await chained.write({ sync: true });
-      this.#mark.raise({ index: plan.bounds.last, term: plan.bounds.lastTerm });
+      this.#mark.raise(markOf(plan.bounds));
       this.#bounds = plan.bounds;
     } catch (cause) {
       this.#failed = new PolarisError('DISK_FAILED', `a write to the log failed: ${errorText(cause)}`, { cause });

@@ -1,5 +1,5 @@
 /**
- * Mark: the last index and term that were synced, in a file of their own beside the log.
+ * Mark: the last index and terms that were synced, in a file of their own beside the log.
  *
  * LevelDB takes a log that ends too early for one whose last write was cut by a crash, and says nothing. The mark tells
  * the two apart. It is written after each synced batch and before its acknowledgement, and not synced itself: whoever
@@ -12,7 +12,8 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Mark } from './contents.ts';
 
-const MARK_BYTES = 20;
+const MARK_BYTES = 29;
+const NOTHING: Mark = { index: 0, term: 0, savedTerm: 0, voted: false };
 /** Made when it is not there; never emptied. */
 const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT;
 
@@ -27,13 +28,14 @@ export class MarkFile {
     const bytes = Buffer.alloc(MARK_BYTES);
     const length = readSync(this.#descriptor, bytes, 0, MARK_BYTES, 0);
     this.found = length === MARK_BYTES ? decode(bytes) : null;
-    this.#current = this.found ?? { index: 0, term: 0 };
+    this.#current = this.found ?? NOTHING;
     syncDirectory(dirname(path));
   }
 
   /** The log is synced up to here. A few microseconds into the page cache. */
   raise(mark: Mark): void {
-    if (mark.index === this.#current.index && mark.term === this.#current.term) return;
+    const { index, term, savedTerm, voted } = this.#current;
+    if (mark.index === index && mark.term === term && mark.savedTerm === savedTerm && mark.voted === voted) return;
     this.#write(mark);
   }
 
@@ -42,7 +44,7 @@ export class MarkFile {
    * cut has another term, perhaps. On disk when it returns; cuts are rare enough to wait for it.
    */
   lower(): void {
-    this.#write({ index: 0, term: 0 });
+    this.#write({ ...this.#current, index: 0, term: 0 });
     fdatasyncSync(this.#descriptor);
   }
 
@@ -70,11 +72,18 @@ function encode(mark: Mark): Buffer {
   const bytes = Buffer.alloc(MARK_BYTES);
   bytes.writeBigUInt64BE(BigInt(mark.index), 4);
   bytes.writeBigUInt64BE(BigInt(mark.term), 12);
+  bytes.writeBigUInt64BE(BigInt(mark.savedTerm), 20);
+  bytes.writeUInt8(mark.voted ? 1 : 0, 28);
   bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0);
   return bytes;
 }
 
 function decode(bytes: Buffer): Mark | null {
   if (bytes.readUInt32BE(0) !== crc32(bytes.subarray(4))) return null;
-  return { index: Number(bytes.readBigUInt64BE(4)), term: Number(bytes.readBigUInt64BE(12)) };
+  return {
+    index: Number(bytes.readBigUInt64BE(4)),
+    term: Number(bytes.readBigUInt64BE(12)),
+    savedTerm: Number(bytes.readBigUInt64BE(20)),
+    voted: bytes.readUInt8(28) === 1,
+  };
 }

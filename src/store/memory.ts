@@ -14,7 +14,7 @@ import { PolarisError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { damaged, encodeIdentity, IDENTITY_KEY } from './cells.ts';
 import { type Mark, readContents } from './contents.ts';
-import { boundsOf, type Change, type LogBounds, planBatch } from './plan.ts';
+import { boundsOf, type Change, type LogBounds, markOf, planBatch } from './plan.ts';
 import type { Store, StoreBatch, StoreContents } from './types.ts';
 
 /** What becomes of a write that nobody was told of: gone, there all the same, or half there so that recovery drops it. */
@@ -81,13 +81,13 @@ export class MemoryDisk {
   }
 
   /** For the open store: the batch is synced, its process not told yet. */
-  raiseMark({ last, lastTerm }: LogBounds): void {
-    this.mark = { index: last, term: lastTerm };
+  raiseMark(bounds: LogBounds): void {
+    this.mark = markOf(bounds);
   }
 
   /** For the open store: entries are about to be cut. */
   lowerMark(): void {
-    this.mark = { index: 0, term: 0 };
+    this.mark = this.mark === null ? null : { ...this.mark, index: 0, term: 0 };
     this.#syncedMark = this.mark;
   }
 }

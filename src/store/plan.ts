@@ -9,8 +9,9 @@
 import { assert, must } from '../base/assert.ts';
 import { openRecord } from '../base/record.ts';
 import type { LogIndex, Term } from '../base/types.ts';
-import type { Entry } from '../raft/types.ts';
+import type { Entry, HardState } from '../raft/types.ts';
 import * as cells from './cells.ts';
+import type { Mark } from './contents.ts';
 import type { StoreBatch, StoreContents } from './types.ts';
 
 /** Puts the value under the key; null deletes the key. */
@@ -19,13 +20,17 @@ export interface Change {
   readonly value: Uint8Array | null;
 }
 
-/** Where the log on disk stands. It is empty when `last` is `first - 1`; `last` is then the snapshot's index, or 0. */
+/** Where the log and the HardState on disk stand. The log is empty when `last` is `first - 1`; `last` is then the snapshot's index, or 0. */
 export interface LogBounds {
   readonly first: LogIndex;
   readonly last: LogIndex;
   /** 0 when the log is empty and there is no snapshot. */
   readonly lastTerm: Term;
   readonly snapshotIndex: LogIndex;
+  /** Of the HardState; 0 while there is none. */
+  readonly savedTerm: Term;
+  /** Whether that state holds a vote. */
+  readonly voted: boolean;
 }
 
 export interface Plan {
@@ -35,12 +40,27 @@ export interface Plan {
   readonly truncates: boolean;
 }
 
-export function boundsOf(contents: Pick<StoreContents, 'snapshot' | 'entries'>): LogBounds {
+export function boundsOf(contents: Pick<StoreContents, 'snapshot' | 'entries' | 'hardState'>): LogBounds {
   const snapshotIndex = contents.snapshot?.meta.index ?? 0;
   const snapshotTerm = contents.snapshot?.meta.term ?? 0;
   const first = contents.entries[0]?.index ?? snapshotIndex + 1;
   const last = contents.entries.at(-1);
-  return { first, last: last?.index ?? snapshotIndex, lastTerm: last?.term ?? snapshotTerm, snapshotIndex };
+  return {
+    first,
+    last: last?.index ?? snapshotIndex,
+    lastTerm: last?.term ?? snapshotTerm,
+    snapshotIndex,
+    ...ballotOf(contents.hardState),
+  };
+}
+
+function ballotOf(hardState: HardState | null): Pick<LogBounds, 'savedTerm' | 'voted'> {
+  return { savedTerm: hardState?.term ?? 0, voted: hardState !== null && hardState.vote !== null };
+}
+
+/** What is noted beside the log once a batch is synced. */
+export function markOf({ last, lastTerm, savedTerm, voted }: LogBounds): Mark {
+  return { index: last, term: lastTerm, savedTerm, voted };
 }
 
 export function planBatch(before: LogBounds, batch: StoreBatch): Plan {
@@ -54,7 +74,7 @@ export function planBatch(before: LogBounds, batch: StoreBatch): Plan {
     truncates = before.last > 0;
     planDeletes(before.first, before.last, changes);
     const { index, term } = snapshot.meta;
-    bounds = { first: index + 1, last: index, lastTerm: term, snapshotIndex: index };
+    bounds = { ...bounds, first: index + 1, last: index, lastTerm: term, snapshotIndex: index };
   }
   if (batch.entries !== undefined && batch.entries.length > 0) {
     const first = must(batch.entries[0], 'a batch of entries has a first one').index;
@@ -65,6 +85,7 @@ export function planBatch(before: LogBounds, batch: StoreBatch): Plan {
     assert(snapshot.meta.index >= bounds.snapshotIndex, 'snapshots only move on');
     bounds = { ...bounds, snapshotIndex: snapshot.meta.index };
   }
+  if (batch.hardState) bounds = { ...bounds, ...ballotOf(batch.hardState) };
   if (batch.keepFrom !== undefined) bounds = planCompaction(bounds, batch.keepFrom, changes);
   assert(bounds.first <= bounds.snapshotIndex + 1, 'the log on disk joins its snapshot');
   assert(bounds.snapshotIndex <= bounds.last, 'a snapshot of our own does not pass the log on disk');

@@ -98,6 +98,7 @@ export const hello = struct<Hello>({
   role: oneOf('voter', 'worker'),
   address,
   joining: flag,
+  sessionTtlMs: count,
   empty: flag,
   members: list(struct<Hello['members'][number]>({ id: nodeId, address }), limits.MEMBERS_MAX),
 });

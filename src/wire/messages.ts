@@ -187,6 +187,8 @@ export interface Hello {
   readonly address: Address;
   /** A voter without a cluster that asks to be taken into this one. */
   readonly joining: boolean;
+  /** All voters must have the same, since each may lead and judge the sessions that another gave. */
+  readonly sessionTtlMs: number;
   /** Neither formation record nor HardState nor entry on its disk. */
   readonly empty: boolean;
   /** The voters and where they listen, as far as the sender knows: how a worker finds the others. */

@@ -26,7 +26,7 @@ function workerHello(): Uint8Array {
   return encodeHello({
     ...{ protocol: PROTOCOL, protocolMin: PROTOCOL, clusterId: null, nodeId: 'intruder' },
     instanceId: '3f1c1b52-57cf-4a7c-8b57-6c1b0a6c0f11',
-    ...{ role: 'worker', address: '127.0.0.1:9', joining: false, empty: true, members: [] },
+    ...{ role: 'worker', address: '127.0.0.1:9', joining: false, sessionTtlMs: 5_000, empty: true, members: [] },
   });
 }
 

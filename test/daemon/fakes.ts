@@ -237,6 +237,7 @@ export function helloOf(changes: Partial<Hello> & { readonly nodeId: string }): 
     role: 'voter',
     address: `there:${changes.nodeId}`,
     joining: false,
+    sessionTtlMs: 5_000,
     empty: true,
     members: [],
     ...changes,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { NodeConfig } from '../../src/daemon/env.ts';
-import { admitBeforeFormation, admitToCluster, found } from '../../src/daemon/formation.ts';
+import { admitBeforeFormation, admitToCluster, admitTtl, found } from '../../src/daemon/formation.ts';
 import { foundingRoster, Roster } from '../../src/daemon/roster.ts';
 import { configurationOf } from '../../src/raft/configuration.ts';
 import type { Formation } from '../../src/store/types.ts';
@@ -49,6 +49,12 @@ describe('founding', () => {
   test('a worker founds nothing', () => {
     expect(found(configOf('n1', { role: 'worker' }), 'i-n1', EMPTIES, () => CLUSTER)).toBeNull();
   });
+});
+
+test('voters that judge sessions differently are refused; a worker follows its leader', () => {
+  expect(admitTtl(configOf('n1'), helloOf({ nodeId: 'n2' }))).toBeNull();
+  expect(admitTtl(configOf('n1'), helloOf({ nodeId: 'n2', sessionTtlMs: 60_000 }))?.code).toBe('CONFIG_MISMATCH');
+  expect(admitTtl(configOf('n1'), helloOf({ nodeId: 'w', role: 'worker', sessionTtlMs: 60_000 }))).toBeNull();
 });
 
 describe('who is admitted to a cluster', () => {

@@ -69,6 +69,23 @@ describe('a cluster', () => {
     expect(codes).toEqual(['ok']);
   });
 
+  test('is not led before the leader’s own no-op is applied, for its table may lack what the last one promised', () => {
+    const cluster = new NodeCluster('n1');
+    const life = cluster.start('n1');
+    cluster.until(() => life.node.replica !== null, 'it is formed');
+    const writes: (() => void)[] = [];
+    life.heldWrites = writes;
+    cluster.until(() => writes.length > 0, 'its vote is on its way to the disk');
+    writes.pop()?.();
+    cluster.until(() => writes.length > 0, 'its no-op is on its way to the disk');
+    expect(life.node.replica?.status().role).toBe('leader');
+    expect(life.node.leads()).toBe(false);
+    expect(life.node.leaderAddress()).toBeNull();
+    writes.pop()?.();
+    cluster.time.settle();
+    expect(life.node.leads()).toBe(true);
+  });
+
   test('a leader that is cut off stops leading, and says so of what it could not commit', () => {
     const cluster = three();
     const leader = cluster.awaitLeader();

@@ -69,6 +69,15 @@ test('a scrap from the end of a range tells nothing of the speed', () => {
   expect(pace.size('j', 'w', HUGE, 1)).toBe(5_000);
 });
 
+test('small tasks that do not end are no scraps: the speed is learnt from them', () => {
+  const pace = new Pace();
+  run(pace, 1, 10_000, 0, 10_000);
+  for (const epoch of [2, 3, 4]) run(pace, epoch, 10, 20_000, 10_000);
+  expect(pace.size('j', 'w', HUGE, 1)).toBe(5_000);
+  run(pace, 5, 10, 20_000, 10_000);
+  expect(pace.size('j', 'w', HUGE, 1)).toBe(40);
+});
+
 test('a task that was not completed tells nothing of the speed', () => {
   const pace = new Pace();
   pace.granted(1, 1_000_000, 0);

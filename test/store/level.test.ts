@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPrng } from '../../src/base/prng.ts';
+import { encodeHardState, HARD_STATE_KEY } from '../../src/store/cells.ts';
 import { openLevelStore } from '../../src/store/level.ts';
+import { logFileRecords } from '../cluster/disk-faults.ts';
 import { entries, hardState, snapshot, storeSuite, write } from './conformance.ts';
 
 const prng = createPrng(1);
@@ -96,6 +98,34 @@ describe('level store on a real disk', () => {
     expect(await readFile(join(dir, 'log', 'LOG'), 'utf8')).not.toContain('dropping');
   });
 
+  test('a vote that was cut off cleanly is found by the mark: it could be given a second time', async () => {
+    await fill();
+    const { store } = await opening();
+    await write(store, { hardState: hardState(7, 19, null) });
+    await write(store, { hardState: hardState(7, 19, 'n2') });
+    await store.close();
+    const path = await logFile();
+    const bytes = await readFile(path);
+    const [term, vote] = logFileRecords(bytes);
+    await truncate(path, vote?.begin);
+    await expect(opening()).rejects.toThrow('the vote of term 7 is missing, but was once synced');
+    await rm(join(dir, 'damaged'));
+    await editCells(join(dir, 'log'), (cells) => cells.set(HARD_STATE_KEY, encodeHardState(hardState(6, 19))));
+    expect(term?.begin).toBe(0);
+    await expect(opening()).rejects.toThrow('HardState has term 6, but term 7 was once synced');
+  });
+
+  test('a table file that was damaged is found while it is read, and stays found', async () => {
+    await fill();
+    // At the next open LevelDB moves its log to a table.
+    await (await opening()).store.close();
+    const name = (await readdir(join(dir, 'log'))).find((each) => each.endsWith('.ldb')) ?? '';
+    const bytes = await readFile(join(dir, 'log', name));
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 0xff;
+    await writeFile(join(dir, 'log', name), bytes);
+    for (let again = 0; again < 2; again++) await expect(opening()).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
+  });
+
   test('a missing manifest is damage, and not an empty directory', async () => {
     await fill();
     const manifest = (await readdir(join(dir, 'log'))).find((each) => each.startsWith('MANIFEST'));
@@ -111,7 +141,7 @@ describe('level store on a real disk', () => {
 
   test('a torn mark is no damage: a power cut may do that', async () => {
     await fill();
-    await writeFile(join(dir, 'mark'), Buffer.alloc(20, 7));
+    await writeFile(join(dir, 'mark'), Buffer.alloc(29, 7));
     const { store, contents } = await opening();
     await store.close();
     expect(contents.entries).toHaveLength(20);

@@ -249,10 +249,11 @@ describe('codec, bad frames', () => {
       role: 'voter',
       address: 'a:1',
       joining: false,
+      sessionTtlMs: 5_000,
       empty: true,
       members: [],
     };
-    const fields = [0, 1, 1, null, 'n1', 'i', 0, 'a:1', false, true, []];
+    const fields = [0, 1, 1, null, 'n1', 'i', 0, 'a:1', false, 5_000, true, []];
     expect(Buffer.from(encodeHello(hello))).toEqual(Buffer.from(pack(fields)));
     for (const position of fields.keys()) {
       const broken = fields.map((field, at) => (at === position ? ['other'] : field));

@@ -160,6 +160,7 @@ export const anyHello: fc.Arbitrary<Hello> = fc.record(
     role: fc.constantFrom('voter' as const, 'worker' as const),
     address,
     joining: fc.boolean(),
+    sessionTtlMs: count,
     empty: fc.boolean(),
     members,
   },

@@ -54,6 +54,7 @@ export class TestNode {
       role: 'voter',
       address,
       joining: false,
+      sessionTtlMs: 5_000,
       empty: true,
       members: [],
       ...options.hello,
