@@ -27,6 +27,8 @@ export interface NodeProcessConfig {
   readonly promote: boolean;
   readonly dataDir: string;
   readonly jobsDir: string | null;
+  /** Where the trace of the Raft core goes, one JSON line an event; null: nowhere. */
+  readonly traceFile: string | null;
   /** 0: this node works on nothing. */
   readonly slots: number;
   readonly sessionTtlMs: number;
@@ -73,6 +75,12 @@ export const SETTINGS = {
   },
   dataDir: { kind: 'text', flag: 'data-dir', defaultText: '.polaris/<id>', text: 'Directory of this node alone' },
   jobs: { kind: 'text', flag: 'jobs', defaultText: 'none', text: 'Directory of job types, beside the bundled ones' },
+  traceFile: {
+    kind: 'text',
+    flag: 'trace-file',
+    defaultText: 'none',
+    text: 'File to which every change of state of the Raft core is appended, one JSON line each',
+  },
   slots: {
     kind: 'integer',
     flag: 'slots',
@@ -161,6 +169,7 @@ export function nodeProcessConfig(settings: Settings, host: { readonly cores: nu
     promote: (settings.promote ?? true) as boolean,
     dataDir: (settings.dataDir ?? `.polaris/${id}`) as string,
     jobsDir: (settings.jobs ?? null) as string | null,
+    traceFile: (settings.traceFile ?? null) as string | null,
     slots: (settings.slots ?? Math.min(host.cores, SLOTS_MAX)) as number,
     sessionTtlMs: (settings.sessionTtlMs ?? SESSION_TTL_MS) as number,
     insecure: (settings.insecure ?? false) as boolean,

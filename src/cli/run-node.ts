@@ -5,6 +5,7 @@
  * first, so that nobody's job hosts are ended but those that this directory left behind; the port comes before the node,
  * because the node must know its address.
  */
+import { createWriteStream } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { InvariantError } from '../base/assert.ts';
@@ -18,6 +19,7 @@ import { realClock, realPrng, realTimers } from '../daemon/real.ts';
 import { createHttpServer } from '../http/server.ts';
 import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
 import { loadTypes } from '../jobtype/loader.ts';
+import type { TraceEvent } from '../raft/trace.ts';
 import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
 
@@ -68,6 +70,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     store,
     executor,
     log,
+    ...(config.traceFile === null ? {} : { trace: traceTo(config.traceFile) }),
     fatal: (error) => exitFatal(error, log),
   };
   node = new Node(
@@ -109,6 +112,13 @@ function announce(config: NodeProcessConfig, address: Address, jobTypes: readonl
   }
   const told = config.peers.find((peer) => peer.id === config.id)?.address ?? address;
   if (told !== address) log.warn({ address, peers: told }, '--peers names another address for this node than its own');
+}
+
+/** Appends one JSON line an event. For looking back, so it is not synced and may lack its end after a crash. */
+function traceTo(path: string): (event: TraceEvent) => void {
+  const file = createWriteStream(path, { flags: 'a' });
+  const short = (_key: string, value: unknown) => (value instanceof Uint8Array ? `${value.length} bytes` : value);
+  return (event) => void file.write(`${JSON.stringify(event, short)}\n`);
 }
 
 /** A voter without --peers is a cluster of its own. */

@@ -10,6 +10,7 @@
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Address, Epoch, NodeId, Point } from '../base/types.ts';
+import type { TraceEvent } from '../raft/trace.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
@@ -83,6 +84,8 @@ export interface Env {
   readonly store: Store;
   readonly executor: Executor;
   readonly log: Logger;
+  /** Hears of every change of state of the Raft core; absent, nothing is even made for it. */
+  readonly trace?: (event: TraceEvent) => void;
   /** The process cannot go on: prints the error and exits in reality, stops the node in the simulator. */
   readonly fatal: (error: Error) => void;
 }

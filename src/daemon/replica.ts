@@ -20,6 +20,7 @@ import {
   INFLIGHT_MESSAGES_MAX,
   LOG_TAIL_ENTRIES,
   PROPOSALS_WAITING_MAX,
+  PROTOCOL,
   READS_WAITING_MAX,
   SNAPSHOT_EVERY_BYTES,
   SNAPSHOT_EVERY_ENTRIES,
@@ -39,6 +40,7 @@ import type { StoreContents } from '../store/types.ts';
 import type { RaftWireMessage, StateHashMessage, TransferMessage } from '../wire/messages.ts';
 import type { Done } from './api.ts';
 import type { Env } from './env.ts';
+import { protocolOf } from './features.ts';
 import {
   decodeImage,
   decodeMemberChange,
@@ -64,6 +66,8 @@ export interface ReplicaOptions {
   readonly snapshotChunkBytes?: number | undefined;
   readonly stateHashEveryEntries?: number | undefined;
   readonly send: (to: NodeId, message: ReplicaMessage) => void;
+  /** The version that all members understand; without it, that of this node. */
+  readonly protocol?: () => number;
   /** Something happened outside a pump: run one soon. */
   readonly wake: () => void;
   readonly onApplied: (index: LogIndex, events: readonly TableEvent[]) => void;
@@ -140,6 +144,7 @@ export class Replica {
         uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
         seal: sealRecord,
         encodeConfChange: (change) => encodeMemberChange({ change, newcomers: [] }),
+        ...(options.env.trace === undefined ? {} : { trace: options.env.trace }),
       },
       { hardState, snapshot, entries: contents.entries },
     );
@@ -186,6 +191,10 @@ export class Replica {
       done({ ok: false, error: new PolarisError('OVERLOADED') });
       return null;
     }
+    if (protocolOf(command.kind) > (this.#options.protocol?.() ?? PROTOCOL)) {
+      done({ ok: false, error: new PolarisError('NOT_UNDERSTOOD') });
+      return null;
+    }
     const payload = encoded(command);
     if (payload instanceof PolarisError) {
       done({ ok: false, error: payload });
@@ -226,6 +235,12 @@ export class Replica {
     if (!this.raft.requestRead(id)) return done({ ok: false, error: new PolarisError('NO_LEADER') });
     this.#reads.set(id, done);
     this.#options.wake();
+  }
+
+  /** Everything that was applied, for a snapshot or a backup. */
+  image(): { readonly index: LogIndex; readonly term: Term; readonly image: Uint8Array } {
+    const image = encodeImage(this.roster.snapshot(), this.table.snapshot());
+    return { index: this.table.appliedIndex, term: this.#appliedTerm, image };
   }
 
   /** What another replica says. */
@@ -407,8 +422,8 @@ export class Replica {
     const due = entries >= (this.#options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES);
     if (entries === 0 || (!due && this.#appliedBytes < SNAPSHOT_EVERY_BYTES)) return;
     this.#appliedBytes = 0;
-    const meta = { index: this.table.appliedIndex, term: this.#appliedTerm, configuration };
-    this.#ownSnapshot = { meta, data: encodeImage(this.roster.snapshot(), this.table.snapshot()) };
+    const { index, term, image: data } = this.image();
+    this.#ownSnapshot = { meta: { index, term, configuration }, data };
   }
 
   #finishRead(id: number, error: PolarisError | null): void {

@@ -85,7 +85,15 @@ describe('a node', () => {
   test('without flags is a cluster of one on loopback', () => {
     expect(config({})).toEqual({
       ...{ id: 'n1', listen: '127.0.0.1:7070', advertise: null, peers: [], join: [], role: 'voter', promote: true },
-      ...{ dataDir: '.polaris/n1', jobsDir: null, slots: 4, sessionTtlMs: 5_000, insecure: false, logLevel: 'info' },
+      ...{
+        dataDir: '.polaris/n1',
+        jobsDir: null,
+        traceFile: null,
+        slots: 4,
+        sessionTtlMs: 5_000,
+        insecure: false,
+        logLevel: 'info',
+      },
     });
   });
 
