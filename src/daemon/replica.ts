@@ -341,6 +341,7 @@ export class Replica {
     if (snapshot.meta.index <= snapshotIndex) return this.#startWrite();
     const tail = this.#options.logTailEntries ?? LOG_TAIL_ENTRIES;
     const keepFrom = Math.max(firstIndex, snapshot.meta.index + 1 - tail);
+    this.raft.compacting();
     this.#write({ snapshot, resetLog: false, keepFrom }, () => this.raft.compacted(snapshot, keepFrom));
   }
 

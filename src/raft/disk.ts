@@ -18,6 +18,8 @@ export class Disk {
   #saved: HardState;
   /** The state after the write in flight; null while none is. */
   #writing: HardState | null = null;
+  /** A snapshot of our own is on its way to the disk, and nothing else can be. */
+  #compacting = false;
   #ticks = 0;
   /** The commit index on disk must come at least so far. */
   #commitKept: LogIndex = 0;
@@ -40,7 +42,18 @@ export class Disk {
   }
 
   tick(): void {
-    if (this.#writing !== null) this.#ticks++;
+    if (this.#writing !== null || this.#compacting) this.#ticks++;
+  }
+
+  compacting(): void {
+    assert(this.#writing === null && !this.#compacting, 'one write at a time');
+    this.#compacting = true;
+    this.#ticks = 0;
+  }
+
+  compacted(): void {
+    this.#compacting = false;
+    this.#ticks = 0;
   }
 
   holdsVote(term: Term, vote: NodeId | null): boolean {
@@ -88,7 +101,7 @@ export class Disk {
   }
 
   takeWrite(now: HardState): Write | null {
-    if (this.#writing !== null) return null;
+    if (this.#writing !== null || this.#compacting) return null;
     const isVoteNew = !this.holdsVote(now.term, now.vote);
     const isCommitDue = this.#saved.commit < this.#commitKept;
     if (!isVoteNew && !isCommitDue && !this.#log.hasUnsaved) {

@@ -188,7 +188,12 @@ export class Raft implements RaftCore {
     }
   }
 
+  compacting(): void {
+    this.#disk.compacting();
+  }
+
   compacted(snapshot: Snapshot, keepFrom: LogIndex): void {
+    this.#disk.compacted();
     this.#log.compact(snapshot, Math.min(keepFrom, this.#leadership?.keepFromMax() ?? keepFrom));
   }
 

@@ -273,6 +273,8 @@ export interface RaftCore {
   hasReady(): boolean;
   /** The state machine has applied up to here. */
   applied(index: LogIndex): void;
+  /** A snapshot of the state machine is on its way to the disk: until `compacted` there is no other write. */
+  compacting(): void;
   /** A snapshot of the state machine at an applied index is durable; entries up to `keepFrom - 1` may be forgotten. */
   compacted(snapshot: Snapshot, keepFrom: LogIndex): void;
   /** A follower took some more of the snapshot that was handed out for it: it is not to be taken for lost yet. */

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { cutOffLeader, deafLeader, Scenario, silentWorker, TTL_MS } from './scenario.ts';
+import { cutOffLeader, deafLeader, Scenario, silentWorker, stalledLeader, TTL_MS } from './scenario.ts';
 
 const SEEDS = [...Array(4).keys()].map((at) => at + 1);
 const ELECTION_SEEDS = [...Array(50).keys()].map((at) => at + 1);
@@ -160,6 +160,12 @@ describe('bounds in virtual time', () => {
   it('a leader that was paused and cut off promises nothing to its own worker', () => {
     for (const seed of SEEDS) expect(cutOffLeader(seed)).toBeNull();
   });
+
+  for (const during of ['entries', 'snapshot'] as const) {
+    it(`a leader whose disk hangs while it writes ${during} gives way, and work goes on`, () => {
+      for (const seed of SEEDS) expect(stalledLeader(seed, during)).toBeNull();
+    });
+  }
 
   it('a node whose disk was wiped takes no part under its old name', () => {
     const scenario = new Scenario({ seed: 3 });

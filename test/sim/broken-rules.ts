@@ -8,13 +8,14 @@ import { PolarisError } from '../../src/base/errors.ts';
 import { Node } from '../../src/daemon/node.ts';
 import { Replica } from '../../src/daemon/replica.ts';
 import { Sessions } from '../../src/daemon/sessions.ts';
+import { Disk } from '../../src/raft/disk.ts';
 import { Leadership } from '../../src/raft/leadership.ts';
 import { RaftLog } from '../../src/raft/log.ts';
 import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { JobTable } from '../../src/ranges/table.ts';
-import { cutOffLeader, deafLeader, silentWorker } from './scenario.ts';
+import { cutOffLeader, deafLeader, silentWorker, stalledLeader } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
 export interface BrokenRule {
@@ -103,6 +104,14 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       }),
   },
   { name: 'a disk acknowledges before it has synced', seedsMax: 20, bugs: { acknowledgesEarly: true } },
+  { name: 'a store looks at no checksum when it opens', seedsMax: 60, bugs: { ignoresChecksums: true } },
+  { name: 'a log is not held against its mark', seedsMax: 150, bugs: { ignoresMark: true } },
+  {
+    name: 'a leader does not look at its disk',
+    seedsMax: 5,
+    provoke: (seed) => stalledLeader(seed, 'entries'),
+    install: () => bend(Disk.prototype, 'tick', () => () => {}),
+  },
   {
     name: 'a deposed leader still serves reads',
     seedsMax: 60,

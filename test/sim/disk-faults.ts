@@ -73,7 +73,7 @@ export class DiskFaults {
     if (sim.disk.full) return false;
     sim.disk.fill();
     this.#bootTwice(sim);
-    this.#options.world.scheduler.after(this.#options.duration(DOWN_MS_MAX), () => sim.disk.mend());
+    this.#options.world.scheduler.after(this.#options.duration(DOWN_MS_MAX), () => sim.disk.free());
     return true;
   }
 

@@ -234,9 +234,17 @@ export class SimDisk {
     return true;
   }
 
+  /** Someone makes room. */
+  free(): void {
+    this.#disk.full = false;
+  }
+
   /** As new again, but for what was damaged. */
   mend(): void {
-    this.#disk.full = false;
+    this.free();
+    this.#disk.takeFailure();
+    this.#failure = null;
+    this.#misdirectsNext = false;
     this.#stalledUntil = 0;
     this.#slowness = 1;
     this.#onWrite = null;

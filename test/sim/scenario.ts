@@ -27,11 +27,14 @@ export interface ScenarioOptions {
   readonly workerSlots?: readonly number[];
   readonly oneHost?: boolean;
   readonly sessionTtlMs?: number;
+  readonly snapshotEveryEntries?: number;
   readonly bugs?: ModelBugs;
 }
 
 export const TTL_MS = 5_000;
 const PATIENCE_MS = 20_000;
+/** Long enough that whoever waits for it is seen to wait. */
+const STALL_MS = 10_000;
 
 export class Scenario {
   readonly world: World;
@@ -53,6 +56,7 @@ export class Scenario {
       join: ids.includes(id) ? [] : peers.map((peer) => peer.address),
       slots,
       sessionTtlMs: options.sessionTtlMs ?? TTL_MS,
+      ...(options.snapshotEveryEntries !== undefined && { snapshotEveryEntries: options.snapshotEveryEntries }),
     });
     const hosts = [...new Set([...ids, ...workers].map(hostOf))];
     this.world = new World({
@@ -206,6 +210,31 @@ export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: Mode
   scenario.heal();
   world.runTo(world.now + TTL_MS);
   return world.failure;
+}
+
+/**
+ * The disk of a leader hangs for long, in the middle of a write of entries or of a snapshot of its own. Another one must
+ * lead, and work must go on. Gives what broke, or null.
+ */
+export function stalledLeader(seed: number, during: 'entries' | 'snapshot'): string | null {
+  const scenario = new Scenario({ seed, workerSlots: [2], ...(during === 'snapshot' && { snapshotEveryEntries: 20 }) });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.untilJoined();
+  scenario.submit({ points: 100_000, pointMs: 1, commitEvery: 100, taskSize: 1_000 });
+  let stalledAt = Number.POSITIVE_INFINITY;
+  const { disk } = world.node(leader);
+  disk.watch((batch) => {
+    if (during === 'snapshot' && !batch.snapshot) return;
+    disk.watch(null);
+    disk.stall(STALL_MS);
+    stalledAt = world.now;
+  });
+  world.runUntil(() => world.now > stalledAt + STALL_MS / 2, world.now + PATIENCE_MS);
+  const applied = world.auditor.table.appliedIndex;
+  world.runTo(stalledAt + STALL_MS);
+  if (world.failure !== null) return world.failure;
+  return world.auditor.table.appliedIndex > applied ? null : 'nothing is committed while the disk of one node hangs';
 }
 
 /**
