@@ -142,6 +142,16 @@ test('row 6: a longer log of an older last term does not win against a shorter o
   cluster.elect('b');
 });
 
+test('row 7: whoever asks for a vote in an old term is told the present one', () => {
+  const cluster = new Cluster({ disks: { a: diskWith([], ABC, { term: 5 }) } });
+  cluster.inject(vote('b', 'a', 3));
+  expect(cluster.sent('vote-reply', 'b')).toMatchObject([{ granted: false, term: 5 }]);
+  // One that is granted is of the term in which it is given, and not of the one before.
+  cluster.inject(vote('b', 'a', 6));
+  cluster.sync('a');
+  expect(cluster.sent('vote-reply', 'b')).toMatchObject([{ term: 5 }, { granted: true, term: 6 }]);
+});
+
 test('row 8: a new leader does not commit what its predecessor put on a majority, before its own no-op is there', () => {
   const disks = { a: diskWith([2], ABC), b: diskWith([2], ABC) };
   const cluster = new Cluster({ disks });
@@ -477,6 +487,22 @@ test('row 30: an entry that was truncated and came back the same is not taken fo
   cluster.sync('a');
   expect(cluster.sent('append-reply').filter((message) => message.term === 4)).toMatchObject([{ index: 2 }]);
   expect(cluster.raft('a').status().applied).toBe(2);
+});
+
+test('row 35: a read needs the answers of a quorum, and not one less', () => {
+  const cluster = new Cluster({ voters: FIVE });
+  cluster.elect('a');
+  cluster.settle();
+  cluster.filter = () => false;
+  const read = cluster.read('a');
+  cluster.settle();
+  const { round } = cluster.raft('a');
+  const answer = { type: 'heartbeat-reply', to: 'a', term: 2, round, regressed: false } as const;
+  cluster.inject({ ...answer, from: 'b' });
+  cluster.inject({ ...answer, from: 'b' });
+  expect(cluster.node('a').reads).toEqual([]);
+  cluster.inject({ ...answer, from: 'c' });
+  expect(cluster.node('a').reads).toMatchObject([{ id: read }]);
 });
 
 test('reads at every turn do not put off the resending of what was lost', () => {

@@ -1,0 +1,92 @@
+/**
+ * `npm run mutants [-- --row N]`: puts each known bug back, into a copy of the tree, and says by what it is caught. A
+ * test that no bug makes fail would show nothing.
+ *
+ * First all that is to catch them is run without any bug. The exit code is 1 when one survives, or cannot be judged.
+ */
+import { parseArgs } from 'node:util';
+import type { Mutant } from './mutant.ts';
+import { MUTANTS } from './mutants.ts';
+import { endAll } from './programs.ts';
+import { Trees } from './trees.ts';
+import { notGreen, type Verdict, verdictOf } from './verdict.ts';
+
+/** One a core of a small machine. */
+const LANES = 2;
+const INTERRUPTED = 130;
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function secondsSince(startedAt: number): string {
+  return `${((performance.now() - startedAt) / 1_000).toFixed(1)} s`;
+}
+
+function detailOf(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case 'caught':
+      return `\n        by ${verdict.by}\n        ${verdict.finding}`;
+    case 'broken':
+      return `\n        ${verdict.why}`;
+    default:
+      return '';
+  }
+}
+
+async function judge(trees: Trees, mutant: Mutant): Promise<Verdict> {
+  const startedAt = performance.now();
+  const tree = trees.mutated(mutant);
+  const verdict = await verdictOf(tree, mutant.catcher);
+  trees.drop(tree);
+  const row = String(mutant.row).padStart(2);
+  print(`row ${row}  ${verdict.kind} after ${secondsSince(startedAt)}: ${mutant.name}${detailOf(verdict)}`);
+  return verdict;
+}
+
+/** Each lane takes the next one that is left. */
+async function judgeAll(trees: Trees, mutants: readonly Mutant[]): Promise<Verdict[]> {
+  const left = [...mutants];
+  const verdicts: Verdict[] = [];
+  const lane = async (): Promise<void> => {
+    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+      verdicts.push(await judge(trees, mutant));
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return verdicts;
+}
+
+async function run(trees: Trees, mutants: readonly Mutant[]): Promise<number> {
+  const startedAt = performance.now();
+  const catchers = mutants.map(({ catcher }) => catcher);
+  print(`without a mutant: ${catchers.length} tests and campaigns`);
+  const red = await notGreen(trees.pristine, catchers);
+  if (red.length > 0) {
+    print(`not green without a mutant:\n${red.join('\n')}`);
+    return 1;
+  }
+  print(`green after ${secondsSince(startedAt)}; ${mutants.length} mutants, ${LANES} at a time`);
+  const verdicts = await judgeAll(trees, mutants);
+  const count = (kind: Verdict['kind']): number => verdicts.filter((verdict) => verdict.kind === kind).length;
+  const [caught, survived, broken] = [count('caught'), count('survived'), count('broken')];
+  print(`${broken} broken, ${secondsSince(startedAt)} in all`);
+  // No row is excused: mutants.test.ts demands a mutant of each.
+  print(`caught ${caught}, survived ${survived}, excused 0`);
+  return caught === mutants.length ? 0 : 1;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { row: { type: 'string', multiple: true, default: [] } } });
+  const mutants = MUTANTS.filter(({ row }) => values.row.length === 0 || values.row.includes(String(row)));
+  if (mutants.length === 0) throw new Error(`there is no row ${values.row.join(', ')}`);
+  const trees = new Trees();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(INTERRUPTED));
+  process.once('exit', () => {
+    endAll();
+    trees.close();
+  });
+  return await run(trees, mutants);
+}
+
+process.exitCode = await main();
