@@ -375,7 +375,7 @@ export class Replica {
     const { voters } = this.raft.status();
     const { id } = this.#options;
     if (voters.length === 1) return;
-    const hash = tableHash(this.table.snapshot());
+    const hash = tableHash(encodeImage(this.roster.snapshot(), this.table.snapshot()));
     for (const to of voters) if (to !== id) this.#options.send(to, { type: 'state-hash', index, hash });
     endIf(this.#stateHashes.own(index, hash, voters));
   }

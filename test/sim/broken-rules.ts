@@ -15,7 +15,7 @@ import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { JobTable } from '../../src/ranges/table.ts';
-import { cutOffLeader, deafLeader, silentWorker, stalledLeader } from './scenario.ts';
+import { cutOffLeader, deafLeader, divergedTable, silentWorker, stalledLeader } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
 export interface BrokenRule {
@@ -195,5 +195,10 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
           return straight.call(this, index, encodeCommand({ ...command, cursors }));
         };
       }),
+  },
+  {
+    name: 'a table applies one command differently on one node',
+    seedsMax: 1,
+    provoke: (seed) => divergedTable(seed).scenario.world.failure,
   },
 ];

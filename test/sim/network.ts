@@ -387,6 +387,8 @@ export class SimNetwork {
     // What is in the buffers of a stream is lost with it.
     if (weather.severed(process.id, to) || !other.process.alive || weather.breaks()) return this.#breakBulk(line);
     line.lastAt = Math.max(line.lastAt + weather.bulkMs(bytes.length), scheduler.now + weather.latencyMs());
+    // Pings wait behind what is queued: a line that needs longer for it is given up, as if it were dead.
+    if (line.lastAt - scheduler.now > SILENCE_MS_MAX) return this.#breakBulk(line);
     scheduler.at(line.lastAt, () => {
       other.process.turn('input', () => {
         if (line.broken) return trace.count('bulk message of a broken connection');

@@ -80,7 +80,7 @@ export function drawPlan(seed: number): SeedPlan {
   const { hosts, nodes } = drawCluster(prng);
   const calm = prng.chance(0.1);
   const faultsToMs = spread(prng, FAULTS_TO_MS_MIN, FAULTS_TO_MS_MAX);
-  return {
+  const plan: SeedPlan = {
     seed,
     hosts,
     nodes,
@@ -95,6 +95,26 @@ export function drawPlan(seed: number): SeedPlan {
     requestEveryMs: spread(prng, 200, 3_000),
     tearsWrites: !calm && prng.chance(0.5),
   };
+  return drawTransfers(plan);
+}
+
+/** Snapshots and hashes of the table. With lots of its own, so that the rest of a seed is what it would be without. */
+function drawTransfers(plan: SeedPlan): SeedPlan {
+  const prng = createPrng(plan.seed ^ 0xb01c);
+  const often = prng.chance(0.6)
+    ? { snapshotEveryEntries: Math.floor(spread(prng, 10, 60)), logTailEntries: prng.integer(0, 5) }
+    : {};
+  const rhythm = {
+    ...often,
+    snapshotChunkBytes: Math.floor(spread(prng, 20, 1_000)),
+    stateHashEveryEntries: Math.floor(spread(prng, 10, 300)),
+  };
+  return {
+    ...plan,
+    nodes: plan.nodes.map(({ config, host }) => ({ config: { ...config, ...rhythm }, host })),
+    // A table here has some kilobytes: its transfer takes from a moment to many seconds.
+    link: { ...plan.link, bulkMsPerKib: spread(prng, 20, 2_000) },
+  };
 }
 
 function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
@@ -106,11 +126,8 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
     ? {
         snapshotEveryEntries: Math.floor(spread(prng, 20, 400)),
         logTailEntries: prng.integer(0, 50),
-        // A table here has some kilobytes: one chunk, or dozens.
-        snapshotChunkBytes: Math.floor(spread(prng, 20, 1_000)),
       }
     : {};
-  const stateHashEveryEntries = Math.floor(spread(prng, 10, 300));
   const hosts: HostPlan[] = [];
   const hostName = (number: number): string => (oneHost ? 'host1' : `host${number}`);
   const addressOf = (number: number): Address => `${hostName(number)}:${7_000 + number}`;
@@ -137,7 +154,6 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
       join: voter ? [] : peers.map((peer) => peer.address),
       slots,
       sessionTtlMs,
-      stateHashEveryEntries,
       ...snapshots,
     };
     return { config, host: hostName(at + 1) };
@@ -161,7 +177,7 @@ function drawLink(prng: Prng, calm: boolean): LinkOptions {
     duplicate: prng.chance(0.5) ? prng.next() * 0.2 : 0,
     spike: prng.chance(0.5) ? prng.next() * 0.05 : 0,
     spikeMsMax: spread(prng, 20, 1_500),
-    bulkMsPerKib: spread(prng, 1, 3_000),
+    bulkMsPerKib: FAIR_LINK.bulkMsPerKib,
   };
 }
 

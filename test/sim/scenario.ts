@@ -11,6 +11,7 @@ import {
 } from '../../src/base/limits.ts';
 import type { JobId, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
+import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
 import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';
@@ -27,9 +28,15 @@ export interface ScenarioOptions {
   readonly workerSlots?: readonly number[];
   readonly oneHost?: boolean;
   readonly sessionTtlMs?: number;
-  readonly snapshotEveryEntries?: number;
   readonly bugs?: ModelBugs;
+  /** Smaller numbers than the real ones, so that a short run meets them. */
+  readonly rhythm?: Rhythm;
 }
+
+type Rhythm = Pick<
+  NodeConfig,
+  'snapshotEveryEntries' | 'logTailEntries' | 'snapshotChunkBytes' | 'stateHashEveryEntries'
+>;
 
 export const TTL_MS = 5_000;
 const PATIENCE_MS = 20_000;
@@ -56,7 +63,7 @@ export class Scenario {
       join: ids.includes(id) ? [] : peers.map((peer) => peer.address),
       slots,
       sessionTtlMs: options.sessionTtlMs ?? TTL_MS,
-      ...(options.snapshotEveryEntries !== undefined && { snapshotEveryEntries: options.snapshotEveryEntries }),
+      ...options.rhythm,
     });
     const hosts = [...new Set([...ids, ...workers].map(hostOf))];
     this.world = new World({
@@ -217,7 +224,8 @@ export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: Mode
  * lead, and work must go on. Gives what broke, or null.
  */
 export function stalledLeader(seed: number, during: 'entries' | 'snapshot'): string | null {
-  const scenario = new Scenario({ seed, workerSlots: [2], ...(during === 'snapshot' && { snapshotEveryEntries: 20 }) });
+  const rhythm = during === 'snapshot' ? { snapshotEveryEntries: 20 } : {};
+  const scenario = new Scenario({ seed, workerSlots: [2], rhythm });
   const { world } = scenario;
   const leader = scenario.untilLeader();
   scenario.untilJoined();
@@ -262,4 +270,31 @@ export function deafLeader(seed: number): string | null {
   world.runTo(world.now + PATIENCE_MS / 2);
   const committed = world.auditor.table.job(spec.id) !== undefined;
   return world.failure ?? (committed ? null : 'the next leader does not have the entry: the scenario shows nothing');
+}
+
+/**
+ * One follower applies one command otherwise than all others: it takes a job with other metadata. It acknowledges every
+ * entry and would make a fine leader.
+ */
+export function divergedTable(seed: number): { readonly scenario: Scenario; readonly victim: NodeId } {
+  // The nodes compare more often than the auditor does, and so they are the first to notice.
+  const scenario = new Scenario({ seed, workerSlots: [2], rhythm: { stateHashEveryEntries: 20 } });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.untilJoined();
+  const victim = must(
+    ['n1', 'n2', 'n3'].find((id) => id !== leader),
+    'a follower',
+  );
+  const { table } = must(world.node(victim).node?.replica, 'a formed node has a replica');
+  const straight = table.apply.bind(table);
+  table.apply = (index, payload) => {
+    const command = payload.length === 0 ? null : decodeCommand(payload);
+    if (command?.kind !== 'submit-job') return straight(index, payload);
+    const spec = { ...command.spec, metadata: '{"mutant":true}' };
+    return straight(index, encodeCommand({ ...command, spec }));
+  };
+  scenario.submit({ points: 2_000, pointMs: 5, taskSize: 50 });
+  world.runTo(world.now + PATIENCE_MS);
+  return { scenario, victim };
 }
