@@ -136,6 +136,30 @@ export const ERRORS = {
     retry: false,
     text: 'The data directory is damaged: move it away and join under a new id.',
   },
+  BAD_BACKUP: {
+    status: 400,
+    exit: 1,
+    retry: false,
+    text: 'This is no whole backup that this version can read; take another one, or use the version that made it.',
+  },
+  DATA_DIR_NOT_EMPTY: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    text: 'A cluster is restored into a new data directory only; name one that is empty or not there yet.',
+  },
+  FILE_FAILED: {
+    status: 500,
+    exit: 1,
+    retry: false,
+    text: 'A file or directory that the command was given cannot be read or written; the detail says why.',
+  },
+  NOT_UNDERSTOOD: {
+    status: 409,
+    exit: 1,
+    retry: true,
+    text: 'Some member runs a version that does not understand this yet; upgrade all members first.',
+  },
   CANNOT_LISTEN: {
     status: 500,
     exit: 1,

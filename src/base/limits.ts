@@ -74,6 +74,8 @@ export const FRAME_DEPTH_MAX = 8;
 export const FRAME_TEXT_BYTES_MAX = 64 * KIB;
 /** Voters in a hello, a formation or a snapshot: a larger quorum would only be slower. */
 export const MEMBERS_MAX = 64;
+/** Nodes whose protocol version is remembered: all members, and as many that come and go. */
+export const ANNOUNCED_MAX = 2 * MEMBERS_MAX;
 /** Queued on one socket; beyond it messages are dropped, which Raft and the sessions both survive. Four windows of appends. */
 export const SOCKET_QUEUE_BYTES_MAX = 4 * INFLIGHT_BYTES_MAX;
 /** Messages that wait for a bulk line to open: a window of chunks; more would be a speaker that does not wait for acks. */
@@ -117,6 +119,18 @@ export const SNAPSHOT_STUCK_MS = 5_000;
 export const SNAPSHOT_TRANSFER_MS_MAX = 64_000;
 /** A follower keeps a broken-off transfer so long for its resumption. */
 export const SNAPSHOT_PARTIAL_MS = 60_000;
+
+// ---- Backup ---------------------------------------------------------------------------------------------------------
+
+/**
+ * A restored cluster begins so far behind the index of its backup. What the old cluster gave after the backup lies below:
+ * at 10,000 entries a second it takes five days to write so many, and a cluster that busy is backed up more often.
+ */
+export const RESTORE_INDEX_GAP = 2 ** 32;
+/** The head of a backup: a few ids and numbers. */
+export const BACKUP_HEADER_BYTES_MAX = 64 * KIB;
+/** One backup over HTTP: as long as the largest snapshot takes on the slowest line worth waiting for. */
+export const BACKUP_WAIT_MS = SNAPSHOT_TRANSFER_MS_MAX;
 
 // ---- State hash -----------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ function renderStatus(status: ClusterStatus): string {
     ['term', String(status.term)],
     ['commit', String(status.commitIndex)],
     ['applied', String(status.appliedIndex)],
+    ['protocol', status.protocol === null ? '-' : String(status.protocol)],
   ]);
   const members = renderTable(
     ['member', 'address', 'role', 'match', 'trails'],

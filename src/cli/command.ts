@@ -87,6 +87,15 @@ export function positionalOf(args: CliArguments, name: string): string {
   return text;
 }
 
+/** What a lone dash stands for where a file is wanted. */
+export const STDOUT_FILE = '/dev/stdout';
+
+/** yargs takes a lone dash for nothing at all, so it is written out before; what stands behind `--` is not ours. */
+export function dashesWrittenOut(argv: readonly string[]): string[] {
+  const ours = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  return argv.map((word, at) => (word === '-' && at < ours ? STDOUT_FILE : word));
+}
+
 /** An integer, underscores allowed between digits; exact, so it never reaches the server as a neighbour. */
 export function pointOf(args: CliArguments, name: string): number | null {
   const text = textOf(args, name);

@@ -5,12 +5,12 @@
 import type { PolarisClient } from '../client/client.ts';
 
 export interface Output {
-  write(text: string): unknown;
+  write(data: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
 }
 
-type MemberMethod = 'node' | 'addMember' | 'removeMember' | 'promoteMember' | 'transfer';
+type MemberMethod = 'backup' | 'node' | 'addMember' | 'removeMember' | 'promoteMember' | 'transfer';
 
 /** The methods of PolarisClient that commands use. */
 export type CliClient = Pick<

@@ -5,9 +5,11 @@
 import yargs, { type Argv } from 'yargs';
 import { InvariantError } from '../base/assert.ts';
 import { ERRORS, errorText, PolarisError } from '../base/errors.ts';
+import { clusterBackup } from './cluster-backup.ts';
 import { clusterAdd, clusterPromote, clusterRemove, clusterTransfer } from './cluster-members.ts';
+import { clusterRestore } from './cluster-restore.ts';
 import { clusterStatus } from './cluster-status.ts';
-import type { CliArguments, CliCommand } from './command.ts';
+import { type CliArguments, type CliCommand, dashesWrittenOut } from './command.ts';
 import { dev } from './dev.ts';
 import type { CliIo } from './io.ts';
 import { jobCancel, jobPause, jobResume } from './job-control.ts';
@@ -30,8 +32,8 @@ const NOUNS: readonly { readonly noun: string; readonly describe: string; readon
   },
   {
     noun: 'cluster',
-    describe: 'Look at the cluster and change its members',
-    verbs: [clusterStatus, clusterAdd, clusterRemove, clusterPromote, clusterTransfer],
+    describe: 'Look at the cluster, change its members, back it up and restore it',
+    verbs: [clusterStatus, clusterAdd, clusterRemove, clusterPromote, clusterTransfer, clusterBackup, clusterRestore],
   },
 ];
 
@@ -51,7 +53,7 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
       }),
     );
     // With a callback, yargs hands over help and version instead of printing them.
-    await parser.parseAsync([...argv], {}, (_error: unknown, _args: unknown, output: string) => {
+    await parser.parseAsync(dashesWrittenOut(argv), {}, (_error: unknown, _args: unknown, output: string) => {
       if (output !== '') io.stdout.write(`${output}\n`);
     });
     return result.exit;

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 } from 'uuid';
 import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
 import {
+  BACKUP_WAIT_MS,
   CLIENT_RETRY_MS_MAX,
   CLIENT_RETRY_MS_MIN,
   CLIENT_TIMEOUT_MS,
@@ -55,6 +56,8 @@ interface Call {
   readonly body?: object;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
+  /** The answer is a file, which may take the whole time to arrive. */
+  readonly bytes?: boolean;
   /** Goes on for its whole time even while no node can be reached: for waits, which outlive a restart. */
   readonly patient?: boolean;
 }
@@ -150,6 +153,11 @@ export class PolarisClient {
     return this.#call({ method: 'POST', path: '/v1/cluster/transfer', body: { to } });
   }
 
+  /** The whole cluster as one file, for `polaris cluster restore`. */
+  backup(): Promise<Uint8Array> {
+    return this.#call({ method: 'GET', path: '/v1/cluster/backup', bytes: true, timeoutMs: BACKUP_WAIT_MS });
+  }
+
   /** The job once it is done, failed or cancelled. @throws PolarisError TIMED_OUT */
   async wait(id: string, options: WaitOptions = {}): Promise<JobJson> {
     const giveUpAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
@@ -187,7 +195,7 @@ export class PolarisClient {
     let pauseMs = CLIENT_RETRY_MS_MIN;
     for (let tries = 1; ; tries++) {
       const leftMs = giveUpAt - performance.now();
-      const tryMs = this.#urls.length > 1 ? Math.min(leftMs, CLIENT_TRY_MS) : leftMs;
+      const tryMs = this.#urls.length > 1 && call.bytes !== true ? Math.min(leftMs, CLIENT_TRY_MS) : leftMs;
       const result = await this.#try<T>(call, Math.max(1, tryMs));
       if (result.ok) return result.value;
       const { error } = result;
@@ -214,6 +222,9 @@ export class PolarisClient {
           ? {}
           : { body: JSON.stringify(call.body), headers: { 'content-type': 'application/json' } }),
       });
+      if (response.ok && call.bytes === true) {
+        return { ok: true, value: new Uint8Array(await response.arrayBuffer()) as T };
+      }
       const text = await response.text();
       if (response.ok) return { ok: true, value: parseAnswer(text, url) as T };
       return { ok: false, error: problemError(text, response.status, url) };

@@ -29,6 +29,8 @@ export interface ClusterStatus {
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** The lowest protocol version that all members announced, which bounds what may be used. Null elsewhere than on the leader. */
+  readonly protocol: number | null;
   readonly members: readonly MemberStatus[];
   readonly workers: readonly { readonly id: NodeId; readonly slots: number; readonly busy: number }[];
 }
@@ -67,6 +69,8 @@ export interface NodeApi {
   changeMembers(request: MemberRequest, done: Done<void>): void;
   /** 'linearizable' is for the leader, else NO_LEADER; 'local' works everywhere. `look` runs in the turn of the read. */
   read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void;
+  /** Leader only, else NO_LEADER: the bytes of a backup (backup.ts), as new as everything acknowledged before the call. */
+  backup(done: Done<Uint8Array>): void;
   /** Null on nodes that do not lead, or before anything was measured. */
   pace(job: JobView): JobPace | null;
   /** The job types of this node itself. */

@@ -17,7 +17,9 @@ import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
 import { channelOf } from '../wire/network.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from './api.ts';
+import { encodeBackup } from './backup.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
+import { Features } from './features.ts';
 import { admitBeforeFormation, admitToCluster, admitTtl } from './formation.ts';
 import { Leader } from './leader.ts';
 import { MemberDuties } from './member-duties.ts';
@@ -37,6 +39,7 @@ export class Node implements NodeApi {
   readonly #config: NodeConfig;
   readonly #contents: StoreContents;
   readonly #membership: Membership;
+  readonly #features: Features;
   #replica: Replica | null = null;
   #leader: Leader | null = null;
   #memberDuties: MemberDuties | null = null;
@@ -56,6 +59,7 @@ export class Node implements NodeApi {
     this.address = config.address;
     this.instanceId = contents.instanceId;
     this.#config = config;
+    this.#features = new Features(config.id);
     this.#contents = contents;
     this.#env = {
       ...env,
@@ -146,6 +150,7 @@ export class Node implements NodeApi {
       leads: leads !== null,
       leader: this.#leaderNow(),
       membership: this.#membership,
+      features: this.#features,
     });
   }
 
@@ -196,6 +201,20 @@ export class Node implements NodeApi {
     if (replica === null || this.#phase === 'stopped') return done({ ok: false, error: new PolarisError('NO_LEADER') });
     if (consistency === 'local') return done({ ok: true, value: look(replica.table) });
     this.#guard(() => replica.read((result) => done(result.ok ? { ok: true, value: look(replica.table) } : result)));
+  }
+
+  backup(done: Done<Uint8Array>): void {
+    this.#guard(() => {
+      const replica = this.#replica;
+      if (replica === null || this.#leader === null) return done({ ok: false, error: new PolarisError('NO_LEADER') });
+      const { clusterId } = this.#membership;
+      const at = this.#leader.stamp();
+      replica.read((result) => {
+        if (!result.ok) return done(result);
+        const origin = { clusterId: must(clusterId, 'a leader has a cluster'), at };
+        done({ ok: true, value: encodeBackup({ ...origin, ...replica.image() }) });
+      });
+    });
   }
 
   pace(job: JobView): JobPace | null {
@@ -334,6 +353,7 @@ export class Node implements NodeApi {
       snapshotChunkBytes: this.#config.snapshotChunkBytes,
       stateHashEveryEntries: this.#config.stateHashEveryEntries,
       send: (to, message) => this.#send(to, message),
+      protocol: () => this.#features.level(this.#membership.members().map(({ id }) => id)),
       wake: () => this.#wake(),
       onApplied: (index, events) => {
         for (const event of events) {
@@ -421,6 +441,7 @@ export class Node implements NodeApi {
 
   #connected(peer: Hello): void {
     this.#membership.connected(peer);
+    this.#features.heard(peer);
     this.#leader?.connected(peer.nodeId);
     if (peer.role === 'worker' || peer.joining) this.#sayLeader(peer.nodeId);
   }

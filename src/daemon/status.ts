@@ -4,6 +4,7 @@
 import type { NodeId } from '../base/types.ts';
 import type { RaftStatus } from '../raft/types.ts';
 import type { ClusterStatus, MemberStatus } from './api.ts';
+import type { Features } from './features.ts';
 import type { Membership } from './membership.ts';
 import type { Replica } from './replica.ts';
 
@@ -12,9 +13,10 @@ export interface StatusSource {
   readonly leads: boolean;
   readonly leader: NodeId | null;
   readonly membership: Membership;
+  readonly features: Features;
 }
 
-export function clusterStatus({ replica, leads, leader, membership }: StatusSource): ClusterStatus {
+export function clusterStatus({ replica, leads, leader, membership, features }: StatusSource): ClusterStatus {
   const raft = replica?.status() ?? null;
   const workers = replica === null ? [] : [...replica.table.workers()];
   return {
@@ -23,6 +25,7 @@ export function clusterStatus({ replica, leads, leader, membership }: StatusSour
     term: raft?.term ?? membership.guessTerm,
     commitIndex: raft?.commit ?? 0,
     appliedIndex: replica?.table.appliedIndex ?? 0,
+    protocol: leads ? features.level(membership.members().map(({ id }) => id)) : null,
     members: membership.members().map(({ id, address }): MemberStatus => {
       const matchIndex = leads ? (raft?.progress.get(id)?.match ?? null) : null;
       return { id, address, role: memberRole(id, leader, raft), matchIndex };

@@ -16,6 +16,7 @@ import {
   REQUEST_TIMEOUT_MS,
   URL_LENGTH_MAX,
 } from '../base/limits.ts';
+import { backupRoutes } from './backup.ts';
 import { clusterRoutes } from './cluster.ts';
 import { healthRoutes } from './health.ts';
 import { jobActionRoutes } from './job-actions.ts';
@@ -71,6 +72,7 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
     ...jobActionRoutes(context),
     ...clusterRoutes(context),
     ...memberRoutes(context),
+    ...backupRoutes(context),
     ...healthRoutes(context),
   ]);
   return app;

@@ -23,6 +23,11 @@ export function changeMembers(api: NodeApi, request: MemberRequest): Promise<voi
   return settle((done) => api.changeMembers(request, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
 }
 
+/** The bytes of a backup. */
+export function takeBackup(api: NodeApi): Promise<Uint8Array> {
+  return settle((done) => api.backup(done), READ_WAIT_MS, 'NO_LEADER');
+}
+
 /** What `look` returns or throws. It runs in the turn of the read, so it must copy whatever it keeps. */
 export async function readTable<T>(api: NodeApi, consistency: Consistency, look: (table: Table) => T): Promise<T> {
   type Looked = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly thrown: unknown };

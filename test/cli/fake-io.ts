@@ -29,10 +29,11 @@ export class FakeClient implements CliClient {
   jobs: readonly JobJson[] = [jobOf()];
   verified: VerifyJson = { covered: true, missing: [], failed: [], uncertain: [], reexecuted: [] };
   status: ClusterStatus = {
-    ...{ id: 'c', leader: 'n1', term: 2, commitIndex: 9, appliedIndex: 9, workers: [] },
+    ...{ id: 'c', leader: 'n1', term: 2, commitIndex: 9, appliedIndex: 9, protocol: 1, workers: [] },
     members: [],
   };
   failed: RangesJson['failed'] = [];
+  file: Uint8Array = new Uint8Array(0);
   /** Thrown by every call when set. */
   failure: Error | null = null;
 
@@ -78,6 +79,9 @@ export class FakeClient implements CliClient {
   transfer(...args: Parameters<CliClient['transfer']>): Promise<ClusterStatus> {
     return this.answer('transfer', args, this.status);
   }
+  backup(...args: Parameters<CliClient['backup']>): Promise<Uint8Array> {
+    return this.answer('backup', args, this.file);
+  }
   /** Looks at each of `jobs` in turn; the last one is the end. */
   async wait(...args: Parameters<CliClient['wait']>): Promise<JobJson> {
     for (const job of this.jobs) args[1]?.onLook?.(job);
@@ -118,8 +122,8 @@ export async function run(
   if (options.interrupted === true) controller.abort();
   const terminal = { isTTY: options.tty ?? false, columns: options.columns ?? 120 };
   const io: CliIo = {
-    stdout: { write: (text) => (written.stdout += text), ...terminal },
-    stderr: { write: (text) => (written.stderr += text), ...terminal },
+    stdout: { write: (data) => (written.stdout += textOf(data)), ...terminal },
+    stderr: { write: (data) => (written.stderr += textOf(data)), ...terminal },
     environment: options.environment ?? {},
     connect: async (urls) => {
       written.urls = urls;
@@ -129,4 +133,9 @@ export async function run(
   };
   const exit = await main(argv, io);
   return { exit, ...written };
+}
+
+/** Bytes as one character each, so that nothing of them is lost. */
+function textOf(data: string | Uint8Array): string {
+  return typeof data === 'string' ? data : Buffer.from(data).toString('latin1');
 }

@@ -8,7 +8,9 @@ import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Address, JobId } from '../../src/base/types.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from '../../src/daemon/api.ts';
+import { encodeBackup } from '../../src/daemon/backup.ts';
 import type { JobTypeInfo } from '../../src/daemon/env.ts';
+import { encodeImage, foundingRoster } from '../../src/daemon/roster.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { JobSpec, Outcome, Table } from '../../src/ranges/types.ts';
 import { MAIL, Pen } from '../ranges/fixtures.ts';
@@ -45,7 +47,7 @@ export class FakeNode implements NodeApi {
 
   status(): ClusterStatus {
     return {
-      ...{ id: null, leader: this.leading ? this.id : null, term: 3, commitIndex: 7, appliedIndex: 7 },
+      ...{ id: null, leader: this.leading ? this.id : null, term: 3, commitIndex: 7, appliedIndex: 7, protocol: 1 },
       members: [{ id: this.id, address: this.address, role: 'leader', matchIndex: 7 }],
       workers: [],
     };
@@ -89,6 +91,15 @@ export class FakeNode implements NodeApi {
   read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void {
     if (consistency === 'linearizable' && this.refused(done)) return;
     done({ ok: true, value: look(this.pen.table) });
+  }
+
+  backup(done: Done<Uint8Array>): void {
+    if (this.refused(done)) return;
+    const { table } = this.pen;
+    const roster = foundingRoster([{ id: this.id, instanceId: this.instanceId, address: this.address }]);
+    const image = encodeImage(roster, table.snapshot());
+    const value = encodeBackup({ clusterId: ID_2, index: table.appliedIndex, term: 3, at: this.pen.at, image });
+    done({ ok: true, value });
   }
 
   pace(): JobPace | null {
