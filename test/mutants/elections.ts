@@ -89,9 +89,15 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     row: 25,
-    name: 'a pre-vote is granted though a leader is heard',
+    name: 'votes are given though a leader is heard',
     why: 'A node that reaches some of the others, but not the leader, unseats one leader after the other.',
-    edits: [{ file: 'src/raft/raft.ts', find: '? !this.#isSticky() : isFree', replace: '? true : isFree' }],
+    edits: [
+      {
+        file: 'src/raft/raft.ts',
+        find: 'return this.#leadership !== null || (this.#leader !== null && this.#timer.isFresh);',
+        replace: 'return false;',
+      },
+    ],
     catcher: test(
       'test/raft/classic.test.ts',
       'row 25: a node that reaches only one follower does not unseat the leader again and again',
