@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { cutOffLeader, deafLeader, Scenario, silentWorker, stalledLeader, TTL_MS } from './scenario.ts';
+import { cutOffLeader, deafLeader, Scenario, silentWorker, spoiltDisk, stalledLeader, TTL_MS } from './scenario.ts';
 
 const SEEDS = [...Array(4).keys()].map((at) => at + 1);
 const ELECTION_SEEDS = [...Array(50).keys()].map((at) => at + 1);
@@ -164,6 +164,12 @@ describe('bounds in virtual time', () => {
   for (const during of ['entries', 'snapshot'] as const) {
     it(`a leader whose disk hangs while it writes ${during} gives way, and work goes on`, () => {
       for (const seed of SEEDS) expect(stalledLeader(seed, during)).toBeNull();
+    });
+  }
+
+  for (const kind of ['bit-rot', 'cut-tail', 'dropped'] as const) {
+    it(`a node with a spoilt disk (${kind}) refuses to start, and the others go on`, () => {
+      for (const seed of SEEDS) expect(spoiltDisk(seed, kind)).toBeNull();
     });
   }
 

@@ -15,7 +15,7 @@ import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { JobTable } from '../../src/ranges/table.ts';
-import { cutOffLeader, deafLeader, divergedTable, silentWorker, stalledLeader } from './scenario.ts';
+import { cutOffLeader, deafLeader, divergedTable, silentWorker, spoiltDisk, stalledLeader } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
 export interface BrokenRule {
@@ -104,8 +104,17 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       }),
   },
   { name: 'a disk acknowledges before it has synced', seedsMax: 20, bugs: { acknowledgesEarly: true } },
-  { name: 'a store looks at no checksum when it opens', seedsMax: 60, bugs: { ignoresChecksums: true } },
-  { name: 'a log is not held against its mark', seedsMax: 150, bugs: { ignoresMark: true } },
+  {
+    name: 'a store looks at no checksum when it opens',
+    seedsMax: 20,
+    provoke: (seed) => spoiltDisk(seed, 'bit-rot', { ignoresChecksums: true }),
+  },
+  {
+    name: 'a log is not held against its mark',
+    // Most cuts go below what HardState knows to be committed, and are found by that.
+    seedsMax: 60,
+    provoke: (seed) => spoiltDisk(seed, 'cut-tail', { ignoresMark: true }),
+  },
   {
     name: 'a leader does not look at its disk',
     seedsMax: 5,

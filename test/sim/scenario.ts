@@ -15,6 +15,7 @@ import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
 import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';
+import type { Damage } from './damage.ts';
 import { FAIR_DISK } from './disk.ts';
 import { drawStray } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
@@ -243,6 +244,35 @@ export function stalledLeader(seed: number, during: 'entries' | 'snapshot'): str
   world.runTo(stalledAt + STALL_MS);
   if (world.failure !== null) return world.failure;
   return world.auditor.table.appliedIndex > applied ? null : 'nothing is committed while the disk of one node hangs';
+}
+
+/**
+ * The disk of a follower is spoilt while it is down. It must refuse to start, and the others go on without it. Gives what
+ * broke, or null.
+ */
+export function spoiltDisk(seed: number, kind: Damage, bugs: ModelBugs = {}): string | null {
+  const scenario = new Scenario({ seed, workerSlots: [1], bugs });
+  const { world } = scenario;
+  const leader = scenario.untilLeader();
+  scenario.untilJoined();
+  scenario.submit({ points: 2_000, pointMs: 1, commitEvery: 100 });
+  const follower = must(
+    ['n1', 'n2', 'n3'].find((id) => id !== leader),
+    'a follower',
+  );
+  scenario.until('the follower was formed', () => world.atlas.condemn(follower));
+  scenario.run(500 + seed);
+  const { disk } = world.node(follower);
+  // A kill leaves the page cache and with it the mark; a power cut may not, and then there is nothing to cut below it.
+  do {
+    world.boot(follower);
+    scenario.run(200);
+    world.crash(follower);
+  } while (!disk.damage(kind));
+  world.boot(follower);
+  if (world.failure === null && world.node(follower).process !== null) return 'a spoilt disk was not found out';
+  if (world.failure === null) scenario.run(PATIENCE_MS / 2);
+  return world.failure;
 }
 
 /**
