@@ -125,8 +125,8 @@ export function admitBeforeFormation(config: NodeConfig, clusterId: string | nul
   if (config.join.length > 0 && hello.role === 'voter') return null;
   if (hello.role === 'voter' && config.peers.some((peer) => peer.id === hello.nodeId)) return null;
   const detail = `node "${config.id}" is not formed yet and waits for its --peers only`;
-  // A worker may have been started before its cluster was: it tries again.
-  return refusal(hello.role === 'worker' ? 'NO_LEADER' : 'STRANGER', detail);
+  // Whoever joins may have been started before its cluster was: it tries again.
+  return refusal(hello.role === 'worker' || hello.joining ? 'NO_LEADER' : 'STRANGER', detail);
 }
 
 function refusal(code: ErrorCode, detail: string): Refusal {

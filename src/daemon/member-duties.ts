@@ -7,21 +7,26 @@
  */
 import { PolarisError } from '../base/errors.ts';
 import { CAUGHT_UP_ENTRIES } from '../base/limits.ts';
-import type { NodeId } from '../base/types.ts';
-import type { ConfChange, RaftStatus } from '../raft/types.ts';
+import type { LogIndex, NodeId } from '../base/types.ts';
+import type { ConfChange, MemberProgress, RaftCore, RaftStatus } from '../raft/types.ts';
 import type { EnlistMessage, Hello } from '../wire/messages.ts';
 import type { Done } from './api.ts';
-import type { Env } from './env.ts';
-import type { Replica } from './replica.ts';
-import type { RosterMember } from './roster.ts';
+import type { MemberChange, Roster, RosterMember } from './roster.ts';
 
 /** Learners and lost members are looked at this often. */
 const LOOK_EVERY_MS = 200;
 const DONE = { ok: true, value: undefined } as const;
 
+/** As much of the replica as the membership needs. */
+export interface MemberReplica {
+  readonly roster: Pick<Roster, 'get' | 'wasRemoved'>;
+  readonly raft: Pick<RaftCore, 'transferLeadership'>;
+  status(): RaftStatus;
+  proposeMembers(change: MemberChange, done: Done<void>): void;
+}
+
 export interface MemberDutiesOptions {
-  readonly env: Env;
-  readonly replica: Replica;
+  readonly replica: MemberReplica;
   readonly clusterId: string;
   readonly send: (to: NodeId, message: EnlistMessage) => void;
 }
@@ -67,7 +72,7 @@ export class MemberDuties {
     if (configuration.voters.includes(id)) return done(DONE);
     const learner = progress.get(id);
     if (learner === undefined) return refuse(done, 'BAD_MEMBERSHIP', `"${id}" is not a member`);
-    if (!learner.recentActive || learner.match + CAUGHT_UP_ENTRIES < commit) {
+    if (!hasCaughtUp(learner, commit)) {
       const detail = `"${id}" has not caught up: it has ${learner.match} of ${commit} entries`;
       return refuse(done, 'BAD_MEMBERSHIP', detail);
     }
@@ -108,8 +113,7 @@ export class MemberDuties {
     const { roster } = this.#options.replica;
     const ready = configuration.learners.find((id) => {
       const learner = progress.get(id);
-      if (learner === undefined || !learner.recentActive || learner.regressed) return false;
-      return roster.get(id)?.promote === true && learner.match + CAUGHT_UP_ENTRIES >= commit;
+      return learner !== undefined && hasCaughtUp(learner, commit) && roster.get(id)?.promote === true;
     });
     if (ready === undefined) return;
     this.#promoting = true;
@@ -125,6 +129,11 @@ export class MemberDuties {
     if (lost !== null) return refuse(done, 'BAD_MEMBERSHIP', lost);
     replica.proposeMembers({ change: { transition: 'auto', changes }, newcomers }, done);
   }
+}
+
+/** A short log is no excuse: whoever has not acknowledged anything in this term may not even live. */
+function hasCaughtUp({ match, recentActive, regressed }: MemberProgress, commit: LogIndex): boolean {
+  return match > 0 && recentActive && !regressed && match + CAUGHT_UP_ENTRIES >= commit;
 }
 
 /** Why the cluster could not go on after the change, or null. */

@@ -9,7 +9,7 @@ import { PolarisError } from '../base/errors.ts';
 import { JOIN_EVERY_MS, PROTOCOL, PROTOCOL_MIN } from '../base/limits.ts';
 import type { Address, ClusterId, InstanceId, NodeId, Term } from '../base/types.ts';
 import type { Formation, StoreBatch, StoreContents } from '../store/types.ts';
-import type { EnlistMessage, FormationMessage, Hello, Refusal } from '../wire/messages.ts';
+import type { EnlistMessage, FormationMessage, Hello, Place, Refusal } from '../wire/messages.ts';
 import type { Env, NodeConfig } from './env.ts';
 import { binds, formationBatch, found } from './formation.ts';
 import type { RosterMember } from './roster.ts';
@@ -25,12 +25,8 @@ export interface MembershipOptions {
   readonly formed: (contents: StoreContents) => void;
   /** The members as the log has them; empty as long as this node has none of it. */
   readonly roster: () => readonly RosterMember[];
+  readonly wasRemoved: (id: NodeId) => boolean;
   readonly send: (to: NodeId, message: FormationMessage | EnlistMessage) => void;
-}
-
-interface Member {
-  readonly id: NodeId;
-  readonly address: Address;
 }
 
 export class Membership {
@@ -45,6 +41,7 @@ export class Membership {
   readonly #unformed = new Set<NodeId>();
   #nextFormAt = 0;
   #nextEnlistAt = 0;
+  #nextFarewellAt = 0;
   #enlistsUnanswered = 0;
   /** The word that this node was taken in is being written. */
   #enlisting = false;
@@ -116,7 +113,7 @@ export class Membership {
   }
 
   /** The members with their addresses: as the log has them, else as the record or the flags name them. */
-  members(): readonly Member[] {
+  members(): readonly Place[] {
     const { config } = this.#options;
     const roster = this.#options.roster();
     if (roster.length > 0) {
@@ -240,6 +237,7 @@ export class Membership {
 
   tick(now: number): void {
     if (this.joins && now >= this.#nextEnlistAt) this.#enlist(now);
+    if (now >= this.#nextFarewellAt) this.#sayFarewell(now);
     if (this.#formation === null || this.#unformed.size === 0 || now < this.#nextFormAt) return;
     this.#nextFormAt = now + FORM_EVERY_MS;
     for (const id of this.#unformed) this.#offer(id);
@@ -248,9 +246,13 @@ export class Membership {
   // ---- a worker's guess of the leader -----------------------------------------------------------------------------
 
   /** True when the guess changed. */
-  heardOfLeader(leader: NodeId | null, term: Term): boolean {
-    if (!this.#isGuest || leader === null || term < this.#guessTerm) return false;
+  heardOfLeader(leader: NodeId | null, term: Term, members: readonly Place[]): boolean {
+    if (!this.#isGuest) return false;
+    this.#learnMembers(members);
+    if (leader === null || term < this.#guessTerm) return false;
     const changed = leader !== this.#guess;
+    // Whoever was just named has not been asked yet.
+    if (changed) this.#enlistsUnanswered = 0;
     this.#guessTerm = term;
     this.#guess = leader;
     return changed;
@@ -310,6 +312,22 @@ export class Membership {
     this.#options.send(id, { type: 'form', formation: this.#formation });
   }
 
+  /**
+   * A member that missed its own removal hears of it from everybody it is still connected with: a learner asks for no
+   * votes, and so nothing that it does would be answered.
+   */
+  #sayFarewell(now: number): void {
+    this.#nextFarewellAt = now + JOIN_EVERY_MS;
+    for (const { nodeId, role } of this.#connected.values()) {
+      if (role !== 'voter' || !this.#options.wasRemoved(nodeId)) continue;
+      this.#options.send(nodeId, {
+        type: 'expelled',
+        code: 'REMOVED',
+        detail: `"${nodeId}" was removed from the cluster`,
+      });
+    }
+  }
+
   /** Asks whoever is thought to lead; after two questions in vain it is somebody else's turn. */
   #enlist(now: number): void {
     this.#nextEnlistAt = now + JOIN_EVERY_MS;
@@ -332,11 +350,15 @@ export class Membership {
       });
     }
     this.#learnt.set(hello.nodeId, hello.address);
-    for (const member of hello.members) {
-      if (member.id !== config.id) this.#learnt.set(member.id, member.address);
-      this.#dial(member.address);
-    }
+    this.#learnMembers(hello.members);
     if (this.#guess === null) this.#guess = hello.nodeId;
+  }
+
+  #learnMembers(members: readonly Place[]): void {
+    for (const { id, address } of members) {
+      if (id !== this.#options.config.id) this.#learnt.set(id, address);
+      this.#dial(address);
+    }
   }
 
   /** Those we turned to, and those that the flags name: a node of another cluster has a record that names others. */

@@ -80,6 +80,7 @@ export class Node implements NodeApi {
       contents,
       formed: (formed) => this.#becomeReplica(formed),
       roster: () => this.#replica?.roster.members() ?? [],
+      wasRemoved: (id) => this.#replica?.roster.wasRemoved(id) ?? false,
       send: (to, message) => this.#send(to, message),
     });
     this.#worker =
@@ -399,7 +400,6 @@ export class Node implements NodeApi {
         wake: () => this.#wake(),
       });
       this.#memberDuties = new MemberDuties({
-        env: this.#env,
         replica,
         clusterId: must(this.#membership.clusterId, 'a leader has a cluster'),
         send: (to, message) => this.#send(to, message),
@@ -453,7 +453,9 @@ export class Node implements NodeApi {
 
   #sayLeader(to: NodeId): void {
     const replica = this.#replica;
-    if (replica !== null) this.#send(to, { type: 'leader', leader: this.#leaderNow(), term: replica.status().term });
+    if (replica === null) return;
+    const { term } = replica.status();
+    this.#send(to, { type: 'leader', leader: this.#leaderNow(), term, members: this.#membership.members() });
   }
 
   #send(to: NodeId, message: WireMessage): void {
@@ -475,7 +477,9 @@ export class Node implements NodeApi {
         else this.#sayLeader(from);
         return;
       case 'leader':
-        if (this.#membership.heardOfLeader(message.leader, message.term)) this.#noteLeader(this.#leaderNow());
+        if (this.#membership.heardOfLeader(message.leader, message.term, message.members)) {
+          this.#noteLeader(this.#leaderNow());
+        }
         return;
       case 'joined':
       case 'join-refused':
@@ -517,15 +521,20 @@ export class Node implements NodeApi {
     else this.#memberDuties.enlist(hello, promote);
   }
 
-  /** Only the one who leads, as far as we know, can say that this node must stop. */
+  /**
+   * Only the one who leads, as far as we know, can say that this node must stop. But whoever was removed may know of no
+   * leader any more; so any member can say that, as it does to those who dial it.
+   */
   #expelled(from: NodeId, code: string, detail: string): void {
-    if (from !== this.#leaderNow() || !Object.hasOwn(ERRORS, code)) return;
+    const isTrusted = from === this.#leaderNow() || (code === 'REMOVED' && this.#membership.isConnectedVoter(from));
+    if (!isTrusted || !Object.hasOwn(ERRORS, code)) return;
     this.#env.fatal(new PolarisError(code as ErrorCode, detail));
   }
 
   /** The log has changed the members. Whoever is not among them any more says goodbye. */
   #membersChanged(): void {
     this.#membership.rosterChanged();
+    for (const worker of this.#membership.connectedWorkers()) this.#sayLeader(worker);
     const roster = this.#replica?.roster;
     if (roster === undefined || !roster.wasRemoved(this.id) || roster.get(this.id) !== undefined) return;
     this.#env.log.warn({ id: this.id }, 'removed');

@@ -9,7 +9,7 @@ import { openRecord } from '../base/record.ts';
 import type { Configuration, Entry, SnapshotMeta } from '../raft/types.ts';
 import type { JobOptions, Offer } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
-import type { Hello, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
+import type { Hello, Place, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
 import {
   badFrame,
   binary,
@@ -47,6 +47,7 @@ const entry: Shape<Entry> = {
 };
 
 const members = list(nodeId, limits.MEMBERS_MAX);
+const places = list(struct<Place>({ id: nodeId, address }), limits.MEMBERS_MAX);
 const configuration = struct<Configuration>({
   voters: members,
   votersOutgoing: members,
@@ -100,7 +101,7 @@ export const hello = struct<Hello>({
   joining: flag,
   sessionTtlMs: count,
   empty: flag,
-  members: list(struct<Hello['members'][number]>({ id: nodeId, address }), limits.MEMBERS_MAX),
+  members: places,
 });
 
 export const refusal = struct<Refusal>({ code: token, detail: errorText });
@@ -181,7 +182,7 @@ export const bodies: Bodies = {
     results: list(result, limits.REPORTS_PER_MESSAGE_MAX),
   }),
   ended: struct<Body<'ended'>>({ incarnation: count }),
-  leader: struct<Body<'leader'>>({ leader: nullable(nodeId), term: count }),
+  leader: struct<Body<'leader'>>({ leader: nullable(nodeId), term: count, members: places }),
   form: struct<Body<'form'>>({ formation }),
   formed: struct<Body<'formed'>>({}),
   enlist: struct<Body<'enlist'>>({ promote: flag }),

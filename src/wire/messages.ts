@@ -78,6 +78,12 @@ export type WorkerMessage =
       readonly reports: readonly TaskReport[];
     };
 
+/** A member and where it listens. */
+export interface Place {
+  readonly id: NodeId;
+  readonly address: Address;
+}
+
 /** From leader (or, for 'leader', from any voter) to worker. */
 export type LeaderMessage =
   | {
@@ -109,8 +115,16 @@ export type LeaderMessage =
     }
   /** The incarnation is over: join again. */
   | { readonly type: 'ended'; readonly incarnation: Incarnation }
-  /** Who leads, as far as the sender knows; sent when a worker asks a node that does not lead, and at every change. */
-  | { readonly type: 'leader'; readonly leader: NodeId | null; readonly term: Term };
+  /**
+   * Who leads, as far as the sender knows; sent when a worker asks a node that does not lead, and at every change of the
+   * leader or of the members: a worker that no newcomer told of itself could lose one voter after the other.
+   */
+  | {
+      readonly type: 'leader';
+      readonly leader: NodeId | null;
+      readonly term: Term;
+      readonly members: readonly Place[];
+    };
 
 /** Between a node that wants to join and those that are members. */
 export type EnlistMessage =
@@ -192,7 +206,7 @@ export interface Hello {
   /** Neither formation record nor HardState nor entry on its disk. */
   readonly empty: boolean;
   /** The voters and where they listen, as far as the sender knows: how a worker finds the others. */
-  readonly members: readonly { readonly id: NodeId; readonly address: Address }[];
+  readonly members: readonly Place[];
 }
 
 /** Sent instead of messages when a hello is refused; then the connection closes. */

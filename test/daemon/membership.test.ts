@@ -15,6 +15,7 @@ class Member {
   readonly membership: Membership;
   readonly sent: { readonly to: string; readonly message: FormationMessage | EnlistMessage }[] = [];
   roster: readonly RosterMember[] = [];
+  readonly removed = new Set<string>();
   readonly formed: StoreContents[] = [];
 
   constructor(id: string, options: { disk?: MemoryDisk; config?: Partial<NodeConfig>; seed?: number } = {}) {
@@ -35,6 +36,7 @@ class Member {
       contents: this.hand.contents,
       formed: (contents) => void this.formed.push(contents),
       roster: () => this.roster,
+      wasRemoved: (id) => this.removed.has(id),
       send: (to, message) => void this.sent.push({ to, message }),
     });
     this.membership.start();
@@ -239,13 +241,21 @@ describe('a worker', () => {
     expect(worker.membership.addressOf('n3')).toBe('there:n3');
   });
 
+  test('dials members that joined after it had connected, and takes them for its leaders', () => {
+    const worker = new Member('w1', { config: WORKER });
+    worker.membership.connected(hello('n1'));
+    expect(worker.membership.heardOfLeader('n4', 5, peersOf('n1', 'n4'))).toBe(true);
+    expect(worker.hand.network.dialled).toEqual(['there:n1', 'there:n2', 'there:n3', 'there:n4']);
+    expect(worker.membership.addressOf('n4')).toBe('there:n4');
+  });
+
   test('takes the word of the newest term on who leads', () => {
     const worker = new Member('w1', { config: WORKER });
     worker.membership.connected(hello('n1'));
     expect(worker.membership.guess).toBe('n1');
-    expect(worker.membership.heardOfLeader('n2', 5)).toBe(true);
-    expect(worker.membership.heardOfLeader('n3', 4)).toBe(false);
-    expect(worker.membership.heardOfLeader(null, 6)).toBe(false);
+    expect(worker.membership.heardOfLeader('n2', 5, [])).toBe(true);
+    expect(worker.membership.heardOfLeader('n3', 4, [])).toBe(false);
+    expect(worker.membership.heardOfLeader(null, 6, [])).toBe(false);
     expect(worker.membership.guess).toBe('n2');
   });
 

@@ -85,6 +85,11 @@ export class NodeCluster {
     for (const other of this.lives.values()) other.hand.network.handler?.disconnected(id);
   }
 
+  /** An empty disk takes the place of the old one. */
+  wipe(id: string): void {
+    this.#disks.delete(id);
+  }
+
   /** Lets time go by until something is so; asks every 10 ms, for a minute at most. */
   until(isSo: () => boolean, what: string): void {
     for (let step = 0; step < 6_000; step++) {

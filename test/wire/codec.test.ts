@@ -204,7 +204,12 @@ describe('codec, bad frames', () => {
     });
     expect(refusalOf(encodeMessage(keepAlive(SLOTS_MAX)))).toBeNull();
     expect(refusalOf(encodeMessage(keepAlive(SLOTS_MAX + 1)))).toContain('elements');
-    const leader = (length: number): WireMessage => ({ type: 'leader', term: 1, leader: 'n'.repeat(length) });
+    const leader = (length: number): WireMessage => ({
+      type: 'leader',
+      term: 1,
+      leader: 'n'.repeat(length),
+      members: [],
+    });
     expect(refusalOf(encodeMessage(leader(64)))).toBeNull();
     expect(refusalOf(encodeMessage(leader(65)))).toContain('65 characters');
     expect(refusalOf(encodeMessage(leader(0)))).toContain('not a text');

@@ -139,7 +139,7 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
   }),
   reported: of('reported', { incarnation: count, sequence: count, results: fc.array(result, { maxLength: 5 }) }),
   ended: of('ended', { incarnation: count }),
-  leader: of('leader', { leader: fc.option(id), term: count }),
+  leader: of('leader', { leader: fc.option(id), term: count, members }),
   form: of('form', { formation }),
   formed: of('formed', {}),
   enlist: of('enlist', { promote: fc.boolean() }),
