@@ -1,0 +1,189 @@
+/**
+ * One of everything that crosses a version: each message, each command of the log, and the story of a data directory.
+ * Fixed values, chosen so that no two fields of one kind are equal and each takes more than one byte where it can.
+ *
+ * The compiler asks for a value as soon as there is a new message or command.
+ */
+import { sealRecord } from '../../src/base/record.ts';
+import type { MemberChange } from '../../src/daemon/roster.ts';
+import type { Configuration } from '../../src/raft/types.ts';
+import type { Command, JobSpec } from '../../src/ranges/types.ts';
+import type { Formation } from '../../src/store/types.ts';
+import type { Hello, Refusal, WireMessage } from '../../src/wire/messages.ts';
+
+type MessageOf<T extends WireMessage['type']> = Extract<WireMessage, { readonly type: T }>;
+type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>;
+
+export const ENDS = { from: 'n2', to: 'n1' } as const;
+export const CLUSTER_ID = '0c7a5e7e-0000-4000-8000-000000000001';
+const JOB_1 = '10b00000-0000-4000-8000-000000000001';
+const JOB_2 = '10b00000-0000-4000-8000-000000000002';
+const PLACES = [
+  { id: 'n1', address: '127.0.0.1:7071' },
+  { id: 'n2', address: '[::1]:7072' },
+] as const;
+
+const CONFIGURATION: Configuration = {
+  voters: ['n1', 'n2'],
+  votersOutgoing: ['n1', 'n3'],
+  learners: ['n4'],
+  learnersNext: ['n3'],
+  autoLeave: true,
+};
+
+export const HELLO: Hello = {
+  protocol: 1,
+  protocolMin: 1,
+  clusterId: CLUSTER_ID,
+  nodeId: 'n2',
+  instanceId: '1257a0ce-0000-4000-8000-000000000002',
+  role: 'voter',
+  address: '[::1]:7072',
+  joining: true,
+  sessionTtlMs: 5_000,
+  empty: false,
+  members: PLACES,
+};
+
+export const REFUSAL: Refusal = { code: 'STRANGER', detail: 'who are you? — nobody' };
+
+const OPTIONS = { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 } as const;
+const ORDER = {
+  ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096 },
+  ...{ metadata: '{"template":"welcome"}', options: OPTIONS, attempts: 2 },
+} as const;
+const OFFERS = [
+  { name: 'mail', hash: 'ab12' },
+  { name: 'exec', hash: 'cd34' },
+] as const;
+const PAYLOAD = Uint8Array.of(1, 2, 3);
+const CLAIM = { commit: 300, commitTerm: 6 } as const;
+
+export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
+  'pre-vote': { type: 'pre-vote', ...ENDS, term: 7, lastIndex: 301, lastTerm: 6, ...CLAIM },
+  'pre-vote-reply': { type: 'pre-vote-reply', ...ENDS, term: 7, granted: true, ...CLAIM },
+  vote: { type: 'vote', ...ENDS, term: 7, lastIndex: 301, lastTerm: 6, transfer: true, ...CLAIM },
+  'vote-reply': { type: 'vote-reply', ...ENDS, term: 7, granted: false, ...CLAIM },
+  append: {
+    ...{ type: 'append', ...ENDS, term: 7, prevIndex: 300, prevTerm: 6, commit: 299 },
+    entries: [
+      { term: 6, index: 301, record: sealRecord(6, 301, new Uint8Array(0)) },
+      { term: 7, index: 302, record: sealRecord(7, 302, PAYLOAD) },
+    ],
+  },
+  'append-reply': { type: 'append-reply', ...ENDS, term: 7, index: 302, rejected: true, hintIndex: 290, hintTerm: 5 },
+  heartbeat: { type: 'heartbeat', ...ENDS, term: 7, commit: 302, match: 301, round: 4_000_000_000 },
+  'heartbeat-reply': { type: 'heartbeat-reply', ...ENDS, term: 7, round: 4_000_000_000, regressed: true },
+  'timeout-now': { type: 'timeout-now', ...ENDS, term: 7, round: 90 },
+  'snapshot-offer': {
+    ...{ type: 'snapshot-offer', term: 7, attempt: 3, bytes: 1_000_000, hash: 'ef56' },
+    meta: { index: 250, term: 5, configuration: CONFIGURATION },
+  },
+  'snapshot-chunk': { type: 'snapshot-chunk', term: 7, attempt: 3, offset: 262_144, crc: 4_294_967_295, data: PAYLOAD },
+  'snapshot-ack': { type: 'snapshot-ack', term: 7, attempt: 3, offset: 524_288 },
+  'state-hash': { type: 'state-hash', index: 10_000, hash: '0a1b' },
+  join: { type: 'join', nonce: 123_456, instanceId: 'i-w1', address: 'w1.example:7080', slots: 8, offers: OFFERS },
+  'keep-alive': { type: 'keep-alive', incarnation: 65_536, sequence: 12, epochs: [70_000, 70_001], draining: true },
+  report: {
+    ...{ type: 'report', incarnation: 65_536, sequence: 13 },
+    reports: [
+      { epoch: 70_000, cursor: -1, begun: 4, ending: null, error: '' },
+      { epoch: 70_001, cursor: 10, begun: 10, ending: 'complete', error: '' },
+      { epoch: 70_002, cursor: 11, begun: 12, ending: 'fail', error: 'ö' },
+      { epoch: 70_003, cursor: 12, begun: 13, ending: 'release', error: '' },
+    ],
+  },
+  joined: { type: 'joined', nonce: 123_456, incarnation: 65_536, sessionTtlMs: 5_000 },
+  'join-refused': { type: 'join-refused', nonce: 123_456, code: 'INSTANCE_MISMATCH', detail: 'another one' },
+  leases: {
+    ...{ type: 'leases', incarnation: 65_536, sequence: 12, appliedIndex: 70_010 },
+    ...{ epochs: [70_000, 70_001], orders: [ORDER], release: [70_001] },
+  },
+  reported: {
+    ...{ type: 'reported', incarnation: 65_536, sequence: 13 },
+    results: [
+      { epoch: 70_000, cursor: 3, state: 'live' },
+      { epoch: 70_001, cursor: 10, state: 'ended' },
+      { epoch: 70_002, cursor: 0, state: 'stale' },
+    ],
+  },
+  ended: { type: 'ended', incarnation: 65_536 },
+  leader: { type: 'leader', leader: 'n1', term: 7, members: PLACES },
+  form: { type: 'form', formation: { clusterId: CLUSTER_ID, members: [{ ...PLACES[0], instanceId: 'i-n1' }] } },
+  formed: { type: 'formed' },
+  enlist: { type: 'enlist', promote: true },
+  enlisted: { type: 'enlisted', clusterId: CLUSTER_ID },
+  'enlist-refused': { type: 'enlist-refused', code: 'REMOVED', detail: 'you left' },
+  expelled: { type: 'expelled', code: 'LOG_DAMAGED', detail: 'you forgot' },
+};
+
+const AT = 1_767_225_600_000;
+
+function spec(id: string, changes: Partial<JobSpec> = {}): JobSpec {
+  const base = {
+    id,
+    name: 'mail',
+    start: 0,
+    end: 1_000,
+    metadata: '{"template":"welcome"}',
+    exposure: 'window',
+  } as const;
+  return { ...base, options: OPTIONS, ...changes };
+}
+
+export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
+  'submit-job': { kind: 'submit-job', at: AT, spec: spec(JOB_1) },
+  'control-job': { kind: 'control-job', at: AT + 1, id: JOB_1, action: 'resume' },
+  'worker-join': {
+    ...{ kind: 'worker-join', at: AT + 2, worker: 'w1', instanceId: 'i-w1', address: 'w1.example:7080' },
+    ...{ slots: 8, offers: OFFERS },
+  },
+  'worker-expire': { kind: 'worker-expire', at: AT + 3, worker: 'w1', incarnation: 4, reason: 'silence' },
+  'worker-suspect': { kind: 'worker-suspect', worker: 'w1', incarnation: 4, quarters: 2 },
+  'worker-heard': { kind: 'worker-heard', worker: 'w1', incarnation: 4 },
+  grant: { kind: 'grant', at: AT + 4, job: JOB_1, worker: 'w1', incarnation: 4, size: 100, retry: null },
+  progress: {
+    ...{ kind: 'progress', at: AT + 5 },
+    cursors: [
+      { epoch: 5, cursor: 60 },
+      { epoch: 6, cursor: 100 },
+    ],
+  },
+  complete: { kind: 'complete', at: AT + 6, epoch: 5, cursor: 100, begun: 100 },
+  fail: { kind: 'fail', at: AT + 7, epoch: 6, cursor: 150, begun: 151, error: 'no such user: 150' },
+  release: { kind: 'release', at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
+};
+
+export const MEMBER_CHANGE: MemberChange = {
+  change: { transition: 'auto', changes: [{ kind: 'add-learner', id: 'n4' }] },
+  newcomers: [{ id: 'n4', instanceId: 'i-n4', address: '127.0.0.1:7074', promote: true }],
+};
+
+export const FORMATION: Omit<Formation, 'members'> & { readonly places: typeof PLACES } = {
+  clusterId: CLUSTER_ID,
+  places: PLACES,
+};
+
+/** What the log of the data directory tells, from index 2 on: every kind of command, and a change of the members. */
+export const STORY: readonly (Command | MemberChange | null)[] = [
+  null,
+  COMMANDS['submit-job'],
+  COMMANDS['worker-join'],
+  COMMANDS.grant,
+  { ...COMMANDS.grant, at: AT + 4 },
+  { ...COMMANDS.grant, size: 60 },
+  COMMANDS.progress,
+  COMMANDS.complete,
+  { kind: 'submit-job', at: AT + 6, spec: spec(JOB_2, { end: 7, exposure: 'task' }) },
+  COMMANDS.fail,
+  MEMBER_CHANGE,
+  { ...COMMANDS.grant, job: JOB_2, at: AT + 7 },
+  { kind: 'complete', at: AT + 8, epoch: 13, cursor: 7, begun: 7 },
+  COMMANDS.release,
+  COMMANDS['worker-suspect'],
+  COMMANDS['worker-heard'],
+  { ...COMMANDS['control-job'], action: 'pause' },
+  COMMANDS['control-job'],
+  { ...COMMANDS.grant, at: AT + 9 },
+  COMMANDS['worker-expire'],
+];
