@@ -37,6 +37,8 @@ export interface NodeSpec {
   readonly slots: number;
   /** Where others reach it, such as a proxy; where it listens when left out. */
   readonly advertise?: string;
+  /** A voter that enters the cluster of the other voters instead of founding it with them. */
+  readonly joins?: boolean;
   /** More flags for this node alone. */
   readonly flags?: readonly string[];
 }
@@ -231,9 +233,9 @@ export class LocalCluster {
   }
 
   #spawn(member: Member, wrap: readonly string[]): void {
-    const voters = this.#members.filter((one) => one.role === 'voter');
+    const voters = this.#members.filter((one) => one.role === 'voter' && one.joins !== true);
     const place =
-      member.role === 'voter'
+      member.role === 'voter' && member.joins !== true
         ? ['--peers', voters.map((one) => `${one.id}=${reachedAt(one)}`).join(',')]
         : ['--join', voters.map(reachedAt).join(',')];
     const flags = ['--id', member.id, '--listen', member.address, '--role', member.role, ...place];
