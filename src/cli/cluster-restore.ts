@@ -5,8 +5,17 @@
 import { v4 as uuidv4 } from 'uuid';
 import { nodeProcessConfig, type SettingKey, splitAddress } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
-import type { Address } from '../base/types.ts';
-import { type CliCommand, outputOption, positionalOf, settingOptions, settingsOf, wantsJson } from './command.ts';
+import type { Address, LogIndex } from '../base/types.ts';
+import {
+  type CliArguments,
+  type CliCommand,
+  outputOption,
+  pointOf,
+  positionalOf,
+  settingOptions,
+  settingsOf,
+  wantsJson,
+} from './command.ts';
 import type { CliIo } from './io.ts';
 import { renderFields, renderJson } from './render.ts';
 
@@ -19,7 +28,15 @@ export const clusterRestore: CliCommand = {
   build: (parser) =>
     parser
       .positional('file', { type: 'string', describe: 'What cluster backup wrote', demandOption: true })
-      .options({ ...outputOption(), ...settingOptions(KEYS) })
+      .options({
+        above: {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Where a cluster restored from this file before stood last',
+        },
+        ...outputOption(),
+        ...settingOptions(KEYS),
+      })
       .example('$0 cluster restore FILE --id n1 --data-dir /var/lib/polaris', 'then: polaris node with the same flags'),
   async run(io, args) {
     const file = positionalOf(args, 'file');
@@ -32,7 +49,7 @@ export const clusterRestore: CliCommand = {
     const address = reachedAt(advertise ?? listen);
     const { readBackup, writeNewDataDir } = await import('./new-data-dir.ts');
     const backup = readBackup(file);
-    const target = { id, address, clusterId: uuidv4() };
+    const target = { id, address, clusterId: uuidv4(), above: indexOf(args) };
     const { index, jobs, paused } = await writeNewDataDir(dataDir, backup, target);
     const made = { from: backup.clusterId, clusterId: target.clusterId, id, address, dataDir, index, jobs, paused };
     io.stdout.write(wantsJson(args) ? renderJson(made) : renderMade(made));
@@ -40,6 +57,12 @@ export const clusterRestore: CliCommand = {
     return 0;
   },
 };
+
+function indexOf(args: CliArguments): LogIndex {
+  const above = pointOf(args, 'above') ?? 0;
+  if (above >= 0) return above;
+  throw new PolarisError('USAGE', '--above must be the index of a log, as cluster status shows it');
+}
 
 /** Members that join dial this address, so it must be the real one. */
 function reachedAt(address: Address): Address {

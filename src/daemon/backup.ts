@@ -43,6 +43,8 @@ export interface RestoreTarget {
   readonly instanceId: InstanceId;
   /** Where others reach it. */
   readonly address: Address;
+  /** Where another cluster that was restored from the same backup stood last: its epochs must not be given again either. */
+  readonly above: LogIndex;
 }
 
 /** Of this layout. Another one was written by another Polaris, and is refused. */
@@ -101,11 +103,11 @@ export function tableOf({ index, image }: Backup): JobTable {
 }
 
 /** The first batch of the new cluster's first disk. @throws PolarisError BAD_BACKUP */
-export function restoreBatch(backup: Backup, { clusterId, id, instanceId, address }: RestoreTarget): StoreBatch {
+export function restoreBatch(backup: Backup, { clusterId, id, instanceId, address, above }: RestoreTarget): StoreBatch {
   const { index: oldIndex, term, at } = backup;
   assert(clusterId !== backup.clusterId, 'a restored cluster has an id of its own');
-  const index = restoredIndex(oldIndex);
-  assert(index > oldIndex, 'the new log begins above the old one');
+  const index = restoredIndex(Math.max(oldIndex, above));
+  assert(index > oldIndex && index > above, 'the new log begins above all former ones');
   const members = [{ id, instanceId, address }];
   const table = inWordsOfBackups(() => {
     const old = decodeImage(backup.image);

@@ -134,6 +134,17 @@ describe('cluster restore', () => {
     expect(ids.size).toBe(2);
   });
 
+  test('begins above where another cluster from the same file stood last', async () => {
+    const { bytes } = someBackup();
+    writeFileSync(file, bytes);
+    const ran = await restore('--data-dir', join(dir, 'data'), '--above', '5_000_000_000', '-o', 'json');
+    expect(JSON.parse(ran.stdout).index).toBe(5_000_000_000 + RESTORE_INDEX_GAP);
+    for (const wrong of ['--above=-1', '--above=x']) {
+      expect((await restore('--data-dir', join(dir, 'other'), wrong)).exit).toBe(2);
+    }
+    expect(existsSync(join(dir, 'other'))).toBe(false);
+  });
+
   test('touches no directory that holds anything', async () => {
     writeFileSync(file, someBackup().bytes);
     const dataDir = join(dir, 'data');

@@ -11,7 +11,7 @@ import { openMemoryStore } from '../../src/store/memory.ts';
 import { jobId, Pen, specOf } from '../ranges/fixtures.ts';
 import { NodeCluster } from './node-cluster.ts';
 
-const TARGET = { clusterId: 'new', id: 'n1', instanceId: 'i', address: 'there:n1' };
+const TARGET = { clusterId: 'new', id: 'n1', instanceId: 'i', address: 'there:n1', above: 0 };
 
 function backupOf(pen: Pen): Backup {
   const roster = foundingRoster([{ id: 'n7', instanceId: 'i-n7', address: 'there:n7' }]);
@@ -172,4 +172,14 @@ describe('a cluster and its backup', () => {
 
 test('a restored cluster can never carry the id of the old one', () => {
   expect(() => restoreBatch(backupOf(halfDone()), { ...TARGET, clusterId: 'old' })).toThrow('an id of its own');
+});
+
+test('a second restore begins above the first one, when it is told where that one stood', () => {
+  const backup = backupOf(halfDone());
+  const first = restoreBatch(backup, TARGET).snapshot?.meta.index ?? 0;
+  const second = restoreBatch(backup, { ...TARGET, above: first + 1_000 }).snapshot?.meta.index ?? 0;
+  expect(first).toBe(backup.index + RESTORE_INDEX_GAP);
+  expect(second).toBe(first + 1_000 + RESTORE_INDEX_GAP);
+  // An older index says nothing new.
+  expect(restoreBatch(backup, { ...TARGET, above: 1 }).snapshot?.meta.index).toBe(first);
 });

@@ -7,11 +7,22 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROTOCOL, PROTOCOL_MIN } from '../../src/base/limits.ts';
 import { openRecord } from '../../src/base/record.ts';
+import { decodeBackup, restoreBatch, tableOf } from '../../src/daemon/backup.ts';
 import { decodeMemberChange } from '../../src/daemon/roster.ts';
 import { decodeCommand } from '../../src/ranges/codec.ts';
 import { decodeFrame } from '../../src/wire/codec.ts';
 import { normal } from '../wire/frames.ts';
-import { type GoldenFrames, KEEP_FROM, makeFrames, replay, SNAPSHOT_INDEX, TERM, viewOf } from './make.ts';
+import {
+  BACKUP_AT,
+  type GoldenFrames,
+  KEEP_FROM,
+  makeBackup,
+  makeFrames,
+  replay,
+  SNAPSHOT_INDEX,
+  TERM,
+  viewOf,
+} from './make.ts';
 import { openGolden } from './open.ts';
 import * as values from './values.ts';
 
@@ -103,5 +114,21 @@ describe('the data directory of version 1', () => {
     const { table, roster, outcomes } = replay(await openGolden(join(HERE, 'v1')), Number.MAX_SAFE_INTEGER);
     expect(viewOf(table, roster.members()), WHY).toEqual(read(1, 'table.json'));
     expect(outcomes.filter((outcome) => outcome.kind === 'refused')).toEqual([]);
+  });
+});
+
+describe('the backup of version 1', () => {
+  test('is read whole, to the same jobs, and can be restored', () => {
+    const { base64 } = read<{ readonly base64: string }>(1, 'backup.json');
+    const backup = decodeBackup(Buffer.from(base64, 'base64'));
+    const { jobs, appliedIndex } = read<{ readonly jobs: unknown; readonly appliedIndex: number }>(1, 'table.json');
+    expect(backup).toMatchObject({ clusterId: values.CLUSTER_ID, index: appliedIndex, term: TERM, at: BACKUP_AT });
+    expect(viewOf(tableOf(backup), [])).toMatchObject({ jobs, appliedIndex });
+    const target = { clusterId: 'new', id: 'n1', instanceId: 'i', address: 'h:1', above: 0 };
+    expect(restoreBatch(backup, target).snapshot?.meta.index).toBeGreaterThan(appliedIndex);
+  });
+
+  test('is written as it was', async () => {
+    expect(makeBackup(await openGolden(join(HERE, 'v1'))), WHY).toEqual(read(PROTOCOL, 'backup.json'));
   });
 });

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROTOCOL } from '../../src/base/limits.ts';
-import { makeDataDir, makeFrames, replay, viewOf } from './make.ts';
+import { makeBackup, makeDataDir, makeFrames, replay, viewOf } from './make.ts';
 import { openGolden } from './open.ts';
 
 const dir = join(import.meta.dirname, `v${PROTOCOL}`);
@@ -13,6 +13,8 @@ const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 mkdirSync(dir, { recursive: true });
 writeFileSync(join(dir, 'frames.json'), json(makeFrames()));
 writeFileSync(join(dir, 'data.json'), json(await makeDataDir()));
-const { table, roster } = replay(await openGolden(dir), Number.MAX_SAFE_INTEGER);
+const contents = await openGolden(dir);
+const { table, roster } = replay(contents, Number.MAX_SAFE_INTEGER);
 writeFileSync(join(dir, 'table.json'), json(viewOf(table, roster.members())));
+writeFileSync(join(dir, 'backup.json'), json(makeBackup(contents)));
 process.stdout.write(`written: ${dir}\n`);

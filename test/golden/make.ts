@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPrng } from '../../src/base/prng.ts';
 import { openRecord, sealRecord } from '../../src/base/record.ts';
+import { encodeBackup } from '../../src/daemon/backup.ts';
 import { formationBatch } from '../../src/daemon/formation.ts';
 import {
   decodeImage,
@@ -37,6 +38,7 @@ export const TERM = 2;
 /** The snapshot of the data directory stands here, and its log begins a little before. */
 export const SNAPSHOT_INDEX = 9;
 export const KEEP_FROM = 7;
+export const BACKUP_AT = 1_767_225_700_000;
 /** LevelDB writes these anew at each open: its own diary, and its lock. */
 const NOT_KEPT = ['LOG', 'LOG.old', 'LOCK'];
 
@@ -99,6 +101,14 @@ function entriesOf(first: number, last: number): Entry[] {
 function payloadOf(each: (typeof STORY)[number]): Uint8Array {
   if (each === null) return new Uint8Array(0);
   return 'kind' in each ? encodeCommand(each) : encodeMemberChange(each);
+}
+
+/** A backup of the cluster whose data directory this is, at its last entry, in Base64. */
+export function makeBackup(contents: StoreContents): { readonly base64: string } {
+  const { table, roster } = replay(contents, Number.MAX_SAFE_INTEGER);
+  const image = encodeImage(roster.snapshot(), table.snapshot());
+  const header = { clusterId: FORMATION.clusterId, index: table.appliedIndex, term: TERM, at: BACKUP_AT };
+  return { base64: Buffer.from(encodeBackup({ ...header, image })).toString('base64') };
 }
 
 /** What a node of today makes of a data directory: its snapshot, and the entries behind it up to an index. */
