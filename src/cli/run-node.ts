@@ -73,20 +73,9 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     ...(config.traceFile === null ? {} : { trace: traceTo(config.traceFile) }),
     fatal: (error) => exitFatal(error, log),
   };
-  node = new Node(
-    env,
-    {
-      id: config.id,
-      address,
-      role: config.role,
-      peers: foundingVoters(config, address),
-      join: config.join,
-      promote: config.promote,
-      slots: config.slots,
-      sessionTtlMs: config.sessionTtlMs,
-    },
-    contents,
-  );
+  const { id, role, join, promote, slots, sessionTtlMs } = config;
+  const peers = foundingVoters(config, address);
+  node = new Node(env, { id, address, role, peers, join, promote, slots, sessionTtlMs }, contents);
   node.start();
   announce(config, address, [...types.keys()], log);
 
