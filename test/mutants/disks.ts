@@ -1,7 +1,7 @@
 /**
  * Mutants of the way to the disk, and of what is said about it.
  */
-import { type Mutant, test } from './mutant.ts';
+import { type Mutant, SEEDS, test } from './mutant.ts';
 
 const CUTS = 'test/daemon/power-cut.test.ts';
 /** The write of the core, with what it carries. */
@@ -24,7 +24,7 @@ export const DISKS: readonly Mutant[] = [
         replace: 'for (const message of write.messages) this.#send(message);\n      },\n    ));',
       },
     ],
-    catcher: test(CUTS, 'row 2: a power cut finds a term together with its vote, whenever it comes'),
+    catchers: [test(CUTS, 'row 2: a power cut finds a term together with its vote, whenever it comes')],
   },
   {
     row: 3,
@@ -42,7 +42,9 @@ export const DISKS: readonly Mutant[] = [
         replace: 'for (const message of write.messages) this.#send(message);\n      },\n    ));',
       },
     ],
-    catcher: test(CUTS, 'row 3: a power cut finds entries together with the term of their leader, whenever it comes'),
+    catchers: [
+      test(CUTS, 'row 3: a power cut finds entries together with the term of their leader, whenever it comes'),
+    ],
   },
   {
     row: 27,
@@ -55,10 +57,12 @@ export const DISKS: readonly Mutant[] = [
         replace: 'if (error !== null) return this.#write(batch, synced);',
       },
     ],
-    catcher: test(
-      'test/daemon/replica.test.ts',
-      'that fails ends the node, and nothing is sent, acknowledged or written afterwards',
-    ),
+    catchers: [
+      test(
+        'test/daemon/replica.test.ts',
+        'that fails ends the node, and nothing is sent, acknowledged or written afterwards',
+      ),
+    ],
   },
   {
     row: 28,
@@ -71,10 +75,9 @@ export const DISKS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    catcher: test(
-      'test/store/directories.test.ts',
-      'row 28: every directory on the way that was made is synced into its parent',
-    ),
+    catchers: [
+      test('test/store/syncs.test.ts', 'row 28: every directory on the way that was made is synced into its parent'),
+    ],
   },
   {
     row: 29,
@@ -92,7 +95,20 @@ export const DISKS: readonly Mutant[] = [
         replace: 'this.#writing = false;',
       },
     ],
-    catcher: test('test/daemon/replica.test.ts', 'has what a message promises before the message leaves'),
+    catchers: [test('test/daemon/replica.test.ts', 'has what a message promises before the message leaves'), SEEDS],
+  },
+  {
+    row: 29,
+    name: 'LevelDB is not told to sync',
+    why: 'What was acknowledged is in the memory of the kernel, and gone with the power.',
+    edits: [
+      {
+        file: 'src/store/level.ts',
+        find: 'await chained.write({ sync: true });',
+        replace: 'await chained.write({ sync: false });',
+      },
+    ],
+    catchers: [test('test/store/syncs.test.ts', 'row 29: every batch is synced before it is acknowledged')],
   },
   {
     row: 31,
@@ -105,9 +121,24 @@ export const DISKS: readonly Mutant[] = [
         replace: "if (this.#leading) this.#failProposals(new PolarisError('NO_LEADER'));",
       },
     ],
-    catcher: test(
-      'test/daemon/replica.test.ts',
-      'have an unknown outcome when leadership is lost, whatever becomes of the entry',
-    ),
+    catchers: [
+      test(
+        'test/daemon/replica.test.ts',
+        'have an unknown outcome when leadership is lost, whatever becomes of the entry',
+      ),
+    ],
+  },
+  {
+    row: 31,
+    name: 'a submit that comes again is a new one',
+    why: 'A client that heard no answer asks again, and its job runs twice.',
+    edits: [
+      {
+        file: 'src/ranges/table.ts',
+        find: 'const known = this.#jobs.get(spec.id);',
+        replace: 'const known = undefined as Job | undefined;',
+      },
+    ],
+    catchers: [test('test/ranges/table.test.ts', 'the same spec again gives the same job, also when it is finished')],
   },
 ];

@@ -1,7 +1,7 @@
 /**
  * Mutants of terms, votes and campaigns.
  */
-import { type Mutant, test } from './mutant.ts';
+import { type Mutant, SEEDS, test } from './mutant.ts';
 
 export const ELECTIONS: readonly Mutant[] = [
   {
@@ -9,7 +9,28 @@ export const ELECTIONS: readonly Mutant[] = [
     name: 'a vote is said before it is on disk',
     why: 'After a crash the voter votes again in the same term, and the term has two leaders.',
     edits: [{ file: 'src/raft/disk.ts', find: 'if (!this.holdsVote(term, vote)) return false;', replace: '' }],
-    catcher: test('test/raft/classic.test.ts', 'row 1: a vote leaves only after it is on disk, and survives a crash'),
+    catchers: [
+      test('test/raft/classic.test.ts', 'row 1: a vote leaves only after it is on disk, and survives a crash'),
+      SEEDS,
+    ],
+  },
+  {
+    row: 1,
+    name: 'a candidate leads on the votes of others, while its own is not on disk',
+    why: 'After a crash it votes for another in the term in which it led.',
+    edits: [
+      {
+        file: 'src/raft/raft.ts',
+        find: 'else if (this.#ballot.has(this.#options.id)) this.#becomeLeader();',
+        replace: 'else this.#becomeLeader();',
+      },
+    ],
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 1: a candidate asks for votes, and counts its own, only after its own is on disk',
+      ),
+    ],
   },
   {
     row: 4,
@@ -23,10 +44,12 @@ export const ELECTIONS: readonly Mutant[] = [
           "if (term > this.#term) this.#enterTerm(term, null); else if (this.#role === 'leader') this.#vote = null;",
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 4: a leader that steps down within its term keeps its vote, and so does a refused candidate',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 4: a leader that steps down within its term keeps its vote, and so does a refused candidate',
+      ),
+    ],
   },
   {
     row: 5,
@@ -40,7 +63,7 @@ export const ELECTIONS: readonly Mutant[] = [
           "case 'vote-reply':\n        if (this.#role === 'candidate') this.#tally(message.from, message.granted);\n        return;\n      case 'pre-vote-reply':\n",
       },
     ],
-    catcher: test('test/raft/classic.test.ts', 'row 5: doubled votes and votes of an old term do not count'),
+    catchers: [test('test/raft/classic.test.ts', 'row 5: doubled votes and votes of an old term do not count')],
   },
   {
     row: 6,
@@ -53,10 +76,12 @@ export const ELECTIONS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 6: a longer log of an older last term does not win against a shorter one of a newer',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 6: a longer log of an older last term does not win against a shorter one of a newer',
+      ),
+    ],
   },
   {
     row: 7,
@@ -69,7 +94,9 @@ export const ELECTIONS: readonly Mutant[] = [
         replace: 'to: message.from, term: message.term };',
       },
     ],
-    catcher: test('test/raft/classic.test.ts', 'row 7: whoever asks for a vote in an old term is told the present one'),
+    catchers: [
+      test('test/raft/classic.test.ts', 'row 7: whoever asks for a vote in an old term is told the present one'),
+    ],
   },
   {
     row: 24,
@@ -82,10 +109,27 @@ export const ELECTIONS: readonly Mutant[] = [
         replace: 'if (term < this.#term) return;',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 24: a node whose term ran ahead comes back, though it cannot follow the old term and the others are sticky',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 24: a node whose term ran ahead comes back, though it cannot follow the old term and the others are sticky',
+      ),
+    ],
+  },
+  {
+    row: 24,
+    name: 'a vote of a higher term is looked at while a leader is heard',
+    why: 'A node that was removed, or cut off, unseats a healthy leader whenever it stands.',
+    edits: [
+      {
+        file: 'src/raft/raft.ts',
+        find: "if (message.type === 'vote' && !message.transfer && this.#isSticky()) return false;",
+        replace: '',
+      },
+    ],
+    catchers: [
+      test('test/raft/paper.test.ts', 'a vote of a higher term is not even looked at while a leader is heard'),
+    ],
   },
   {
     row: 25,
@@ -98,10 +142,12 @@ export const ELECTIONS: readonly Mutant[] = [
         replace: 'return false;',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 25: a node that reaches only one follower does not unseat the leader again and again',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 25: a node that reaches only one follower does not unseat the leader again and again',
+      ),
+    ],
   },
   {
     row: 26,
@@ -110,9 +156,11 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       { file: 'src/raft/raft.ts', find: 'if (!leadership.tick() || isStalled)', replace: 'if (!leadership.tick())' },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 26: a leader whose disk hangs steps down, does not stand again, and another takes over',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 26: a leader whose disk hangs steps down, does not stand again, and another takes over',
+      ),
+    ],
   },
 ];

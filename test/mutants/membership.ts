@@ -9,10 +9,12 @@ export const MEMBERSHIP: readonly Mutant[] = [
     name: 'a snapshot from the leader does not bring its configuration into force',
     why: 'The follower goes on with the members of long ago, and elects with them.',
     edits: [{ file: 'src/raft/raft.ts', find: 'this.#configuration = checked(meta.configuration);', replace: '' }],
-    catcher: test(
-      'test/raft/membership.test.ts',
-      'that of a snapshot is in force once the state machine has taken the snapshot',
-    ),
+    catchers: [
+      test(
+        'test/raft/membership.test.ts',
+        'that of a snapshot is in force once the state machine has taken the snapshot',
+      ),
+    ],
   },
   {
     row: 19,
@@ -21,10 +23,12 @@ export const MEMBERSHIP: readonly Mutant[] = [
     edits: [
       { file: 'src/raft/leadership.ts', find: 'this.#confIndex = this.#startIndex;', replace: 'this.#confIndex = 0;' },
     ],
-    catcher: test(
-      'test/raft/classic-membership.test.ts',
-      'row 19: a change of a former leader that was never committed does not count beside that of the next',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 19: a change of a former leader that was never committed does not count beside that of the next',
+      ),
+    ],
   },
   {
     row: 20,
@@ -38,10 +42,12 @@ export const MEMBERSHIP: readonly Mutant[] = [
           'const granted = mayGrant && isUpToDate(request, this.#logEnd) && isVoter(this.#configuration, this.#options.id);',
       },
     ],
-    catcher: test(
-      'test/raft/classic-membership.test.ts',
-      'row 20: a learner that does not know yet that it votes answers those who do',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 20: a learner that does not know yet that it votes answers those who do',
+      ),
+    ],
   },
   {
     row: 32,
@@ -54,10 +60,45 @@ export const MEMBERSHIP: readonly Mutant[] = [
         replace: ';',
       },
     ],
-    catcher: test(
-      'test/raft/transfer.test.ts',
-      'row 32: a target that does not hold the whole log on its disk is not told',
-    ),
+    catchers: [
+      test('test/raft/transfer.test.ts', 'row 32: a target that does not hold the whole log on its disk is not told'),
+    ],
+  },
+  {
+    row: 32,
+    name: 'proposals are taken while leadership is handed over',
+    why: 'Under load the target never holds everything, and the transfer never comes to its end.',
+    edits: [
+      {
+        file: 'src/raft/leadership.ts',
+        find: "if (this.#transfer !== null) return { ok: false, reason: 'transferring' };",
+        replace: '',
+      },
+    ],
+    catchers: [
+      test(
+        'test/raft/transfer.test.ts',
+        'row 32: no proposal is taken meanwhile, so that the target can catch up at all',
+      ),
+    ],
+  },
+  {
+    row: 32,
+    name: 'a transfer is never given up',
+    why: 'A target that is away keeps the cluster from taking proposals for ever.',
+    edits: [
+      {
+        file: 'src/raft/transfer.ts',
+        find: 'return ++this.#ticks >= this.#ticksMax;',
+        replace: 'return ++this.#ticks >= Number.POSITIVE_INFINITY;',
+      },
+    ],
+    catchers: [
+      test(
+        'test/raft/transfer.test.ts',
+        'row 32: a transfer to a target that is away is given up after one election timeout, and the leader goes on',
+      ),
+    ],
   },
   {
     row: 33,
@@ -70,6 +111,24 @@ export const MEMBERSHIP: readonly Mutant[] = [
         replace: 'if (member.id !== hello.nodeId) {',
       },
     ],
-    catcher: test('test/daemon/formation.test.ts', 'no wiped disk under the id of a member'),
+    catchers: [test('test/daemon/formation.test.ts', 'no wiped disk under the id of a member')],
+  },
+  {
+    row: 33,
+    name: 'a follower does not notice that it lost what it had acknowledged',
+    why: 'It goes on counting, and ends itself when it is told to commit what it no longer has.',
+    edits: [
+      {
+        file: 'src/raft/raft.ts',
+        find: 'const regressed = match > this.#log.lastIndex;',
+        replace: 'const regressed = false;',
+      },
+    ],
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 33: a follower that lost what it had acknowledged is marked, and counts no more until it is removed',
+      ),
+    ],
   },
 ];

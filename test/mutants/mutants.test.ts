@@ -12,11 +12,12 @@ const ROOT = join(import.meta.dirname, '../..');
 
 test('each row of the classic bugs has its mutant', () => {
   const rows = Array.from({ length: ROW_COUNT }, (_, position) => position + 1);
-  expect(MUTANTS.map(({ row }) => row)).toEqual(rows);
+  expect([...new Set(MUTANTS.map(({ row }) => row))]).toEqual(rows);
+  for (const { name, catchers } of MUTANTS) expect(catchers, name).not.toEqual([]);
 });
 
 describe('each mutant applies', () => {
-  test.each(MUTANTS)('row $row: $name', ({ edits, catcher }) => {
+  test.each(MUTANTS)('row $row: $name', ({ edits, catchers }) => {
     expect(edits.length).toBeGreaterThan(0);
     const sources = new Map<string, string>();
     for (const edit of edits) {
@@ -25,9 +26,10 @@ describe('each mutant applies', () => {
       expect(edit.replace).not.toBe(edit.find);
       sources.set(edit.file, edited(source, edit));
     }
-    if (catcher.kind === 'seeds') return;
-    const tests = readFileSync(join(ROOT, catcher.file), 'utf8');
-    expect(occurrences(tests, `'${catcher.title}'`), `in ${catcher.file}: ${catcher.title}`).toBe(1);
+    for (const { file, title } of catchers.filter((catcher) => catcher.kind === 'test')) {
+      const tests = readFileSync(join(ROOT, file), 'utf8');
+      expect(occurrences(tests, `'${title}'`), `in ${file}: ${title}`).toBe(1);
+    }
   });
 });
 

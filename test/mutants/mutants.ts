@@ -1,5 +1,6 @@
 /**
- * Mutants: one for each row of the classic bugs. None is excused: every one of them could be put back into this code.
+ * Mutants: at least one for each row of the classic bugs, and one more where a row tells of two bugs. None is excused:
+ * every one of them could be put back into this code.
  */
 import { DISKS } from './disks.ts';
 import { ELECTIONS } from './elections.ts';

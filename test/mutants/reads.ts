@@ -15,7 +15,7 @@ export const READS: readonly Mutant[] = [
         replace: 'this.#reads.bind(',
       },
     ],
-    catcher: test('test/raft/classic.test.ts', 'row 21: a read that a new leader takes waits for its own no-op'),
+    catchers: [test('test/raft/classic.test.ts', 'row 21: a read that a new leader takes waits for its own no-op')],
   },
   {
     row: 22,
@@ -28,10 +28,12 @@ export const READS: readonly Mutant[] = [
         replace: 'this.#reads.bind(this.#round - 1, this.#log.commit)',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 22: answers to rounds that were sent before a read was asked do not confirm it',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 22: answers to rounds that were sent before a read was asked do not confirm it',
+      ),
+    ],
   },
   {
     row: 23,
@@ -44,7 +46,9 @@ export const READS: readonly Mutant[] = [
         replace: 'return sent !== undefined;',
       },
     ],
-    catcher: test('test/daemon/replica.test.ts', 'is void after a stall, though answers from before it are read first'),
+    catchers: [
+      test('test/daemon/replica.test.ts', 'is void after a stall, though answers from before it are read first'),
+    ],
   },
   {
     row: 35,
@@ -58,6 +62,6 @@ export const READS: readonly Mutant[] = [
           'const rounds = [this.#round, ...this.#members.others.map((member) => member.round)].sort((a, b) => b - a);\n    return rounds[Math.max(0, Math.floor(rounds.length / 2) - 1)]!;',
       },
     ],
-    catcher: test('test/raft/classic.test.ts', 'row 35: a read needs the answers of a quorum, and not one less'),
+    catchers: [test('test/raft/classic.test.ts', 'row 35: a read needs the answers of a quorum, and not one less')],
   },
 ];

@@ -1,7 +1,7 @@
 /**
  * Mutants of the log: what is appended, cut off and committed.
  */
-import { type Mutant, test } from './mutant.ts';
+import { type Mutant, SEEDS, test } from './mutant.ts';
 
 export const REPLICATION: readonly Mutant[] = [
   {
@@ -15,10 +15,13 @@ export const REPLICATION: readonly Mutant[] = [
         replace: ') return;',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 8: a new leader does not commit what its predecessor put on a majority, before its own no-op is there',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 8: a new leader does not commit what its predecessor put on a majority, before its own no-op is there',
+      ),
+      SEEDS,
+    ],
   },
   {
     row: 9,
@@ -27,10 +30,25 @@ export const REPLICATION: readonly Mutant[] = [
     edits: [
       { file: 'src/raft/quorum.ts', find: 'voters.map(reached).sort((a, b) => b - a)', replace: 'voters.map(reached)' },
     ],
-    catcher: test(
-      'test/raft/properties.test.ts',
-      'the index of a majority is the largest that every member of some quorum has reached',
-    ),
+    catchers: [
+      test(
+        'test/raft/properties.test.ts',
+        'the index of a majority is the largest that every member of some quorum has reached',
+      ),
+      SEEDS,
+    ],
+  },
+  {
+    row: 9,
+    name: 'while the configuration is joint, a majority of one half commits',
+    why: 'Old and new voters decide without each other.',
+    edits: [{ file: 'src/raft/quorum.ts', find: '? Math.min(incoming,', replace: '? Math.max(incoming,' }],
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 9: a majority of all voters of a joint configuration together is no quorum',
+      ),
+    ],
   },
   {
     row: 10,
@@ -44,17 +62,36 @@ export const REPLICATION: readonly Mutant[] = [
           'const voters = membersOf(this.#configuration);\n    return quorumReached({ ...this.#configuration, voters }, (id) => {',
       },
     ],
-    catcher: test(
-      'test/raft/classic-membership.test.ts',
-      'row 10: what learners hold commits nothing, and neither does what a leader holds that is no voter',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 10: what learners hold commits nothing, and neither does what a leader holds that is no voter',
+      ),
+    ],
+  },
+  {
+    row: 10,
+    name: 'the leader counts itself for what its own disk does not hold yet',
+    why: 'After a crash of the leader a committed entry is on less than a majority.',
+    edits: [
+      { file: 'src/raft/leadership.ts', find: 'quorum(this.#log.persisted,', replace: 'quorum(this.#log.lastIndex,' },
+    ],
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 10: an answer of a stranger commits nothing, and the leader itself counts only what its disk holds',
+      ),
+    ],
   },
   {
     row: 11,
     name: 'an append cuts off whatever follows it, though it matches',
     why: 'One that comes late removes entries that the leader has counted already.',
     edits: [{ file: 'src/raft/log.ts', find: 'if (this.matches(entry.index, entry.term)) continue;', replace: '' }],
-    catcher: test('test/raft/classic.test.ts', 'row 11: a late, shorter or empty append removes nothing that matches'),
+    catchers: [
+      test('test/raft/classic.test.ts', 'row 11: a late, shorter or empty append removes nothing that matches'),
+      SEEDS,
+    ],
   },
   {
     row: 12,
@@ -67,10 +104,30 @@ export const REPLICATION: readonly Mutant[] = [
         replace: 'Math.min(message.commit, log.lastIndex)',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 12: a follower commits no further than this append proved, whatever the leader has committed',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 12: a follower commits no further than this append proved, whatever the leader has committed',
+      ),
+    ],
+  },
+  {
+    row: 12,
+    name: 'a heartbeat carries the commit index of the leader, whatever its receiver is known to hold',
+    why: 'A heartbeat checks nothing: the receiver commits what may be the leftovers of another leader.',
+    edits: [
+      {
+        file: 'src/raft/leadership.ts',
+        find: 'const commit = Math.min(match, this.#log.commit);',
+        replace: 'const { commit } = this.#log;',
+      },
+    ],
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 12: a heartbeat carries no commit index beyond what its receiver is known to hold',
+      ),
+    ],
   },
   {
     row: 13,
@@ -83,10 +140,13 @@ export const REPLICATION: readonly Mutant[] = [
         replace: 'if (!log.matches(prevIndex, prevTerm))',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 13: an append that begins below the snapshot is no conflict, and what is new in it is taken',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 13: an append that begins below the snapshot is no conflict, and what is new in it is taken',
+      ),
+      SEEDS,
+    ],
   },
   {
     row: 30,
@@ -99,9 +159,11 @@ export const REPLICATION: readonly Mutant[] = [
         replace: '',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 30: an entry that was truncated and came back the same is not taken for the one that was written',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 30: an entry that was truncated and came back the same is not taken for the one that was written',
+      ),
+    ],
   },
 ];

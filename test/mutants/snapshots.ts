@@ -15,10 +15,12 @@ export const SNAPSHOTS: readonly Mutant[] = [
         replace: 'if (log.termAt(index) !== null) log.commitTo(index);',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 14: a conflicting entry at the index of a snapshot goes with the whole log, and replication goes on from it',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 14: a conflicting entry at the index of a snapshot goes with the whole log, and replication goes on from it',
+      ),
+    ],
   },
   {
     row: 15,
@@ -31,10 +33,9 @@ export const SNAPSHOTS: readonly Mutant[] = [
         replace: 'if (this.#writing !== null) this.#writing = { through: index, snapshot };',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 15: a write in flight that a snapshot overtook makes nothing durable',
-    ),
+    catchers: [
+      test('test/raft/classic.test.ts', 'row 15: a write in flight that a snapshot overtook makes nothing durable'),
+    ],
   },
   {
     row: 16,
@@ -47,10 +48,12 @@ export const SNAPSHOTS: readonly Mutant[] = [
         replace: 'if (snapshotIndex === 0) keepFrom = 0;',
       },
     ],
-    catcher: test(
-      'test/raft/classic.test.ts',
-      'row 16: compaction waits for a snapshot that is under way, so that it is not outdated when it arrives',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic.test.ts',
+        'row 16: compaction waits for a snapshot that is under way, so that it is not outdated when it arrives',
+      ),
+    ],
   },
   {
     row: 17,
@@ -63,10 +66,12 @@ export const SNAPSHOTS: readonly Mutant[] = [
         replace: 'if (member.match === 0) return member.sent(0, 0, 0);\n      const { snapshot } = this.#log;',
       },
     ],
-    catcher: test(
-      'test/raft/classic-membership.test.ts',
-      'row 17: a learner that was cut off when it was added, and whose log is compacted away meanwhile, still catches up',
-    ),
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 17: a learner that was cut off when it was added, and whose log is compacted away meanwhile, still catches up',
+      ),
+    ],
   },
   {
     row: 34,
@@ -79,6 +84,22 @@ export const SNAPSHOTS: readonly Mutant[] = [
         replace: 'if (this.#snapshotTicks === Number.POSITIVE_INFINITY)',
       },
     ],
-    catcher: test('test/raft/paper.test.ts', 'a snapshot that is lost is missed after a bounded time and sent again'),
+    catchers: [
+      test('test/raft/paper.test.ts', 'a snapshot that is lost is missed after a bounded time and sent again'),
+    ],
+  },
+  {
+    row: 34,
+    name: 'a probe that was lost on its way is never sent again',
+    why: 'One lost message stops the replication to this follower for ever.',
+    edits: [
+      { file: 'src/raft/progress.ts', find: "if (this.state === 'probe') this.#probeSent = false;", replace: '' },
+    ],
+    catchers: [
+      test(
+        'test/raft/classic-membership.test.ts',
+        'row 17: a learner that was cut off when it was added, and whose log is compacted away meanwhile, still catches up',
+      ),
+    ],
   },
 ];

@@ -30,7 +30,7 @@ export class Trees {
 
   /** A copy with the bug in it. @throws Error when the mutant does not fit. */
   mutated({ row, edits }: Mutant): string {
-    const tree = join(this.#directory, `row-${row}`);
+    const tree = mkdtempSync(join(this.#directory, `row-${row}-`));
     cpSync(this.pristine, tree, {
       recursive: true,
       filter: (source) => source !== join(this.pristine, 'node_modules'),

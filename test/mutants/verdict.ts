@@ -11,7 +11,7 @@ import { runNode } from './programs.ts';
 
 export type Verdict =
   | { readonly kind: 'caught'; readonly by: string; readonly finding: string }
-  | { readonly kind: 'survived' }
+  | { readonly kind: 'survived'; readonly what: string }
   | { readonly kind: 'broken'; readonly why: string };
 
 /** Many times what any of them takes on a quiet machine. */
@@ -20,7 +20,7 @@ const PRISTINE_MS_MAX = 600_000;
 const REPORT = 'mutants-report.json';
 const FINDING_CHARACTERS_MAX = 160;
 /** The mutant itself does not work. */
-const OWN_FAULT = /^(TypeError|ReferenceError|SyntaxError)\b/;
+const OWN_FAULT = /\b(TypeError|ReferenceError|SyntaxError)\b/;
 
 /** As the JSON reporter writes it. */
 interface Report {
@@ -34,6 +34,7 @@ interface Report {
   }[];
 }
 
+/** Of one catcher. */
 export function verdictOf(tree: string, catcher: Catcher): Promise<Verdict> {
   return catcher.kind === 'test' ? verdictOfTest(tree, catcher) : verdictOfSeeds(tree, catcher);
 }
@@ -41,20 +42,27 @@ export function verdictOf(tree: string, catcher: Catcher): Promise<Verdict> {
 /** Whatever of the catchers is not green without any mutant: such a one would catch everything. */
 export async function notGreen(tree: string, catchers: readonly Catcher[]): Promise<string[]> {
   const tests = catchers.filter((catcher) => catcher.kind === 'test');
+  const campaigns = new Set(catchers.filter((catcher) => catcher.kind === 'seeds'));
+  const found = await Promise.all([redTests(tree, tests), ...[...campaigns].map((one) => redSeeds(tree, one))]);
+  return found.flat();
+}
+
+async function redTests(tree: string, tests: readonly CatchingTest[]): Promise<string[]> {
+  // Without a name the runner would run everything.
+  if (tests.length === 0) return [];
   const report = await runTests(tree, tests, PRISTINE_MS_MAX);
   if (typeof report === 'string') return [report];
-  const found = tests.flatMap(({ file, title }) => {
+  return tests.flatMap(({ file, title }) => {
     const statuses = resultsFor(report, title).map(({ status }) => status);
     return statuses.length > 0 && statuses.every((status) => status === 'passed')
       ? []
       : [`${file}: ${title}: ${statuses.join(', ') || 'there is no such test'}`];
   });
-  for (const catcher of catchers) {
-    if (catcher.kind !== 'seeds') continue;
-    const verdict = await verdictOfSeeds(tree, catcher);
-    if (verdict.kind !== 'survived') found.push(`seeds from ${catcher.from}: ${verdict.kind}`);
-  }
-  return found;
+}
+
+async function redSeeds(tree: string, seeds: CatchingSeeds): Promise<string[]> {
+  const verdict = await verdictOfSeeds(tree, seeds);
+  return verdict.kind === 'survived' ? [] : [`${seeds.count} seeds from ${seeds.from}: ${JSON.stringify(verdict)}`];
 }
 
 async function verdictOfTest(tree: string, catcher: CatchingTest): Promise<Verdict> {
@@ -63,11 +71,10 @@ async function verdictOfTest(tree: string, catcher: CatchingTest): Promise<Verdi
   const results = resultsFor(report, catcher.title);
   const why = report.testResults.map(({ message }) => message).join('\n');
   if (results.length === 0) return { kind: 'broken', why: why || 'the test was not run' };
+  const what = `${catcher.file}: ${catcher.title}`;
   const failed = results.find(({ status }) => status === 'failed');
-  if (failed === undefined) return { kind: 'survived' };
-  const finding = failed.failureMessages?.[0] ?? '';
-  if (OWN_FAULT.test(finding)) return { kind: 'broken', why: finding };
-  return { kind: 'caught', by: `${catcher.file}: ${catcher.title}`, finding: firstLine(finding) };
+  if (failed === undefined) return { kind: 'survived', what };
+  return failure(what, failed.failureMessages?.[0] ?? '');
 }
 
 /** The report, or why there is none. */
@@ -108,15 +115,16 @@ async function verdictOfSeeds(tree: string, { from, count }: CatchingSeeds): Pro
     line: (line) => {
       const seed = /^seed (\d+) (.*)/.exec(line);
       if (seed === null) return false;
-      found ??= { kind: 'caught', by: `seed ${seed[1]}`, finding: firstLine(seed[2] ?? '') };
+      found ??= failure(`seed ${seed[1]}`, seed[2] ?? '');
       return true;
     },
   });
   if (found !== null) return found;
-  if (ended.code === 0) return { kind: 'survived' };
+  if (ended.code === 0) return { kind: 'survived', what: `${count} seeds from ${from}` };
   return { kind: 'broken', why: ended.isStuck ? `no end within ${CATCH_MS_MAX / 1_000} s` : ended.tail };
 }
 
-function firstLine(text: string): string {
-  return (text.split('\n')[0] ?? '').slice(0, FINDING_CHARACTERS_MAX);
+function failure(by: string, text: string): Verdict {
+  const finding = (text.split('\n')[0] ?? '').slice(0, FINDING_CHARACTERS_MAX);
+  return OWN_FAULT.test(finding) ? { kind: 'broken', why: text } : { kind: 'caught', by, finding };
 }
