@@ -108,6 +108,7 @@ describe('who is admitted before there is a cluster', () => {
 
   test('a worker that came too early is asked to try again', () => {
     expect(admit(configOf('n1'), null, { nodeId: 'w1', role: 'worker' })).toBe('NO_LEADER');
+    expect(admit(configOf('n1'), null, { nodeId: 'n4', joining: true })).toBe('NO_LEADER');
   });
 
   test('a worker talks to voters of its own cluster only', () => {
