@@ -26,8 +26,8 @@ export function injectionRefusal(): string | null {
   return allowed === 1n && scope !== '3' ? null : `strace may not attach to a process (ptrace_scope ${scope})`;
 }
 
-/** strace at a process that runs. */
-export interface Tampering {
+/** strace at a process that runs, until `end` or the end of the block that uses it: a killed process waits for its tracer. */
+export interface Tampering extends AsyncDisposable {
   /** What strace wrote so far: one line a call. */
   readonly trace: () => string;
   /** Lets the process go on untouched. */
@@ -51,13 +51,11 @@ export async function tamperWithSync(pid: number, fault: string, output: string)
     });
     tracer.once('exit', () => reject(new Error(`strace ended: ${said}`)));
   });
-  return {
-    trace: () => readFileSync(output, 'utf8'),
-    end: async () => {
-      tracer.kill('SIGINT');
-      await exited;
-    },
+  const end = async (): Promise<void> => {
+    tracer.kill('SIGINT');
+    await exited;
   };
+  return { trace: () => readFileSync(output, 'utf8'), end, [Symbol.asyncDispose]: end };
 }
 
 /** Why no file system can be mounted here; null when one can. */

@@ -21,7 +21,7 @@ test.skipIf(refusal !== null)(
     const leader = await cluster.leader();
     const before = await cluster.status(leader);
     // Longer than any wait of this test: what becomes of the node does not come from its disk.
-    const tampering = await tamperWithSync(cluster.pid(leader), 'delay_enter=600s', join(scene.dir, 'trace'));
+    await using tampering = await tamperWithSync(cluster.pid(leader), 'delay_enter=600s', join(scene.dir, 'trace'));
     const stalledAt = Date.now();
     jobs.push(await scene.submit(smallJob()));
 

@@ -31,7 +31,7 @@ test.skipIf(refusal !== null)(
     const jobs = await acknowledge(scene, 5);
     const leader = await cluster.leader();
     const ending = endOf(scene, leader);
-    const tampering = await tamperWithSync(cluster.pid(leader), 'error=EIO:when=1', join(scene.dir, 'trace'));
+    await using tampering = await tamperWithSync(cluster.pid(leader), 'error=EIO:when=1', join(scene.dir, 'trace'));
     const failedAt = Date.now();
     // Goes through whoever answers: with its id it may be sent again, and is acknowledged once.
     jobs.push(await scene.submit(smallJob()));
