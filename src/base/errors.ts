@@ -136,6 +136,12 @@ export const ERRORS = {
     retry: false,
     text: 'The data directory is damaged: move it away and join under a new id.',
   },
+  OTHER_FORMAT: {
+    status: 500,
+    exit: 1,
+    retry: false,
+    text: 'The data directory was written by another version of Polaris: start it with that version; nothing was changed.',
+  },
   BAD_BACKUP: {
     status: 400,
     exit: 1,

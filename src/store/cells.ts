@@ -43,6 +43,7 @@ export function logIndexOf(key: string): LogIndex | null {
 
 const count = z.int().min(0);
 const text = z.string().min(1);
+const formatSchema = z.looseObject({ format: count });
 const identitySchema = z.strictObject({ format: z.literal(STORE_FORMAT), instanceId: z.uuidv4() });
 const clusterSchema = z.strictObject({ clusterId: text });
 const formationSchema = z.strictObject({
@@ -71,6 +72,14 @@ export function encodeIdentity(instanceId: InstanceId): Uint8Array {
 }
 
 export function decodeIdentity(cell: Uint8Array): InstanceId {
+  const { format } = openJson(IDENTITY_KEY, cell, formatSchema);
+  // Not damage: the version that wrote it still reads it, and the directory must not be marked for ever.
+  if (format !== STORE_FORMAT) {
+    throw new PolarisError(
+      'OTHER_FORMAT',
+      `the data directory has format ${format}, and this version reads ${STORE_FORMAT}`,
+    );
+  }
   return openJson(IDENTITY_KEY, cell, identitySchema).instanceId;
 }
 

@@ -31,17 +31,17 @@ type Log = Pick<StoreContents, 'entries' | 'snapshot' | 'hardState'>;
 /**
  * @param all every cell, in key order.
  * @returns null for a disk that was never written.
- * @throws PolarisError LOG_DAMAGED.
+ * @throws PolarisError LOG_DAMAGED, or OTHER_FORMAT for what another version wrote.
  */
 export function readContents(all: Iterable<readonly [string, Uint8Array]>, mark: Mark | null): StoreContents | null {
   const meta = new Map<string, Uint8Array>();
-  const entries: Entry[] = [];
+  const records: (readonly [LogIndex, Uint8Array])[] = [];
   for (const [key, value] of all) {
     const index = cells.logIndexOf(key);
     if (index === null) meta.set(key, value);
-    else entries.push(readEntry(index, value));
+    else records.push([index, value]);
   }
-  if (meta.size === 0 && entries.length === 0) {
+  if (meta.size === 0 && records.length === 0) {
     if (mark !== null && mark.index > 0) throw cells.damaged(`it is empty, but held ${mark.index} entries`);
     return null;
   }
@@ -50,8 +50,10 @@ export function readContents(all: Iterable<readonly [string, Uint8Array]>, mark:
     meta.delete(key);
     return cell === undefined ? null : decode(cell);
   };
+  // First of all, for it says in which format all the rest is.
   const instanceId = read(cells.IDENTITY_KEY, cells.decodeIdentity);
   if (instanceId === null) throw cells.damaged('its instance id is missing');
+  const entries = records.map(([index, record]) => readEntry(index, record));
   const formation = read(cells.FORMATION_KEY, cells.decodeFormation);
   const joined = read(cells.CLUSTER_KEY, cells.decodeCluster);
   const hardState = read(cells.HARD_STATE_KEY, cells.decodeHardState);

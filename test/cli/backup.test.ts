@@ -184,6 +184,14 @@ describe('cluster restore', () => {
     expect(readdirSync(dataDir)).toEqual([]);
   });
 
+  test('cut off by a power cut between its two last steps, leaves a directory that no node starts on', async () => {
+    writeFileSync(file, someBackup().bytes);
+    const dataDir = join(dir, 'data');
+    await restore('--data-dir', dataDir);
+    rmSync(join(dataDir, 'log'), { recursive: true });
+    await expect(openLevelStore(dataDir, { prng: createPrng(1) })).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
+  });
+
   test('needs an address that others can dial, and keeps to loopback like a node', async () => {
     writeFileSync(file, someBackup().bytes);
     const dataDir = join(dir, 'data');

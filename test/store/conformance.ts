@@ -3,6 +3,7 @@
  *
  * A harness gives a disk that outlives the store: `open` as a process does at its start, `edit` to damage it in between.
  */
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { sealRecord } from '../../src/base/record.ts';
@@ -93,6 +94,7 @@ export function storeSuite(options: { name: string; create: () => Promise<StoreH
     contentTests(() => harness, reopened);
     logTests(() => harness, reopened);
     damageTests(reopened, damage);
+    formatTests(() => harness, reopened);
     lifeTests(() => harness);
   });
 }
@@ -319,6 +321,39 @@ function damageTests(reopened: Reopened, damage: Damage): void {
   test('a cell that this version never writes is refused', async () => {
     await reopened(log);
     expect((await damage((cells) => cells.set('meta/other', new Uint8Array(1)))).detail).toContain('meta/other');
+  });
+}
+
+/** An identity as a later version might write it: under a right checksum, and in another shape. */
+export function identityOfFormat(format: number): Uint8Array {
+  const body = Buffer.from(JSON.stringify({ format, instance: { id: 7 } }));
+  const cell = Buffer.alloc(4 + body.length);
+  cell.writeUInt32BE(crc32(body, crc32(IDENTITY_KEY)), 0);
+  cell.set(body, 4);
+  return cell;
+}
+
+function formatTests(harness: () => StoreHarness, reopened: Reopened): void {
+  test('a disk of another version is named as such, whatever else it holds, and is whole for that version', async () => {
+    const before = await reopened({ hardState: hardState(1, 1), entries: entries(1, 3, 1) });
+    const kept = new Map<string, Uint8Array>();
+    await harness().edit((cells) => {
+      for (const [key, value] of cells) kept.set(key, value);
+      cells.set(IDENTITY_KEY, identityOfFormat(2));
+      cells.set(logKey(2), new Uint8Array(3));
+      cells.set('meta/other', new Uint8Array(1));
+    });
+    await expect(harness().open()).rejects.toMatchObject({
+      code: 'OTHER_FORMAT',
+      detail: expect.stringContaining('format 2'),
+    });
+    await harness().edit((cells) => {
+      cells.clear();
+      for (const [key, value] of kept) cells.set(key, value);
+    });
+    const { store, contents } = await harness().open();
+    await store.close();
+    expect(contents.instanceId).toBe(before.instanceId);
   });
 }
 

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPrng } from '../../src/base/prng.ts';
-import { encodeHardState, HARD_STATE_KEY } from '../../src/store/cells.ts';
+import { encodeHardState, HARD_STATE_KEY, IDENTITY_KEY } from '../../src/store/cells.ts';
 import { openLevelStore } from '../../src/store/level.ts';
 import { logFileRecords } from '../cluster/disk-faults.ts';
-import { entries, hardState, snapshot, storeSuite, write } from './conformance.ts';
+import { entries, hardState, identityOfFormat, snapshot, storeSuite, write } from './conformance.ts';
 
 const prng = createPrng(1);
 
@@ -59,6 +59,13 @@ describe('level store on a real disk', () => {
     }
     await store.close();
   }
+
+  test('a directory of another version is not marked as damaged: its own version opens it again', async () => {
+    await fill();
+    await editCells(join(dir, 'log'), (cells) => cells.set(IDENTITY_KEY, identityOfFormat(2)));
+    await expect(openLevelStore(dir, { prng })).rejects.toMatchObject({ code: 'OTHER_FORMAT' });
+    expect(existsSync(join(dir, 'damaged'))).toBe(false);
+  });
 
   /** LevelDB's write-ahead log, where the last writes lie. */
   async function logFile(): Promise<string> {
