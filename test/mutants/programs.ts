@@ -61,11 +61,12 @@ export function endAll(): void {
   for (const child of running) endGroup(child);
 }
 
-function endGroup({ pid, exitCode, signalCode }: ChildProcess): void {
-  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+/** Also when the program itself is gone, and only what it started is left. */
+function endGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It ended by itself in this very moment.
+    // All of it ended by itself in this very moment.
   }
 }

@@ -37,8 +37,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     row: 23,
-    name: 'a leader measures its lease from the answer, and not from the question',
-    why: 'After a pause it reads answers that are old, and promises sessions that another leader has ended.',
+    name: 'an answered round is a lease that never runs out',
+    why: 'After a pause a leader reads answers that are old, and promises sessions that another leader has ended.',
     edits: [
       {
         file: 'src/daemon/replica.ts',
