@@ -129,6 +129,8 @@ export const SNAPSHOT_PARTIAL_MS = 60_000;
 export const RESTORE_INDEX_GAP = 2 ** 32;
 /** The head of a backup: a few ids and numbers. */
 export const BACKUP_HEADER_BYTES_MAX = 64 * KIB;
+/** A file larger than this is none: far beyond any job table, and small enough to be held in memory a few times. */
+export const BACKUP_BYTES_MAX = 512 * MIB;
 /** One backup over HTTP: as long as the largest snapshot takes on the slowest line worth waiting for. */
 export const BACKUP_WAIT_MS = SNAPSHOT_TRANSFER_MS_MAX;
 

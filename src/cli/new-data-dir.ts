@@ -10,7 +10,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { errorText, PolarisError } from '../base/errors.ts';
-import { BACKUP_HEADER_BYTES_MAX, SNAPSHOT_BYTES_MAX } from '../base/limits.ts';
+import { BACKUP_BYTES_MAX } from '../base/limits.ts';
 import type { LogIndex } from '../base/types.ts';
 import { type Backup, decodeBackup, type RestoreTarget, restoreBatch } from '../daemon/backup.ts';
 import { realPrng } from '../daemon/real.ts';
@@ -21,8 +21,6 @@ import { syncDirectory } from '../store/mark.ts';
 import type { Store, StoreBatch } from '../store/types.ts';
 
 const UNFINISHED = '.restoring';
-/** A snapshot and its header, and some room for the frame around them. */
-const FILE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 2 * BACKUP_HEADER_BYTES_MAX;
 
 export interface NewDataDir {
   readonly index: LogIndex;
@@ -34,7 +32,8 @@ export interface NewDataDir {
 export function readBackup(path: string): Backup {
   let bytes: Uint8Array;
   try {
-    if (statSync(path).size > FILE_BYTES_MAX) throw new PolarisError('BAD_BACKUP', `${path} is too large for a backup`);
+    if (statSync(path).size > BACKUP_BYTES_MAX)
+      throw new PolarisError('BAD_BACKUP', `${path} is too large for a backup`);
     bytes = readFileSync(path);
   } catch (cause) {
     if (cause instanceof PolarisError) throw cause;

@@ -7,13 +7,14 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
-import { RESTORE_INDEX_GAP } from '../../src/base/limits.ts';
+import { BACKUP_BYTES_MAX, RESTORE_INDEX_GAP } from '../../src/base/limits.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import { encodeBackup } from '../../src/daemon/backup.ts';
 import { decodeImage, encodeImage, foundingRoster } from '../../src/daemon/roster.ts';
@@ -182,6 +183,12 @@ describe('cluster restore', () => {
     writeFileSync(file, encodeBackup({ clusterId: 'old', index: 1, term: 1, at: 0, image: image.slice(0, -1) }));
     expect((await restore('--data-dir', dataDir)).stderr).toMatch(/^polaris: BAD_BACKUP/);
     expect(readdirSync(dataDir)).toEqual([]);
+  });
+
+  test('reads no file that is far too large for a backup', async () => {
+    writeFileSync(file, '');
+    truncateSync(file, BACKUP_BYTES_MAX + 1);
+    expect((await restore('--data-dir', join(dir, 'data'))).stderr).toMatch(/^polaris: BAD_BACKUP: .* too large/);
   });
 
   test('cut off by a power cut between its two last steps, leaves a directory that no node starts on', async () => {
