@@ -177,7 +177,7 @@ describe('a vote', () => {
   });
 
   test('waits until the learner is near, is heard, and has kept what it acknowledged', () => {
-    const leader = new Duties(['n1'], ['n4']);
+    const leader = new Duties(['n1', 'n2', 'n3'], ['n4']);
     const unfit: Partial<MemberProgress>[] = [
       { match: COMMIT - CAUGHT_UP_ENTRIES - 1 },
       { recentActive: false },

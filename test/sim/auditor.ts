@@ -12,12 +12,14 @@ import { crc32 } from 'node:zlib';
 import { must } from '../../src/base/assert.ts';
 import { openRecord } from '../../src/base/record.ts';
 import type { Epoch, JobId, LogIndex, NodeId, Point } from '../../src/base/types.ts';
+import { decodeMemberChange, type Roster } from '../../src/daemon/roster.ts';
 import type { Entry } from '../../src/raft/types.ts';
 import { decodeCommand } from '../../src/ranges/codec.ts';
 import { checkJob } from '../../src/ranges/invariants.ts';
 import { JobTable } from '../../src/ranges/table.ts';
 import type { Command, JobView, Outcome, Table, TableEvent } from '../../src/ranges/types.ts';
 import type { ReportResult } from '../../src/wire/messages.ts';
+import type { Electorate } from './electorate.ts';
 import { type Block, begunAt, Ledger, type Repeat } from './ledger.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
@@ -46,17 +48,23 @@ export interface AppliedCommand {
 
 /** Two moments closer than this are one: times are sums of many small ones. */
 const ROUNDING_MS = 1e-3;
+/** To the table, what an entry that changes the members is. */
+const NO_COMMAND = new Uint8Array(0);
 
 export class Auditor {
   readonly table: Table = new JobTable();
   readonly ledger = new Ledger((block, repeats) => this.#executed(block, repeats));
   readonly leases = new Map<Epoch, LeaseRecord>();
   readonly #leasesOfJob = new Map<JobId, LeaseRecord[]>();
+  readonly electorate: Electorate;
   readonly #scheduler: Scheduler;
   readonly #trace: Trace;
+  /** The first roster that was seen at the present index. */
+  #roster: { readonly index: LogIndex; readonly bytes: Uint8Array } | null = null;
   readonly #listeners: ((applied: AppliedCommand) => void)[] = [];
 
-  constructor(scheduler: Scheduler, trace: Trace) {
+  constructor(scheduler: Scheduler, trace: Trace, electorate: Electorate) {
+    this.electorate = electorate;
     this.#scheduler = scheduler;
     this.#trace = trace;
     // Formation is a table at index 1.
@@ -70,11 +78,15 @@ export class Auditor {
   /** The first node has applied this entry. */
   apply(entry: Entry): void {
     const { payload, index } = openRecord(entry.record);
-    const command = payload.length === 0 ? null : decodeCommand(payload);
-    const { outcome, events } = this.table.apply(index, payload);
+    const change = decodeMemberChange(payload);
+    const command = payload.length === 0 || change !== null ? null : decodeCommand(payload);
+    const { outcome, events } = this.table.apply(index, change === null ? payload : NO_COMMAND);
     const at = this.#scheduler.now;
-    this.#trace.line(at, '*', `${index} ${command?.kind ?? 'no-op'}: ${outcome.kind}`);
-    this.#trace.count(`applied ${command?.kind ?? 'no-op'}`);
+    const [first] = change?.change.changes ?? [];
+    const kind = first?.kind ?? command?.kind ?? 'no-op';
+    this.#trace.line(at, '*', `${index} ${kind} ${first?.id ?? ''}: ${outcome.kind}`);
+    this.#trace.count(`applied ${kind}`);
+    if (change !== null) this.electorate.apply(change);
     const touched = new Set<JobId>();
     for (const event of events) {
       if ('job' in event) touched.add(event.job);
@@ -214,11 +226,23 @@ export class Auditor {
   }
 
   /** A replica at the same index has the same bytes. */
-  compare(id: NodeId, table: Table): void {
+  compare(id: NodeId, { table, roster }: { readonly table: Table; readonly roster: Roster }): void {
     if (table.appliedIndex !== this.table.appliedIndex) return;
+    this.#compareRoster(id, table.appliedIndex, roster);
     const equal = crc32(table.snapshot()) === crc32(this.table.snapshot());
     expectThat(equal, () => `state hash: ${id} differs at index ${table.appliedIndex}`);
     this.#trace.count('hashes compared');
+  }
+
+  #compareRoster(id: NodeId, index: LogIndex, roster: Roster): void {
+    const named = roster.members().map((member) => member.id);
+    const isWhole =
+      named.length === this.electorate.members.size && named.every((one) => this.electorate.members.has(one));
+    expectThat(isWhole, () => `roster: ${id} knows ${named.join(' ')} at index ${index}`);
+    const bytes = roster.snapshot();
+    if (this.#roster?.index !== index) this.#roster = { index, bytes };
+    const equal = Buffer.compare(this.#roster.bytes, bytes) === 0;
+    expectThat(equal, () => `roster: ${id} has other bytes at index ${index}`);
   }
 
   /** Everything once more, at the end. */

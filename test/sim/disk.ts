@@ -229,6 +229,8 @@ export class SimDisk {
 
   /** Bytes at rest change. False when there is nothing on the disk to which this could be done and be found out. */
   damage(kind: Damage): boolean {
+    // A tail that a snapshot covers is no loss, and no start would miss it.
+    if (kind === 'cut-tail' && (this.#log.snapshot?.index ?? 0) >= this.#log.lastIndex) return false;
     if (kind !== 'misdirected') return damageCells(this.#disk, kind, this.#options.prng);
     this.#misdirectsNext = true;
     return true;

@@ -5,6 +5,7 @@
 import { must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { NodeId } from '../../src/base/types.ts';
+import { Churn } from './churn.ts';
 import { DiskFaults } from './disk-faults.ts';
 import type { FaultRates, SeedPlan } from './plan.ts';
 import { FAIR_LINK } from './weather.ts';
@@ -23,18 +24,20 @@ export class Faults {
   readonly #plan: SeedPlan;
   readonly #prng: Prng;
   readonly #disks: DiskFaults;
+  readonly #churn: Churn;
   #on = false;
 
   constructor(world: World, plan: SeedPlan) {
     this.#world = world;
     this.#plan = plan;
     this.#prng = world.prng.fork();
-    this.#disks = new DiskFaults({
+    const tools = {
       world,
-      prng: this.#prng.fork(),
-      duration: (msMax) => this.#duration(msMax),
-      bootAfter: (id, delayMs) => this.#bootAfter(id, delayMs),
-    });
+      duration: (msMax: number) => this.#duration(msMax),
+      bootAfter: (id: NodeId, delayMs: number) => this.#bootAfter(id, delayMs),
+    };
+    this.#disks = new DiskFaults({ ...tools, prng: this.#prng.fork() });
+    this.#churn = new Churn({ ...tools, prng: this.#prng.fork() });
   }
 
   start(): void {
@@ -94,6 +97,12 @@ export class Faults {
       case 'damage':
       case 'diskLoss':
         return this.#disks.fire(kind, this.#prng.chance(0.3) ? (this.#leader() ?? this.#victim()) : this.#victim());
+      case 'join':
+      case 'remove':
+      case 'removeLeader':
+      case 'replace':
+      case 'transfer':
+        return this.#churn.fire(kind);
       case 'clog':
         return this.#clog();
       case 'hostCrash':

@@ -8,6 +8,7 @@ import type { Address, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import type { JobOptions, JobSpec } from '../../src/ranges/types.ts';
 import type { JobModel } from './attempt.ts';
+import type { ChurnKind } from './churn.ts';
 import { type DiskSpeed, FAIR_DISK } from './disk.ts';
 import { FAIR_LINK, type LinkOptions } from './weather.ts';
 import type { HostPlan, NodePlan } from './world.ts';
@@ -31,6 +32,11 @@ export interface FaultRates {
   readonly diskStall: number;
   readonly damage: number;
   readonly diskLoss: number;
+  readonly join: number;
+  readonly remove: number;
+  readonly removeLeader: number;
+  readonly replace: number;
+  readonly transfer: number;
 }
 
 export interface JobPlan {
@@ -64,6 +70,7 @@ const FAULTS_TO_MS_MAX = 40_000;
 const WINDOWS_MAX = 200;
 const COMMIT_EVERY_MAX = 20_000;
 const STEERED_BADLY_CHANCE = 0.05;
+const CHURN_CHANCE = 0.25;
 const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
 
 function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
@@ -87,7 +94,7 @@ export function drawPlan(seed: number): SeedPlan {
     link: drawLink(prng, calm),
     disk: drawDisk(prng, calm),
     releaseMsMax: prng.chance(0.5) ? 5 : 500,
-    faults: drawFaults(prng, calm),
+    faults: { ...drawFaults(prng, calm), ...drawChurn(createPrng(seed ^ 0xc0de)) },
     faultsFromMs: prng.chance(0.3) ? 0 : spread(prng, 500, 4_000),
     faultsToMs,
     jobs: drawJobs(prng, faultsToMs),
@@ -133,12 +140,7 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
   const addressOf = (number: number): Address => `${hostName(number)}:${7_000 + number}`;
   const total = voterCount + workerCount;
   for (let number = 1; number <= (oneHost ? 1 : total); number++) {
-    hosts.push({
-      name: `host${number}`,
-      offsetMs: prng.integer(1, 1_000_000),
-      rate: drawRate(prng),
-      wallOffsetMs: prng.integer(-100_000, 100_000),
-    });
+    hosts.push(drawHost(prng, `host${number}`));
   }
   const ids: NodeId[] = Array.from({ length: total }, (_, at) => (at < voterCount ? `n${at + 1}` : `w${at + 1}`));
   const peers = ids.slice(0, voterCount).map((id, at) => ({ id, address: addressOf(at + 1) }));
@@ -159,6 +161,15 @@ function drawCluster(prng: Prng): { hosts: HostPlan[]; nodes: NodePlan[] } {
     return { config, host: hostName(at + 1) };
   });
   return { hosts, nodes };
+}
+
+export function drawHost(prng: Prng, name: string): HostPlan {
+  return {
+    name,
+    offsetMs: prng.integer(1, 1_000_000),
+    rate: drawRate(prng),
+    wallOffsetMs: prng.integer(-100_000, 100_000),
+  };
 }
 
 /** Crystals differ by some 500 ppm at worst; a virtual machine that is starved or badly steered by far more. */
@@ -192,7 +203,23 @@ function drawDisk(prng: Prng, calm: boolean): DiskSpeed {
   };
 }
 
-function drawFaults(prng: Prng, calm: boolean): FaultRates {
+type ChurnRates = Pick<FaultRates, ChurnKind>;
+
+/** Most operators leave their cluster alone; some never do. A seed without churn is what it was before there was any. */
+function drawChurn(prng: Prng): ChurnRates {
+  const isQuiet = !prng.chance(CHURN_CHANCE);
+  const mean = (chance: number, low: number, high: number): number =>
+    !isQuiet && prng.chance(chance) ? spread(prng, low, high) : Number.POSITIVE_INFINITY;
+  return {
+    join: mean(0.8, 1_000, 10_000),
+    remove: mean(0.6, 2_000, 12_000),
+    removeLeader: mean(0.4, 3_000, 15_000),
+    replace: mean(0.7, 1_000, 6_000),
+    transfer: mean(0.5, 500, 8_000),
+  };
+}
+
+function drawFaults(prng: Prng, calm: boolean): Omit<FaultRates, ChurnKind> {
   const mean = (chance: number, low: number, high: number): number =>
     !calm && prng.chance(chance) ? spread(prng, low, high) : Number.POSITIVE_INFINITY;
   return {

@@ -14,6 +14,7 @@ import type { Entry, RaftMessage, RaftStatus } from '../../src/raft/types.ts';
 import type { StoreBatch } from '../../src/store/types.ts';
 import type { WireMessage } from '../../src/wire/messages.ts';
 import type { DurableLog } from './disk.ts';
+import type { Electorate } from './electorate.ts';
 import type { Process } from './process.ts';
 import { expectThat } from './violation.ts';
 
@@ -52,10 +53,12 @@ export class RaftChecker {
   readonly #links = new Map<LogIndex, Map<Term, Link>>();
   /** Entry i + 2: the first index after formation is 2. */
   readonly #committed: Entry[] = [];
+  readonly #electorate: Electorate;
   readonly #applied: (entry: Entry) => void;
 
   /** `applied` hears of each entry once, in order, when the first node applied it. */
-  constructor(applied: (entry: Entry) => void) {
+  constructor(electorate: Electorate, applied: (entry: Entry) => void) {
+    this.#electorate = electorate;
     this.#applied = applied;
   }
 
@@ -234,18 +237,15 @@ export class RaftChecker {
   // ---- Where committed entries are ----------------------------------------------------------------------------------------
 
   #onMajority(entry: Entry, isLost: (id: NodeId) => boolean): void {
-    let holders = 0;
-    for (const [id, voter] of this.#voters) {
-      const log = voter.log();
+    const holds = (id: NodeId): boolean => {
+      const log = this.#log(id);
       const own = log.entry(entry.index);
-      if (own === undefined ? log.holds(entry.index) : own.term === entry.term) holders += 1;
-      else if (isLost(id)) holders += 1;
-    }
-    const enough = 2 * holders > this.#voters.size;
-    expectThat(
-      enough,
-      () => `committed on quorum: entry ${entry.index} is on ${holders} of ${this.#voters.size} disks`,
-    );
+      return isLost(id) || (own === undefined ? log.holds(entry.index) : own.term === entry.term);
+    };
+    expectThat(this.#electorate.isQuorum(holds), () => {
+      const holders = [...this.#voters.keys()].filter(holds);
+      return `committed on quorum: entry ${entry.index} is on the disks of ${holders.join(' ')} only`;
+    });
   }
 
   /**

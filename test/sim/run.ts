@@ -85,7 +85,10 @@ function play(world: World, plan: SeedPlan): void {
 
 function settle(world: World): void {
   const until = world.now + LIVENESS_MS_MAX;
-  const settled = world.runUntil(() => world.leader !== null && unfinished(world).length === 0, until);
+  const settled = world.runUntil(
+    () => world.leader !== null && unfinished(world).length === 0 && misplaced(world).length === 0,
+    until,
+  );
   if (world.failure !== null) return;
   if (!settled) return world.fail(`liveness: ${complaint(world)}`);
   // Clients hear the last answers; then the last commit must reach every replica.
@@ -99,8 +102,8 @@ function settle(world: World): void {
   world.oracle.checkAll();
   world.trace.count('operations in histories', world.histories.checkAll());
   for (const [id, { node }] of world.nodes) {
-    const table = node?.replica?.table;
-    if (table !== undefined) world.auditor.compare(id, table);
+    const replica = node?.replica ?? null;
+    if (replica !== null) world.auditor.compare(id, replica);
   }
 }
 
@@ -108,8 +111,25 @@ function settle(world: World): void {
 function behind(world: World): string[] {
   const { appliedIndex } = world.auditor.table;
   return [...world.nodes].flatMap(([id, { node }]) => {
+    if (!world.auditor.electorate.members.has(id)) return [];
     const applied = node?.replica?.table.appliedIndex;
     return applied === undefined || applied === appliedIndex ? [] : [`${id} rests at index ${applied}`];
+  });
+}
+
+/** Nodes that live and are not what they should have become: members, voters where they are to be, or gone. */
+function misplaced(world: World): string[] {
+  const { voters, members } = world.auditor.electorate;
+  return [...world.nodes.values()].flatMap(({ plan, process, node }) => {
+    const { id, role, promote, join } = plan.config;
+    if (process === null || node === null || role !== 'voter') return [];
+    const known = [...join, ...node.status().members.map(({ address }) => address)];
+    // Whoever knows none of those who are left cannot be told anything.
+    const canHear = [...members.values()].some((one) => one.id !== id && known.includes(one.address));
+    if (!canHear || voters.has(id)) return [];
+    if (world.auditor.electorate.wasRemoved(id)) return [`${id} was removed and still runs`];
+    if (!members.has(id)) return [`${id} is not taken in`];
+    return promote === false ? [] : [`${id} stays a learner`];
   });
 }
 
@@ -129,6 +149,8 @@ function complaint(world: World): string {
     );
     return `no leader ${LIVENESS_MS_MAX} ms after the last fault: ${roles.join(', ')}`;
   }
+  const others = misplaced(world);
+  if (others.length > 0) return others.join(', ');
   const jobs = unfinished(world).map((id) => {
     const job = must(world.auditor.table.job(id), 'an acknowledged job');
     const tasks = job.tasks.map((task) => `${task.epoch} of ${task.worker} at ${task.cursor} of ${task.end}`);

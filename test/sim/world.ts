@@ -20,6 +20,7 @@ import type { JobModel } from './attempt.ts';
 import { Auditor } from './auditor.ts';
 import { Branches } from './branches.ts';
 import { type DiskSpeed, SimDisk } from './disk.ts';
+import { Electorate } from './electorate.ts';
 import { SimExecutor } from './executor.ts';
 import { Histories } from './history.ts';
 import { SimNetwork } from './network.ts';
@@ -128,13 +129,20 @@ export class World {
       refusesProbes: options.bugs?.refusesProbes === true,
       sent: (from, to, message) => this.#sent(from, to, message),
     });
-    this.auditor = new Auditor(this.scheduler, this.trace);
+    const founders = options.nodes.filter(({ config }) => config.role === 'voter').map(({ config }) => config);
+    const electorate = new Electorate(founders.map(({ id, address }) => ({ id, address })));
+    this.auditor = new Auditor(this.scheduler, this.trace, electorate);
     this.oracle = new Oracle(this.auditor);
     this.branches = new Branches(this.trace);
-    this.atlas = new Atlas((id) => this.node(id).disk.log.snapshot !== null);
-    this.raft = new RaftChecker((entry) => this.auditor.apply(entry));
-    for (const host of options.hosts) this.#hosts.set(host.name, new Host(host));
-    for (const plan of options.nodes) this.#addNode(plan);
+    this.atlas = new Atlas({
+      isFormed: (id) => this.node(id).disk.log.snapshot !== null,
+      voters: () => electorate.voters,
+      isMember: (id) => electorate.members.has(id),
+    });
+    for (const { id } of founders) this.atlas.addFounder(id);
+    this.raft = new RaftChecker(electorate, (entry) => this.auditor.apply(entry));
+    for (const host of options.hosts) this.addHost(host);
+    for (const plan of options.nodes) this.addNode(plan);
   }
 
   get now(): number {
@@ -163,6 +171,10 @@ export class World {
 
   host(name: string): Host {
     return must(this.#hosts.get(name), `host ${name} is in the plan`);
+  }
+
+  addHost(plan: HostPlan): void {
+    this.#hosts.set(plan.name, new Host(plan));
   }
 
   get hosts(): Iterable<Host> {
@@ -327,7 +339,8 @@ export class World {
 
   // ---- What happens in a turn -----------------------------------------------------------------------------------------
 
-  #addNode(plan: NodePlan): void {
+  /** A machine with an empty disk; it runs nothing yet. */
+  addNode(plan: NodePlan): void {
     const { id, role } = plan.config;
     const disk = new SimDisk({
       scheduler: this.scheduler,
@@ -347,7 +360,6 @@ export class World {
     this.nodes.set(id, { plan, disk, ...unborn });
     if (role !== 'voter') return;
     this.raft.addVoter(id, () => disk.log);
-    this.atlas.addVoter(id);
   }
 
   #executor(sim: SimNode, process: Process): SimExecutor {
@@ -390,7 +402,7 @@ export class World {
       const { appliedIndex } = replica.table;
       if (appliedIndex < sim.comparedIndex + HASH_EVERY_ENTRIES) return;
       sim.comparedIndex = appliedIndex;
-      this.auditor.compare(process.id, replica.table);
+      this.auditor.compare(process.id, replica);
     });
   }
 
@@ -412,13 +424,17 @@ export class World {
   #fatal(process: Process, error: Error): void {
     this.trace.line(this.now, process.id, `fatal: ${errorText(error)}`);
     const code = error instanceof PolarisError ? error.code : null;
-    const expected = code === 'DISK_FAILED' || (code === 'INSTANCE_MISMATCH' && this.#wiped.has(process.id));
+    const isRemoved = this.auditor.electorate.wasRemoved(process.id);
+    const isExpected =
+      code === 'DISK_FAILED' ||
+      (code === 'INSTANCE_MISMATCH' && this.#wiped.has(process.id)) ||
+      (code === 'REMOVED' && isRemoved);
     if (code !== null) {
       this.endings.push({ id: process.id, code });
       this.trace.count(`ended ${code}`);
     }
     if (error instanceof Violation) return this.fail(error.stack ?? error.message);
-    if (!expected) this.fail(`${process.id} ended itself: ${error.stack ?? error.message}`);
+    if (!isExpected) this.fail(`${process.id} ended itself: ${error.stack ?? error.message}`);
     this.trace.count('fatal');
     const sim = this.node(process.id);
     this.scheduler.after(0, () => {
