@@ -46,7 +46,7 @@ export class MemberDuties {
     const { send, clusterId } = this.#options;
     const { nodeId: id, instanceId, address } = hello;
     this.add({ id, instanceId, address, promote }, (result) => {
-      if (result.ok) return send(id, { type: 'enlisted', clusterId });
+      if (result.ok) return send(id, { type: 'enlisted', id, clusterId });
       const { code, detail, row } = result.error;
       if (!row.retry) send(id, { type: 'enlist-refused', code, detail });
     });

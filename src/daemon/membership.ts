@@ -5,6 +5,7 @@
  * it was given, learns the others from their hellos, and keeps a guess of who leads.
  */
 import { v4 as uuidv4 } from 'uuid';
+import { must } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { JOIN_EVERY_MS, PROTOCOL, PROTOCOL_MIN } from '../base/limits.ts';
 import type { Address, ClusterId, InstanceId, NodeId, Term } from '../base/types.ts';
@@ -42,6 +43,9 @@ export class Membership {
   #nextFormAt = 0;
   #nextEnlistAt = 0;
   #nextFarewellAt = 0;
+  /** To whom this node may still be a guest, by the hello of their connection: one may be behind, and be led by us. */
+  readonly #unaware = new Set<NodeId>();
+  #nextWordAt = 0;
   #enlistsUnanswered = 0;
   /** The word that this node was taken in is being written. */
   #enlisting = false;
@@ -77,6 +81,11 @@ export class Membership {
   /** Knows the cluster by hearsay only. */
   get #isGuest(): boolean {
     return this.#options.config.role === 'worker' || this.joins;
+  }
+
+  /** A member by an entry of the log, not by the record that founded the cluster. */
+  get #isNewcomer(): boolean {
+    return this.#options.config.role === 'voter' && this.#formation === null && this.#clusterId !== null;
   }
 
   /** For a guest: the voter to turn to. */
@@ -164,7 +173,8 @@ export class Membership {
     this.#refusals.clear();
     if (hello.role !== 'voter') return;
     if (this.#isGuest) return this.#learn(hello);
-    if (hello.clusterId === null) this.#unformed.add(hello.nodeId);
+    if (this.#isNewcomer) this.#unaware.add(hello.nodeId);
+    if (hello.clusterId === null && !hello.joining) this.#unformed.add(hello.nodeId);
     else this.#unformed.delete(hello.nodeId);
     if (hello.empty) this.#empties.set(hello.nodeId, hello.instanceId);
     else this.#empties.delete(hello.nodeId);
@@ -174,6 +184,7 @@ export class Membership {
 
   disconnected(id: NodeId): void {
     this.#connected.delete(id);
+    this.#unaware.delete(id);
     this.#empties.delete(id);
     if (this.#guess === id) this.nextGuess();
   }
@@ -199,6 +210,7 @@ export class Membership {
   message(from: NodeId, message: FormationMessage): void {
     if (message.type === 'formed') {
       this.#unformed.delete(from);
+      this.#unaware.delete(from);
       return;
     }
     const { config, contents } = this.#options;
@@ -222,6 +234,14 @@ export class Membership {
     this.#rosterAddresses = addresses;
   }
 
+  /** A guest was taken in: what it says of Raft is to be heard, also by one who has not applied that yet. */
+  guestEnlisted(id: NodeId, clusterId: ClusterId): void {
+    const hello = this.#connected.get(id);
+    if (hello === undefined || clusterId !== this.#clusterId) return;
+    this.#connected.set(id, { ...hello, clusterId, joining: false });
+    this.#options.send(id, { type: 'formed' });
+  }
+
   /** The leader took this node in: from here on it is a member, whatever happens to it. */
   enlisted(clusterId: ClusterId): void {
     if (!this.joins || this.#enlisting) return;
@@ -230,6 +250,7 @@ export class Membership {
     env.store.write({ clusterId }, (error) => {
       if (error !== null) return env.fatal(error);
       this.#clusterId = clusterId;
+      for (const { nodeId, role } of this.#connected.values()) if (role === 'voter') this.#unaware.add(nodeId);
       env.log.info({ clusterId }, 'enlisted');
       this.#options.formed({ ...contents, clusterId });
     });
@@ -238,6 +259,7 @@ export class Membership {
   tick(now: number): void {
     if (this.joins && now >= this.#nextEnlistAt) this.#enlist(now);
     if (now >= this.#nextFarewellAt) this.#sayFarewell(now);
+    if (this.#unaware.size > 0 && now >= this.#nextWordAt) this.#sayEnlisted(now);
     if (this.#formation === null || this.#unformed.size === 0 || now < this.#nextFormAt) return;
     this.#nextFormAt = now + FORM_EVERY_MS;
     for (const id of this.#unformed) this.#offer(id);
@@ -326,6 +348,14 @@ export class Membership {
         detail: `"${nodeId}" was removed from the cluster`,
       });
     }
+  }
+
+  /** A connection keeps the hello that it began with; so it is said, and said again, until it was heard. */
+  #sayEnlisted(now: number): void {
+    this.#nextWordAt = now + JOIN_EVERY_MS;
+    const { config } = this.#options;
+    const clusterId = must(this.#clusterId, 'a member has a cluster');
+    for (const id of this.#unaware) this.#options.send(id, { type: 'enlisted', id: config.id, clusterId });
   }
 
   /** Asks whoever is thought to lead; after two questions in vain it is somebody else's turn. */

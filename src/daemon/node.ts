@@ -493,7 +493,9 @@ export class Node implements NodeApi {
       case 'enlist':
         return this.#enlist(from, message.promote);
       case 'enlisted':
-        return this.#membership.enlisted(message.clusterId);
+        if (message.id === this.id) return this.#membership.enlisted(message.clusterId);
+        if (message.id === from) this.#membership.guestEnlisted(from, message.clusterId);
+        return;
       case 'enlist-refused':
       case 'expelled':
         return this.#expelled(from, message.code, message.detail);

@@ -186,7 +186,7 @@ export const bodies: Bodies = {
   form: struct<Body<'form'>>({ formation }),
   formed: struct<Body<'formed'>>({}),
   enlist: struct<Body<'enlist'>>({ promote: flag }),
-  enlisted: struct<Body<'enlisted'>>({ clusterId: token }),
+  enlisted: struct<Body<'enlisted'>>({ id: nodeId, clusterId: token }),
   'enlist-refused': struct<Body<'enlist-refused'>>({ code: token, detail: errorText }),
   expelled: struct<Body<'expelled'>>({ code: token, detail: errorText }),
 };

@@ -130,8 +130,11 @@ export type LeaderMessage =
 export type EnlistMessage =
   /** To the leader: take me in as a learner, and with `promote` as a voter once I have caught up. */
   | { readonly type: 'enlist'; readonly promote: boolean }
-  /** The change that took the receiver in is applied. */
-  | { readonly type: 'enlisted'; readonly clusterId: ClusterId }
+  /**
+   * This node was taken in: the leader says it to the newcomer, and the newcomer to those who met it as a guest, until
+   * they answer with 'formed'.
+   */
+  | { readonly type: 'enlisted'; readonly id: NodeId; readonly clusterId: ClusterId }
   | { readonly type: 'enlist-refused'; readonly code: string; readonly detail: string }
   /** From the leader to a member that can take no further part: it must stop. */
   | { readonly type: 'expelled'; readonly code: string; readonly detail: string };

@@ -45,6 +45,22 @@ describe('a node that joins', () => {
     expect(joiner.hand.lines.map(({ event }) => event)).toContain('enlisted');
   });
 
+  test('can lead one who met it as a guest, and has not applied its joining yet', () => {
+    const cluster = formed('n1', 'n2', 'n3');
+    const behind = cluster.follower();
+    const joiner = cluster.start('n4', JOINER);
+    behind.isCut = true;
+    cluster.until(votes(cluster, 'n4'), 'n4 votes');
+    expect(change(cluster, { kind: 'transfer', to: 'n4' })).toBe('ok');
+    cluster.until(() => joiner.node.leads(), 'n4 leads');
+    behind.isCut = false;
+    cluster.until(() => behind.node.replica?.roster.get('n4') !== undefined, 'the other follows');
+    expect(behind.node.status().leader).toBe('n4');
+    joiner.hand.network.take('enlisted');
+    cluster.time.pass(3_000);
+    expect(joiner.hand.network.take('enlisted')).toEqual([]);
+  });
+
   test('stays a learner when it asked for no vote', () => {
     const cluster = formed('n1');
     const joiner = cluster.start('n4', { ...JOINER, promote: false });

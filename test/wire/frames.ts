@@ -143,7 +143,7 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
   form: of('form', { formation }),
   formed: of('formed', {}),
   enlist: of('enlist', { promote: fc.boolean() }),
-  enlisted: of('enlisted', { clusterId: id }),
+  enlisted: of('enlisted', { id, clusterId: id }),
   'enlist-refused': of('enlist-refused', { code: id, detail: words }),
   expelled: of('expelled', { code: id, detail: words }),
 };
