@@ -7,6 +7,7 @@
 import { PolarisError } from '../../src/base/errors.ts';
 import { Node } from '../../src/daemon/node.ts';
 import { Replica } from '../../src/daemon/replica.ts';
+import { Roster } from '../../src/daemon/roster.ts';
 import { Sessions } from '../../src/daemon/sessions.ts';
 import { Disk } from '../../src/raft/disk.ts';
 import { Leadership } from '../../src/raft/leadership.ts';
@@ -76,6 +77,11 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
           straight.call(this, asks ? { ...message, lastIndex: SKY, lastTerm: SKY } : message);
         };
       }),
+  },
+  {
+    name: 'nobody remembers who was removed',
+    seedsMax: 60,
+    install: () => bend(Roster.prototype, 'wasRemoved', () => () => false),
   },
   {
     name: 'a refused vote counts as granted',
