@@ -112,7 +112,7 @@ export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
   form: { type: 'form', formation: { clusterId: CLUSTER_ID, members: [{ ...PLACES[0], instanceId: 'i-n1' }] } },
   formed: { type: 'formed' },
   enlist: { type: 'enlist', promote: true },
-  enlisted: { type: 'enlisted', clusterId: CLUSTER_ID },
+  enlisted: { type: 'enlisted', id: 'n4', clusterId: CLUSTER_ID },
   'enlist-refused': { type: 'enlist-refused', code: 'REMOVED', detail: 'you left' },
   expelled: { type: 'expelled', code: 'LOG_DAMAGED', detail: 'you forgot' },
 };
