@@ -92,6 +92,11 @@ export class Grants {
     if (!gave) this.#heldUntil.set(grant.job, now + HOLD_MS);
   }
 
+  /** Grants to a worker that are proposed and not yet settled. */
+  inFlightOf(worker: NodeId): number {
+    return this.#inFlightOfWorker.get(worker) ?? 0;
+  }
+
   forgetJob(job: JobId): void {
     this.#eligibleAt.delete(job);
     this.#heldUntil.delete(job);
@@ -112,7 +117,7 @@ export class Grants {
   }
 
   #freeSlots(worker: WorkerView): number {
-    return worker.slots - worker.epochs.length - (this.#inFlightOfWorker.get(worker.id) ?? 0);
+    return worker.slots - worker.epochs.length - this.inFlightOf(worker.id);
   }
 
   #candidates(now: number): Candidate[] {

@@ -200,6 +200,8 @@ export class Leader {
   /** Answers the newest keep-alive, if a leader may: see the invariants. The next keep-alive asks again if not. */
   #answer(session: Session): void {
     if (session.unanswered === 0 || session.suspected > 0 || session.expiring || !this.#options.fresh()) return;
+    // The answer tells a draining worker that no task is on its way to it.
+    if (session.draining && this.#grants.inFlightOf(session.worker) > 0) return;
     const sequence = session.unanswered;
     session.unanswered = 0;
     this.#tell(session, sequence);
@@ -384,6 +386,8 @@ export class Leader {
 
   #granted(grant: GrantCommand, result: Result<Outcome>): void {
     this.#grants.settled(grant, result.ok && result.value.kind === 'granted', this.#options.env.clock.now());
+    const session = this.#sessions.get(grant.worker);
+    if (session?.draining) this.#answer(session);
     this.#plannable = true;
     this.#options.wake();
   }

@@ -70,6 +70,10 @@ export class Worker {
   #reportSentAt: number | null = null;
   #dirty = false;
   #drained: (() => void) | null = null;
+  /** While draining, the beat from which on the leader knows of it: once it is answered, no task is on its way to us. */
+  #drainSequence = Number.POSITIVE_INFINITY;
+  /** When an idle worker stops waiting for that answer. */
+  #drainPatienceEndsAt = Number.POSITIVE_INFINITY;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -97,9 +101,11 @@ export class Worker {
     const now = this.#options.env.clock.now();
     this.#fence(now);
     if (this.#reportSentAt !== null && now - this.#reportSentAt >= 2 * this.#repeatMs()) this.#dirty = true;
+    if (this.#drained !== null) this.#checkDrained();
     if (now < this.#nextBeatAt) return;
-    // A join that was lost must not wait for the beat of a session that nobody has yet.
-    this.#nextBeatAt = now + (this.#incarnation === null ? this.#repeatMs() : this.#ttlMs / KEEP_ALIVES_PER_TTL);
+    // A join or a farewell that was lost must not wait for the beat of a long session.
+    const isUrgent = this.#incarnation === null || this.#drained !== null;
+    this.#nextBeatAt = now + (isUrgent ? this.#repeatMs() : this.#ttlMs / KEEP_ALIVES_PER_TTL);
     this.#beat(now);
   }
 
@@ -142,10 +148,21 @@ export class Worker {
     }
   }
 
-  /** Takes no more tasks, gives back those it has, and calls back when all is acknowledged. */
+  /**
+   * Takes no more tasks, gives back those it has, and calls back when all is acknowledged and nothing more can be granted.
+   *
+   * The leader hears of it before it hears of any release, or it would grant what came back to us again. One that cannot be
+   * reached does not keep an idle worker for long: our death tells it the same.
+   */
   drain(done: () => void): void {
     this.#drained = done;
-    this.#nextBeatAt = 0;
+    const now = this.#options.env.clock.now();
+    this.#drainPatienceEndsAt = now + this.#repeatMs();
+    this.#nextBeatAt = this.#drainPatienceEndsAt;
+    if (this.#incarnation !== null) {
+      this.#beat(now);
+      this.#drainSequence = this.#sequence;
+    }
     for (const [epoch, task] of this.#held) this.#release(epoch, task);
     this.#checkDrained();
   }
@@ -272,6 +289,7 @@ export class Worker {
       this.#sent.splice(0, answered + 1);
       this.#answered(at);
     }
+    if (message.sequence >= this.#drainSequence) this.#drainPatienceEndsAt = Number.NEGATIVE_INFINITY;
     // An older view than one we have acted on: it may list what has ended since.
     if (message.appliedIndex < this.#appliedIndexSeen) return;
     this.#appliedIndexSeen = message.appliedIndex;
@@ -286,6 +304,7 @@ export class Worker {
       if (task !== undefined) this.#release(epoch, task);
     }
     this.#fill();
+    this.#checkDrained();
   }
 
   #take(order: TaskOrder): void {
@@ -402,6 +421,7 @@ export class Worker {
 
   #checkDrained(): void {
     if (this.#drained === null || this.#held.size > 0) return;
+    if (this.#incarnation !== null && this.#options.env.clock.now() < this.#drainPatienceEndsAt) return;
     const done = this.#drained;
     this.#drained = () => {};
     done();

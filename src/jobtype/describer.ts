@@ -5,7 +5,9 @@
 import { must } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
 import { describeModule } from './exported.ts';
+import { closeInheritedFiles } from './inherited.ts';
 
+closeInheritedFiles();
 const module = must(process.argv[2], 'the describer is given a module');
 try {
   process.send?.({ ok: true, description: await describeModule(module) });

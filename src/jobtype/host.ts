@@ -6,7 +6,7 @@
  * and takes everything with it when the channel to the node closes.
  *
  * Invariants: at the deadline every attempt is terminated · no process of a job outlives the channel · signals from
- * outside do not end it before the node does.
+ * outside do not end it before the node does · no file of the node is within reach of a job.
  */
 import { setPriority } from 'node:os';
 import { assert, must, unreachable } from '../base/assert.ts';
@@ -16,6 +16,7 @@ import type { Epoch } from '../base/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Attempt, AttemptEvents } from './attempt.ts';
 import { DeadlineTimer } from './deadline.ts';
+import { closeInheritedFiles } from './inherited.ts';
 import { JobThread } from './job-thread.ts';
 import { BYTES_PER_MB, memoryReason } from './proc.ts';
 import { runProgram } from './program.ts';
@@ -133,6 +134,7 @@ function report(message: HostReport, sent: () => void = () => {}): void {
 }
 
 function main(): void {
+  closeInheritedFiles();
   try {
     setPriority(HOST_NICE);
   } catch (thrown) {

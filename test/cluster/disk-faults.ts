@@ -77,7 +77,8 @@ export function mountSmall(place: string, kibibytes: number): void {
 }
 
 export function unmount(place: string): void {
-  spawnSync('umount', [place]);
+  const done = spawnSync('umount', [place], { encoding: 'utf8' });
+  if (done.status !== 0) throw new Error(`umount: ${done.stderr}`);
 }
 
 /** LevelDB's write-ahead log of a data directory: the one file that takes every write. */

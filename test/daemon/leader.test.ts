@@ -361,6 +361,19 @@ describe('giving tasks', () => {
     expect(office.run()).toEqual(['grant', 'grant']);
   });
 
+  test('a draining worker is answered once nothing is on its way to it', () => {
+    const office = joined();
+    office.submit();
+    office.leader.flush();
+    expect(office.proposed.map((one) => one.command.kind)).toEqual(['grant', 'grant']);
+    office.beat(1, { draining: true });
+    expect(office.take('leases')).toEqual([]);
+    office.commit(1);
+    expect(office.take('leases').filter((one) => one.sequence === 1)).toEqual([]);
+    office.commit(1);
+    expect(office.take('leases').filter((one) => one.sequence === 1)).toMatchObject([{ orders: [{}, {}] }]);
+  });
+
   test('a draining worker, a suspect and one whose end is proposed get none', () => {
     const draining = joined();
     draining.beat(1, { draining: true });

@@ -481,7 +481,7 @@ describe('draining', () => {
     });
     shop.turn();
     expect(shop.executor.take()).toEqual(['run 101 at 0', 'release 101']);
-    expect(shop.take('keep-alive').at(-1)?.draining).toBe(true);
+    shop.answer([orderOf(101), orderOf(102)]);
     shop.executor.ended({ epoch: 101, cursor: 3, begun: 3, ending: 'release' });
     shop.reported({ epoch: 102, cursor: 0, state: 'ended' });
     expect(drained).toBe(0);
@@ -504,12 +504,51 @@ describe('draining', () => {
     expect(drained).toBe(0);
   });
 
-  test('of a worker that holds nothing is over at once, and it does not join again', () => {
+  test('is said before anything is given back, so that it is not granted to the same worker again', () => {
+    const shop = new Shop({ slots: 1 }).join();
+    shop.leases([orderOf(101), orderOf(102)]);
+    shop.sent.length = 0;
+    shop.worker.drain(() => {});
+    shop.worker.flush();
+    expect(shop.sent).toMatchObject([
+      { type: 'keep-alive', draining: true },
+      { type: 'report', reports: [{ epoch: 102, ending: 'release' }] },
+    ]);
+  });
+
+  test('of a worker that holds nothing is over when the leader knows, and what was on its way until then goes back', () => {
     const shop = new Shop().join();
     let drained = 0;
     shop.worker.drain(() => {
       drained++;
     });
+    shop.leases([]);
+    expect(drained).toBe(0);
+    shop.answer([orderOf(102)]);
+    expect(shop.executor.take()).toEqual([]);
+    expect(drained).toBe(0);
+    shop.reported({ epoch: 102, cursor: 0, state: 'ended' });
+    expect(drained).toBe(1);
+  });
+
+  test('of a worker without a session is over at once', () => {
+    const shop = new Shop();
+    let drained = 0;
+    shop.worker.drain(() => {
+      drained++;
+    });
+    expect(drained).toBe(1);
+  });
+
+  test('of an idle worker does not wait long for a leader that does not answer, and it does not join again', () => {
+    const shop = new Shop().join();
+    let drained = 0;
+    shop.worker.drain(() => {
+      drained++;
+    });
+    shop.pass(BEAT - TICK);
+    expect(drained).toBe(0);
+    shop.pass(TICK);
     expect(drained).toBe(1);
     shop.say({ type: 'ended', incarnation: 50 });
     shop.pass(2 * BEAT);

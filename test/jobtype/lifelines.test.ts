@@ -2,7 +2,7 @@
  * What holds when the node itself is killed or stopped: a small node is started as a process of its own and lost.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -63,12 +63,28 @@ function startParent(name: string, metadata: object, deadlineMs: number | null =
   return { pid: parent.pid ?? 0, said, heard, line, host };
 }
 
+function openFiles(pid: number): string[] {
+  const dir = `/proc/${pid}/fd`;
+  return readdirSync(dir).map((fd) => readlinkSync(join(dir, fd)));
+}
+
 it.each(['loop', 'deaf'])('a host in a %s ends when its node is killed', async (how) => {
   const parent = startParent('misbehave', { at: 4, how });
   const host = await parent.host();
   await parent.heard((one) => one.event === 'progress' && one['cursor'] === 4);
   process.kill(parent.pid, 'SIGKILL');
   await goneProcess(host);
+});
+
+it('no file of the node is open in a host or in its programs', async () => {
+  const parent = startParent('exec', {
+    command: ['sh', '-c', 'echo "files $(readlink /proc/$$/fd/* | tr "\\n" " ")"; sleep 1000'],
+  });
+  const ofProgram = await parent.line(/^files/);
+  const ofHost = openFiles(await parent.host());
+  expect(openFiles(parent.pid)).toContainEqual(expect.stringContaining(dataDir));
+  expect(ofHost.filter((path) => path.startsWith(dataDir))).toEqual([]);
+  expect(ofProgram).not.toContain(dataDir);
 });
 
 it('the programs of a host, and their children, end when its node is killed', async () => {

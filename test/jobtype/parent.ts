@@ -3,6 +3,8 @@
  * Started compiled by nobody: node --import tsx parent.ts DATA_DIR TASK_JSON
  */
 import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { Level } from 'level';
 import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { monotonicMs } from '../../src/jobtype/deadline.ts';
@@ -14,6 +16,8 @@ const { deadlineMs, order } = JSON.parse(must(process.argv[3], 'a task is given'
 const say = (said: object) => writeSync(1, `${JSON.stringify(said)}\n`);
 const log = { ...SILENT, info: (fields: object, event: string) => say({ event, ...fields }) };
 
+// Open while jobs run, as the log of a node is.
+await new Level(join(dataDir, 'log')).open();
 const executor = createExecutor({
   types: await loadTestTypes(),
   slots: 1,
