@@ -219,6 +219,52 @@ export const TASK_SIZE_FIRST = 16;
 export const TASK_GROWTH_MAX = 4;
 export const TASK_SIZE_MAX = 1_000_000_000;
 
+// ---- Control ---------------------------------------------------------------------------------------------------------
+
+/** The bucket of a job's pointsPerSecond holds this much of its rate: what may be granted at once after a rest. */
+export const BUCKET_BURST_MS = 1_000;
+/** A grant waits for this much of the rate, lest a fast job be cut into single points: four grants a second. */
+export const BUCKET_CHUNK_MS = 250;
+/** Between two requests of the leader that some task of a job give up its far half. */
+export const SHRINK_EVERY_MS = 100;
+/** A task that was asked and kept everything, or did not answer, is left alone this long. */
+export const SHRINK_AGAIN_MS = 2_000;
+/** A task that is nearer to its end is not worth the round trip to its worker and the grants of its parts. */
+export const SHRINK_LEFT_MS_MIN = 500;
+/** Nor is one with fewer points left: each half must be at least one task of one point. */
+export const SHRINK_POINTS_MIN = 2;
+/** Tasks asked and not yet heard of, over all jobs. */
+export const SHRINKS_ASKED_MAX = 64;
+/** Without headway for so long, a task counts as one that will take for ever. */
+export const SHRINK_STUCK_MS = 1_000;
+/** Between two questions to a throttle hook, when nothing is said about it. */
+export const THROTTLE_INTERVAL_MS_DEFAULT = 5_000;
+/** A hold is looked at again after the interval, doubled each time, and never later than this. */
+export const THROTTLE_HOLD_MS_MAX = 60_000;
+/** Questions to hooks under way at a time; the next job waits for one of them. */
+export const THROTTLES_ASKING_MAX = 16;
+/** The word of a hook that is shown as the reason; the rest is cut off. */
+export const THROTTLE_WORD_MAX = 200;
+/** A command or request of the leader that takes longer is ended, and counts as unreachable. */
+export const OUTSIDE_WAIT_MS = 5_000;
+/** What is read of an answer from outside; the rest is not looked at. */
+export const OUTSIDE_BYTES_MAX = 64 * KIB;
+/** Completions being told at a time. */
+export const NOTICES_ASKING_MAX = 16;
+/** Tries to tell of a completion before it is given up: with the back-off below some six hours. */
+export const NOTICE_ATTEMPTS_MAX = 500;
+/** Back-off between them, doubled from the first to the last, with jitter. */
+export const NOTICE_RETRY_MS_MIN = 500;
+export const NOTICE_RETRY_MS_MAX = 60_000;
+/** A cron text: six fields with long lists. */
+export const CRON_LENGTH_MAX = 256;
+/** The longest name of a time zone has 32 characters. */
+export const TIME_ZONE_LENGTH_MAX = 64;
+/** Whoever drains a worker waits this long for its word: a few keep-alives. Below FORWARD_WAIT_MS. */
+export const REST_WAIT_MS = 5_000;
+/** Due times counted as missed after a time without a leader; beyond it nobody counts. */
+export const MISSED_TIMES_MAX = 1_000;
+
 // ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 /** Body of a request: metadata with room for its JSON escapes. */
