@@ -275,15 +275,25 @@ export const LEADER_WAIT_MS = 500;
 export const COMMIT_WAIT_MS = 10_000;
 /** `Retry-After` of a 503. */
 export const RETRY_AFTER_SECONDS = 1;
-/** Jobs in one page of the list, and when no limit is said: a screen or two. */
-export const LIST_JOBS_MAX = 1_000;
-export const LIST_JOBS_DEFAULT = 100;
+/** Items in one page of a list, and when no limit is said: a screen or two. */
+export const PAGE_ITEMS_MAX = 1_000;
+export const PAGE_ITEMS_DEFAULT = 100;
+/** A page ends where its text is longer than this: a thousand jobs without metadata, or sixteen with the largest. */
+export const PAGE_BYTES_MAX = 1 * MIB;
+/** A long answer is written in pieces of about so many characters: some packets each. */
+export const ANSWER_PIECE_CHARACTERS = 64 * KIB;
 /** A read waits this long for its round; a leader without a quorum steps down within an election timeout. */
 export const READ_WAIT_MS = 2 * ELECTION_TICKS_MAX * TICK_MS;
 /** Looks at the table in one turn of the event loop: a twentieth of a heartbeat interval, so that no read delays Raft. */
 export const LOOKS_TURN_MS = 5;
 /** Requests of one connection under way: HTTP/1.1 lets a client send more before it reads, and each answer waits in memory. */
 export const PIPELINED_REQUESTS_MAX = 16;
+/** Connections open for HTTP, a few KB each; the longest quiet one makes room for another. Peers are counted elsewhere. */
+export const CONNECTIONS_MAX = 1_024;
+/** Of them with a request under way; the rest stays for whoever comes next, above all a peer that has not yet said so. */
+export const BUSY_CONNECTIONS_MAX = 896;
+/** A connection without a byte in either direction is closed: six times the longest wait for a commit. */
+export const CONNECTION_SILENCE_MS = 60_000;
 /** A forwarded request waits longer than the leader itself does, so that the leader's own answer wins. */
 export const FORWARD_WAIT_MS = COMMIT_WAIT_MS + 1_000;
 /** Between two looks for a leader that can be reached: twenty looks in LEADER_WAIT_MS. */
