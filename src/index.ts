@@ -3,7 +3,19 @@
  */
 export { type ErrorCode, PolarisError } from './base/errors.ts';
 export type { Json } from './base/types.ts';
-export { type ClientOptions, PolarisClient, type SubmitRequest, type WaitOptions } from './client/client.ts';
+export {
+  type ClientOptions,
+  type JobRequest,
+  type ListOptions,
+  PolarisClient,
+  type RetryOptions,
+  type ScheduleRequest,
+  type SubmitRequest,
+  type WaitOptions,
+} from './client/client.ts';
 export type { ClusterStatus } from './daemon/api.ts';
-export type { JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
+export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
+export type { ScheduleJson } from './http/schedules.ts';
+export type { WorkerJson } from './http/workers.ts';
 export { Client, type TaskContext } from './jobtype/client.ts';
+export type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './ranges/types.ts';
