@@ -16,7 +16,7 @@ import type { Address } from '../base/types.ts';
 import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
 import { realClock, realPrng, realTimers } from '../daemon/real.ts';
-import { createHttpServer } from '../http/server.ts';
+import { createHttpServer, endWith } from '../http/server.ts';
 import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
 import { loadTypes } from '../jobtype/loader.ts';
 import type { TraceEvent } from '../raft/trace.ts';
@@ -52,7 +52,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   });
   const address = config.advertise ?? addressOf(host, app.server.address() as AddressInfo);
 
-  const network = createPeers({ log, prng: realPrng, address });
+  const network = createPeers({ log, prng: realPrng, address, turnAway: endWith });
   network.attach(app.server);
   const executor = createExecutor({
     types,

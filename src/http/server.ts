@@ -6,7 +6,8 @@
  * never ends the process · nothing is read beyond a limit.
  */
 import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
 import {
@@ -140,7 +141,7 @@ function followConnections(app: FastifyInstance, connections: Connections): void
     connections.left(request.socket);
     // Who listens for upgrades is made after the server; until then nobody would answer.
     if (app.server.listenerCount('upgrade') > 1) return;
-    endWith(socket as Socket, new PolarisError('NOT_FOUND', 'nothing here takes an upgrade'));
+    endWith(socket, new PolarisError('NOT_FOUND', 'nothing here takes an upgrade'));
   });
 }
 
@@ -149,7 +150,7 @@ function answerOddities(app: FastifyInstance): void {
   // RFC 9110 §10.1.1: an expectation that is not known may be passed over. Node's own 417 is no problem document.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.server.on('connect', (_request, socket) => {
-    endWith(socket as Socket, new PolarisError('METHOD_NOT_ALLOWED', 'this is no proxy'));
+    endWith(socket, new PolarisError('METHOD_NOT_ALLOWED', 'this is no proxy'));
   });
 }
 
@@ -174,10 +175,10 @@ function rawDetail(code: string | undefined): string {
 }
 
 /** The last that is said on a connection which nothing else listens to. */
-function endWith(socket: Socket, error: PolarisError): void {
+export function endWith(socket: Duplex, error: PolarisError): void {
   // A socket that Node has handed out has no listener of its own left: without one its reset would end the process.
   socket.on('error', () => socket.destroy());
-  socket.setTimeout(CLOSE_GRACE_MS, () => socket.destroy());
+  if (socket instanceof Socket) socket.setTimeout(CLOSE_GRACE_MS, () => socket.destroy());
   const problem = problemOf(error);
   const body = JSON.stringify(problem);
   const head = [

@@ -8,12 +8,12 @@
  * connection with a node is gone · one bad connection hurts no other · after `close` nothing calls back · what goes to a node in
  * bulk has a socket of its own, and tells nobody of its comings and goings.
  */
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { assert } from '../base/assert.ts';
-import type { PolarisError } from '../base/errors.ts';
+import { PolarisError } from '../base/errors.ts';
 import * as limits from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
@@ -31,6 +31,8 @@ export interface PeersOptions {
   readonly prng: Prng;
   /** Where this node listens, for others; dialling it is left out. */
   readonly address: Address;
+  /** Says to whoever wants an upgrade why there is none, and ends the connection; without it a status line must do. */
+  readonly turnAway?: (socket: Duplex, error: PolarisError) => void;
 }
 
 export interface Peers extends Network {
@@ -48,6 +50,7 @@ class Switchboard implements Peers, ConnectionEvents {
   readonly #log: Logger;
   readonly #prng: Prng;
   readonly #address: Address;
+  readonly #turnAway: (socket: Duplex, error: PolarisError) => void;
   readonly #acceptor = new WebSocketServer({ ...SOCKET_OPTIONS, noServer: true, clientTracking: false });
   readonly #diallers = new Map<Address, Dialler>();
   /** All that are not ended, whatever their state. */
@@ -68,6 +71,10 @@ class Switchboard implements Peers, ConnectionEvents {
     this.#log = options.log;
     this.#prng = options.prng;
     this.#address = options.address;
+    this.#turnAway = options.turnAway ?? turnAway;
+    this.#acceptor.on('wsClientError', (error, socket) => {
+      this.#turnAway(socket, new PolarisError('BAD_REQUEST', `this is no WebSocket handshake: ${error.message}`));
+    });
   }
 
   start(handler: NetworkHandler): void {
@@ -257,11 +264,14 @@ class Switchboard implements Peers, ConnectionEvents {
   readonly #upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const path = request.url?.split('?', 1)[0];
     const channel = request.url === BULK_PATH ? 'bulk' : 'control';
-    if (path !== RAFT_PATH) return turnAway(socket, '404 Not Found');
+    if (path !== RAFT_PATH) return this.#turnAway(socket, new PolarisError('NOT_FOUND', 'nothing is upgraded there'));
     // Only browsers say where a page came from, and no page has any business here.
-    if (request.headers.origin !== undefined) return turnAway(socket, '403 Forbidden');
-    if (this.#handler === null || this.#closed || this.#pendingCount() >= limits.PENDING_CONNECTIONS_MAX) {
-      return turnAway(socket, '503 Service Unavailable');
+    if (request.headers.origin !== undefined) return this.#turnAway(socket, new PolarisError('FOREIGN_ORIGIN'));
+    if (this.#handler === null || this.#closed) {
+      return this.#turnAway(socket, new PolarisError('STOPPING', 'this node is starting or stopping'));
+    }
+    if (this.#pendingCount() >= limits.PENDING_CONNECTIONS_MAX) {
+      return this.#turnAway(socket, new PolarisError('OVERLOADED', 'too many have not yet said who they are'));
     }
     const { remoteAddress, remotePort } = request.socket;
     this.#acceptor.handleUpgrade(request, socket, head, (webSocket) => {
@@ -293,7 +303,7 @@ class Switchboard implements Peers, ConnectionEvents {
   }
 }
 
-function turnAway(socket: Duplex, status: string): void {
+function turnAway(socket: Duplex, { row: { status } }: PolarisError): void {
   socket.on('error', () => {});
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

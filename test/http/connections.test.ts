@@ -8,7 +8,11 @@ import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { BUSY_CONNECTIONS_MAX, CONNECTIONS_MAX } from '../../src/base/limits.ts';
+import { SILENT } from '../../src/base/log.ts';
+import { createPrng } from '../../src/base/prng.ts';
 import { Connections } from '../../src/http/connections.ts';
+import { endWith } from '../../src/http/server.ts';
+import { createPeers } from '../../src/wire/peers.ts';
 import { FakeNode, listen, serverOf } from './fake-node.ts';
 
 class FakeSocket extends EventEmitter {
@@ -95,20 +99,30 @@ test('a request beyond the busy connections is refused and its connection ends; 
   request(connections, late);
 });
 
-test('an upgrade that nobody takes is a problem, and so is one to nowhere', async () => {
+test.each([
+  ['that nobody takes', '/nowhere', '', false, 404, 'NOT_FOUND'],
+  ['to nowhere', '/nowhere', '', true, 404, 'NOT_FOUND'],
+  ['from a page', '/raft', 'Origin: http://x\r\n', true, 403, 'FOREIGN_ORIGIN'],
+  ['of a node that has not begun', '/raft', '', true, 503, 'STOPPING'],
+] as const)('an upgrade %s is a problem', async (_what, path, header, withPeers, status, code) => {
   const app = serverOf(new FakeNode());
-  const port = Number((await listen(app)).split(':')[1]);
+  const address = await listen(app);
+  const port = Number(address.split(':')[1]);
+  const peers = createPeers({ log: SILENT, prng: createPrng(1), address, turnAway: endWith });
+  if (withPeers) peers.attach(app.server);
   const answer = await new Promise<string>((resolve) => {
     let text = '';
     const socket = connect(port, '127.0.0.1', () => {
-      socket.write('GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n${header}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
     });
     socket.setEncoding('utf8').on('data', (chunk) => {
       text += chunk;
     });
     socket.on('close', () => resolve(text));
   });
-  expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   expect(answer).toMatch(/content-type: application\/problem\+json/);
+  expect(answer).toContain(`"code":"${code}"`);
+  await peers.close();
   await app.close();
 });
