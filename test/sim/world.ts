@@ -276,6 +276,8 @@ export class World {
   /** Someone puts an empty disk into a node that is down. */
   wipe(id: NodeId): void {
     this.#wiped.add(id);
+    this.raft.wiped(id);
+    this.trace.line(this.now, id, 'its disk is taken away');
     this.node(id).disk.wipe();
   }
 
