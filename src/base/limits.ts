@@ -154,6 +154,8 @@ export const KEEP_ALIVES_PER_TTL = 10;
 export const SUSPECT_QUARTERS_MAX = 3;
 /** Refused connections must last this long to prove a death. */
 export const DEATH_PROOF_MS = 500;
+/** Nodes of this host of which it is remembered that they listened: as many as can be workers. */
+export const ANSWERED_MAX = 10_000;
 /** Full orders in one 'leases' message; the rest comes with the next. 16 × 64 KiB of metadata stay below 2 MiB. */
 export const ORDERS_PER_MESSAGE_MAX = 16;
 /** Slots of one worker. */

@@ -10,7 +10,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import { KEEP_ALIVES_PER_TTL, ORDERS_PER_MESSAGE_MAX, WORKERS_MAX } from '../base/limits.ts';
-import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
+import type { Address, Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
 import type { Command, JobView, Outcome, Table, TableEvent, Task, WorkerView } from '../ranges/types.ts';
 import type { LeaderMessage, TaskOrder, WorkerMessage } from '../wire/messages.ts';
 import type { Done, JobPace, Result } from './api.ts';
@@ -30,6 +30,8 @@ export interface LeaderOptions {
   readonly fresh: () => boolean;
   readonly send: (to: NodeId, message: LeaderMessage) => void;
   readonly isConnected: (node: NodeId) => boolean;
+  /** Whether the node was seen to listen at this address of our host. */
+  readonly listened: (node: NodeId, address: Address) => boolean;
   readonly wake: () => void;
 }
 
@@ -63,7 +65,7 @@ export class Leader {
       propose: options.propose,
       send: options.send,
     });
-    this.#deaths = new DeathWatch(env, (worker) => this.#proveDead(worker));
+    this.#deaths = new DeathWatch(env, options.listened, (worker) => this.#proveDead(worker));
     const now = env.clock.now();
     for (const worker of table.workers()) {
       this.#sessions.open(worker.id, worker.incarnation, now, worker.suspectQuarters);

@@ -16,6 +16,7 @@ import type { Command, JobSpec, JobView, Outcome, Table, TableEvent } from '../r
 import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
 import { channelOf } from '../wire/network.ts';
+import { Answered } from './answered.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from './api.ts';
 import { encodeBackup } from './backup.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
@@ -40,6 +41,7 @@ export class Node implements NodeApi {
   readonly #contents: StoreContents;
   readonly #membership: Membership;
   readonly #features: Features;
+  readonly #answered: Answered;
   #replica: Replica | null = null;
   #leader: Leader | null = null;
   #memberDuties: MemberDuties | null = null;
@@ -60,6 +62,7 @@ export class Node implements NodeApi {
     this.instanceId = contents.instanceId;
     this.#config = config;
     this.#features = new Features(config.id);
+    this.#answered = new Answered(env);
     this.#contents = contents;
     this.#env = {
       ...env,
@@ -396,6 +399,7 @@ export class Node implements NodeApi {
         propose: (command, done) => replica.propose(command, done),
         fresh: () => replica.fresh(),
         send: (to, message) => this.#send(to, message),
+        listened: (node, address) => this.#answered.has(node, address),
         isConnected: (node) => node === this.id || this.#membership.isConnected(node),
         wake: () => this.#wake(),
       });
@@ -442,12 +446,14 @@ export class Node implements NodeApi {
   #connected(peer: Hello): void {
     this.#membership.connected(peer);
     this.#features.heard(peer);
+    this.#answered.connected(peer.nodeId, peer.address);
     this.#leader?.connected(peer.nodeId);
     if (peer.role === 'worker' || peer.joining) this.#sayLeader(peer.nodeId);
   }
 
   #disconnected(peer: NodeId): void {
     this.#membership.disconnected(peer);
+    this.#answered.disconnected(peer);
     this.#leader?.disconnected(peer);
   }
 

@@ -35,6 +35,7 @@ class Office {
       fresh: () => this.fresh,
       send: (to, message) => void this.sent.push({ to, message }),
       isConnected: (node) => connected.includes(node),
+      listened: () => true,
       wake: () => {
         this.#woken = true;
       },
