@@ -181,6 +181,14 @@ export const FINISHED_JOBS_MAX = 1_000;
 export const FINISHED_JOBS_AGE_MS = 30 * 24 * 3_600_000;
 /** Failed ranges of one job; beyond it neighbours are merged, never dropped. */
 export const FAILED_RANGES_MAX = 1_000;
+/** Uncertain ranges of one job; beyond it the job pauses, and only what is leased by then can still be added. */
+export const UNCERTAIN_RANGES_MAX = 10_000;
+/** Workers named for one re-executed range: the first few. */
+export const REEXECUTED_WORKERS_MAX = 8;
+/** Failed and uncertain points that a job bears before it pauses, if it does not say otherwise. */
+export const TOLERATE_DEFAULT = 1_000;
+/** So many tasks fail in a row before anything was acknowledged: the job pauses, for its code or its metadata is wrong. */
+export const FIRST_FAILURES_MAX = 20;
 /** Re-executed ranges of one job; beyond it neighbours are merged, which can only overstate. */
 export const REEXECUTED_RANGES_MAX = 1_000;
 /** Returned ranges of one job: one for each lease that ended early and was not granted again. Beyond it nothing new is granted from the frontier. */

@@ -15,7 +15,19 @@ type MemberMethod = 'backup' | 'node' | 'addMember' | 'removeMember' | 'promoteM
 /** The methods of PolarisClient that commands use. */
 export type CliClient = Pick<
   PolarisClient,
-  'submit' | 'list' | 'show' | 'ranges' | 'verify' | 'pause' | 'resume' | 'cancel' | 'wait' | 'cluster' | MemberMethod
+  | 'submit'
+  | 'list'
+  | 'show'
+  | 'ranges'
+  | 'verify'
+  | 'pause'
+  | 'resume'
+  | 'cancel'
+  | 'retry'
+  | 'failures'
+  | 'wait'
+  | 'cluster'
+  | MemberMethod
 >;
 
 export interface Interruptible {

@@ -29,7 +29,7 @@ export const jobShow: CliCommand = {
       renderFields([...fieldsOf(job, colours(io, io.stdout)), ...failed.slice(0, ERRORS_SHOWN).map(errorField)]),
     );
     const more = failed.length - ERRORS_SHOWN;
-    if (more > 0) io.stdout.write(`and ${more} more failed ranges: GET /v1/jobs/${job.id}/ranges has all\n`);
+    if (more > 0) io.stdout.write(`and ${more} more failed ranges: polaris job failures ${job.id} has all\n`);
     return 0;
   },
 };
@@ -47,6 +47,7 @@ function fieldsOf(job: JobJson, coloured: boolean): readonly (readonly [string, 
     ['name', plainText(job.name)],
     ['range', `[${job.start}, ${job.end})`],
     ['state', renderState(job.state, coloured)],
+    ['run', String(job.run)],
     ['reason', plainText(job.reason ?? '-')],
     ['progress', `${percentOf(job)} of ${progress.total}`],
     ['done', String(progress.done)],

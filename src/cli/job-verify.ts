@@ -28,7 +28,9 @@ export const jobVerify: CliCommand = {
 };
 
 function fieldsOf(verified: VerifyJson): readonly (readonly [string, string])[] {
-  const again = verified.reexecuted.map(({ start, end, times }) => `[${start}, ${end})x${times}`);
+  const again = verified.reexecuted.map(({ start, end, times, workers }) => {
+    return `[${start}, ${end})x${times} by ${workers.join(',')}`;
+  });
   const more = again.length > RANGES_SHOWN ? ` and ${again.length - RANGES_SHOWN} more` : '';
   return [
     ['covered', verified.covered ? 'yes' : 'no'],
@@ -36,5 +38,6 @@ function fieldsOf(verified: VerifyJson): readonly (readonly [string, string])[] 
     ['failed', renderRanges(verified.failed, RANGES_SHOWN)],
     ['uncertain', renderRanges(verified.uncertain, RANGES_SHOWN)],
     ['reexecuted', again.length === 0 ? 'none' : `${again.slice(0, RANGES_SHOWN).join(' ')}${more}`],
+    ['claim', verified.claim],
   ];
 }

@@ -13,7 +13,9 @@ import { type CliArguments, type CliCommand, dashesWrittenOut } from './command.
 import { dev } from './dev.ts';
 import type { CliIo } from './io.ts';
 import { jobCancel, jobPause, jobResume } from './job-control.ts';
+import { jobFailures } from './job-failures.ts';
 import { jobList } from './job-list.ts';
+import { jobRetry } from './job-retry.ts';
 import { jobShow } from './job-show.ts';
 import { jobSubmit } from './job-submit.ts';
 import { jobVerify } from './job-verify.ts';
@@ -28,7 +30,10 @@ const NOUNS: readonly { readonly noun: string; readonly describe: string; readon
   {
     noun: 'job',
     describe: 'Submit and follow jobs',
-    verbs: [jobSubmit, jobList, jobShow, jobWatch, jobWait, jobPause, jobResume, jobCancel, jobVerify],
+    verbs: [
+      ...[jobSubmit, jobList, jobShow, jobWatch, jobWait, jobPause, jobResume, jobCancel],
+      ...[jobRetry, jobFailures, jobVerify],
+    ],
   },
   {
     noun: 'cluster',

@@ -24,9 +24,10 @@ export function createProgressView(output: Output, coloured: boolean): ProgressV
 }
 
 export function progressText(job: JobJson, coloured: boolean): string {
-  const { done, total, failed, reexecuted } = job.progress;
+  const { done, total, failed, uncertain, reexecuted } = job.progress;
   const notes = [
     failed > 0 ? `${failed} failed` : '',
+    uncertain > 0 ? `${uncertain} uncertain` : '',
     reexecuted > 0 ? `${reexecuted} may have run again` : '',
     plainText(job.reason ?? ''),
   ].filter((note) => note !== '');
@@ -57,8 +58,8 @@ function fitted(job: JobJson, columns: number, coloured: boolean): string {
 }
 
 function bar(job: JobJson): string {
-  const { done, failed, total } = job.progress;
-  const filled = Math.floor(((done + failed) / total) * BAR_WIDTH);
+  const { done, failed, uncertain, total } = job.progress;
+  const filled = Math.floor(((done + failed + uncertain) / total) * BAR_WIDTH);
   return `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}]`;
 }
 
@@ -66,8 +67,8 @@ function plainView(output: Output): ProgressView {
   let last = '';
   return {
     show(job) {
-      const { done, failed, total } = job.progress;
-      const step = Math.floor(((done + failed) / total) * PLAIN_STEPS);
+      const { done, failed, uncertain, total } = job.progress;
+      const step = Math.floor(((done + failed + uncertain) / total) * PLAIN_STEPS);
       const key = `${job.state} ${step} ${job.reason ?? ''}`;
       if (key === last) return;
       last = key;

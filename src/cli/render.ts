@@ -31,8 +31,8 @@ export function plainText(text: string): string {
 }
 
 export function percentOf(job: JobJson): string {
-  const { done, failed, total } = job.progress;
-  const settled = done + failed;
+  const { done, failed, uncertain, total } = job.progress;
+  const settled = done + failed + uncertain;
   // Floored: 100.0 % is said only of what is finished.
   return `${(Math.floor((settled / total) * 1_000) / 10).toFixed(1)}%`;
 }

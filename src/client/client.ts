@@ -19,7 +19,7 @@ import {
 } from '../base/limits.ts';
 import type { Json } from '../base/types.ts';
 import type { ClusterStatus } from '../daemon/api.ts';
-import type { JobJson, RangesJson, VerifyJson } from '../http/job-json.ts';
+import type { FailuresJson, JobJson, RangeJson, RangesJson, VerifyJson } from '../http/job-json.ts';
 import type { NodeJson } from '../http/members.ts';
 import type { JobState } from '../ranges/types.ts';
 
@@ -39,6 +39,13 @@ export interface SubmitRequest {
   readonly options?: { readonly [key: string]: Json };
   /** A UUIDv4; drawn when left out. */
   readonly id?: string;
+}
+
+export interface RetryOptions {
+  /** `[start, end)`; everywhere without it. */
+  readonly range?: RangeJson;
+  /** Uncertain points too, which may then take effect a second time. */
+  readonly uncertain?: boolean;
 }
 
 export interface WaitOptions {
@@ -119,6 +126,25 @@ export class PolarisClient {
 
   resume(id: string): Promise<JobJson> {
     return this.#control(id, 'resume');
+  }
+
+  /** What failed (and what is uncertain, if asked) within `range`, or everywhere, is worked again. */
+  async retry(id: string, options: RetryOptions = {}): Promise<JobJson> {
+    const { range, uncertain = false } = options;
+    const body = { uncertain, ...(range === undefined ? {} : { range }) };
+    const unsure = { outcome: false };
+    try {
+      return await this.#call({ method: 'POST', path: `${jobPath(id)}/retry`, body }, unsure);
+    } catch (thrown) {
+      // An earlier try may have been the one that left nothing to retry.
+      if (unsure.outcome && thrown instanceof PolarisError && thrown.code === 'WRONG_STATE') return this.show(id);
+      throw thrown;
+    }
+  }
+
+  /** Failed and uncertain ranges, with who, when and why. */
+  failures(id: string): Promise<FailuresJson> {
+    return this.#call({ method: 'GET', path: `${jobPath(id)}/failures` });
   }
 
   cancel(id: string): Promise<JobJson> {

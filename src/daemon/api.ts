@@ -3,7 +3,7 @@
  * or at once.
  */
 import type { PolarisError } from '../base/errors.ts';
-import type { Address, ClusterId, InstanceId, JobId, LogIndex, NodeId, Term } from '../base/types.ts';
+import type { Address, ClusterId, InstanceId, JobId, LogIndex, NodeId, Range, Term } from '../base/types.ts';
 import type { JobSpec, JobView, Outcome, Table } from '../ranges/types.ts';
 import type { JobTypeInfo } from './env.ts';
 import type { RosterMember } from './roster.ts';
@@ -65,6 +65,8 @@ export interface NodeApi {
   /** Leader only, else NO_LEADER. Fails with OUTCOME_UNKNOWN when leadership is lost before the commit. */
   submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void;
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void;
+  /** What failed within the range, or everywhere, is pending again. WRONG_STATE when there is nothing of it. */
+  retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void;
   /** Leader only, else NO_LEADER; BAD_MEMBERSHIP with the reason when it cannot or should not be done. */
   changeMembers(request: MemberRequest, done: Done<void>): void;
   /** 'linearizable' is for the leader, else NO_LEADER; 'local' works everywhere. `look` runs in the turn of the read. */

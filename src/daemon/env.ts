@@ -11,6 +11,7 @@ import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Address, Epoch, NodeId, Point } from '../base/types.ts';
 import type { TraceEvent } from '../raft/trace.ts';
+import type { Delivery } from '../ranges/types.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
@@ -53,6 +54,8 @@ export interface JobTypeInfo {
   readonly name: string;
   readonly hash: string;
   readonly exposure: 'window' | 'task';
+  /** What its jobs may ask for. */
+  readonly deliveries: readonly Delivery[];
   /** JSON Schema of the metadata; null takes any object. */
   readonly metadataSchema: Readonly<Record<string, unknown>> | null;
 }
@@ -63,8 +66,8 @@ export interface Executor {
   start(handler: ExecutorHandler): void;
   /** Begins a task at `order.cursor`. The lease deadline set last holds for it too. */
   run(order: TaskOrder): void;
-  /** The cursor is committed: points below `cursor + commitEvery` may be handed out. */
-  committed(epoch: Epoch, cursor: Point): void;
+  /** The cursor is committed, and points below `limit` may be handed out. At first those below `windowEnd` of the order. */
+  committed(epoch: Epoch, cursor: Point, limit: Point): void;
   /** Stop at the next point, then `ended` with 'release' (or what came first). Ignored too long, the code is terminated. */
   release(epoch: Epoch): void;
   /** The lease is lost: terminate at once. `ended` follows, and what it says counts for nothing. */

@@ -58,6 +58,7 @@ export function protocolOf(kind: Command['kind']): number {
     case 'complete':
     case 'fail':
     case 'release':
+    case 'retry-job':
       return 1;
     default:
       return unreachable(kind);

@@ -290,6 +290,8 @@ export class Leader {
       case 'job-evicted':
         return this.#forgetJob(event.job);
       case 'range-failed':
+      case 'range-uncertain':
+      case 'job-finished':
         return;
       default:
         return unreachable(event);
@@ -397,6 +399,6 @@ export class Leader {
 
 function orderOf(job: JobView, task: Task): TaskOrder {
   const { id, name, metadata, options } = job.spec;
-  const { epoch, start, end, cursor, attempts } = task;
-  return { epoch, job: id, name, start, end, cursor, metadata, options, attempts };
+  const { epoch, start, end, cursor, claimed, attempts } = task;
+  return { epoch, job: id, name, start, end, cursor, claimed, metadata, options, attempts };
 }

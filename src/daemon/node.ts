@@ -11,7 +11,7 @@
 import { assert, must, unreachable } from '../base/assert.ts';
 import { ERRORS, type ErrorCode, PolarisError } from '../base/errors.ts';
 import { DRAIN_MS, FAREWELL_MS, HAND_OVER_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
-import type { Address, InstanceId, JobId, LogIndex, NodeId } from '../base/types.ts';
+import type { Address, InstanceId, JobId, LogIndex, NodeId, Range } from '../base/types.ts';
 import type { Command, JobSpec, JobView, Outcome, Table, TableEvent } from '../ranges/types.ts';
 import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
@@ -196,6 +196,13 @@ export class Node implements NodeApi {
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void {
     this.#propose(
       (at) => ({ kind: 'control-job', at, id, action }),
+      (result) => done(result.ok ? { ok: true, value: undefined } : result),
+    );
+  }
+
+  retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void {
+    this.#propose(
+      (at) => ({ kind: 'retry-job', at, id, range, uncertain }),
       (result) => done(result.ok ? { ok: true, value: undefined } : result),
     );
   }

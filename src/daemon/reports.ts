@@ -32,7 +32,7 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #options: ReportsOptions;
-  readonly #gathered = new Map<Epoch, Point>();
+  readonly #gathered = new Map<Epoch, { readonly cursor: Point; readonly claimed: Point }>();
   /** Endings proposed and not applied, with the index of their entry: a repeated report does not propose again. */
   readonly #endings = new Map<Epoch, LogIndex>();
   /** Cursors that ended tasks were acknowledged with, until their worker is answered. */
@@ -51,9 +51,12 @@ export class Reports {
       if (task === undefined || task.worker !== worker || task.incarnation !== incarnation) continue;
       // What no honest worker says is left unsaid; the answer tells it what the table holds.
       if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
+      if (report.claim < report.cursor || report.claim > task.end) continue;
+      const known = this.#gathered.get(report.epoch) ?? task;
       if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));
-      else if (report.cursor > Math.max(task.cursor, this.#gathered.get(report.epoch) ?? task.cursor)) {
-        this.#gathered.set(report.epoch, report.cursor);
+      else if (report.cursor > known.cursor || report.claim > known.claimed) {
+        const cursor = Math.max(report.cursor, known.cursor);
+        this.#gathered.set(report.epoch, { cursor, claimed: Math.max(report.claim, known.claimed, cursor) });
         waiting.gathering = true;
       } else if (this.#gathered.has(report.epoch)) waiting.gathering = true;
     }
@@ -63,10 +66,10 @@ export class Reports {
   /** Proposes what has gathered, unless the entry before it is still under way. */
   flush(): void {
     if (this.#progressing || this.#gathered.size === 0) return;
-    const cursors: { epoch: Epoch; cursor: Point }[] = [];
-    for (const [epoch, cursor] of this.#gathered) {
+    const cursors: { epoch: Epoch; cursor: Point; claimed: Point }[] = [];
+    for (const [epoch, { cursor, claimed }] of this.#gathered) {
       if (cursors.length >= CURSORS_PER_ENTRY_MAX) break;
-      cursors.push({ epoch, cursor });
+      cursors.push({ epoch, cursor, claimed });
       this.#gathered.delete(epoch);
     }
     this.#progressing = true;
@@ -123,14 +126,14 @@ export class Reports {
   #result(waiting: Waiting, report: TaskReport): ReportResult | null {
     const { epoch } = report;
     const settled = this.#settled.get(waiting.worker)?.get(epoch);
-    if (settled !== undefined) return { epoch, cursor: settled, state: 'ended' };
+    if (settled !== undefined) return { epoch, cursor: settled, claimed: settled, state: 'ended' };
     const { table } = this.#options;
     // A lease that this table does not know yet is none that has ended.
     if (epoch > table.appliedIndex) return null;
     const task = table.task(epoch);
     if (task === undefined || task.worker !== waiting.worker || task.incarnation !== waiting.incarnation) {
-      return { epoch, cursor: report.cursor, state: 'stale' };
+      return { epoch, cursor: report.cursor, claimed: report.cursor, state: 'stale' };
     }
-    return { epoch, cursor: task.cursor, state: 'live' };
+    return { epoch, cursor: task.cursor, claimed: task.claimed, state: 'live' };
   }
 }

@@ -16,6 +16,7 @@ import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { KEEP_ALIVES_PER_TTL, SESSION_TTL_MS } from '../base/limits.ts';
 import type { Address, Epoch, Incarnation, InstanceId, LogIndex, Point } from '../base/types.ts';
+import { forward, windowEnd } from '../ranges/lease.ts';
 import type { LeaderMessage, ReportResult, TaskOrder, TaskReport, WorkerMessage } from '../wire/messages.ts';
 import type { Env, ExecutorEnding } from './env.ts';
 
@@ -40,6 +41,8 @@ interface Held {
   cursor: Point;
   begun: Point;
   committed: Point;
+  /** Committed too: at-most-once code may begin what lies below. */
+  claimed: Point;
   ending: TaskReport['ending'];
   error: string;
   /** Asked back by the leader, or by our own draining. */
@@ -117,8 +120,10 @@ export class Worker {
     const reports: TaskReport[] = [];
     for (const [epoch, task] of this.#held) {
       const { cursor, begun, ending, error } = task;
-      if (task.phase === 'lost' || (ending === null && cursor <= task.committed)) continue;
-      reports.push({ epoch, cursor, begun, ending, error });
+      const claim = this.#wantedClaim(task);
+      const saysNothing = ending === null && cursor <= task.committed && claim <= task.claimed;
+      if (task.phase === 'lost' || saysNothing) continue;
+      reports.push({ epoch, cursor, begun, claim, ending, error });
     }
     this.#dirty = false;
     if (reports.length === 0) return;
@@ -316,6 +321,7 @@ export class Worker {
       cursor,
       begun: cursor,
       committed: cursor,
+      claimed: order.claimed,
       ending: null,
       error: '',
       releasing: false,
@@ -337,6 +343,7 @@ export class Worker {
       if (task.phase !== 'waiting') continue;
       running++;
       task.phase = 'running';
+      this.#dirty = true;
       this.#options.env.executor.run(task.order);
     }
   }
@@ -391,9 +398,23 @@ export class Worker {
   }
 
   /** How far the code of a task may have come at most. */
-  #exposedTo({ order, committed }: Held): Point {
-    const type = this.#options.env.executor.types.find((one) => one.name === order.name);
-    return type?.exposure === 'window' ? Math.min(order.end, committed + order.options.commitEvery) : order.end;
+  #exposedTo({ order, committed, claimed }: Held): Point {
+    if (order.options.delivery === 'at-most-once') return claimed;
+    return this.#takesPoints(order)
+      ? windowEnd({ cursor: committed, claimed, end: order.end }, order.options)
+      : order.end;
+  }
+
+  /** At most once, code that takes points is kept `commitEvery` points of claims ahead; other code begins all at once. */
+  #wantedClaim({ order, phase, cursor, claimed, releasing, fenced }: Held): Point {
+    const held = Math.max(cursor, claimed);
+    if (order.options.delivery !== 'at-most-once' || phase !== 'running' || releasing || fenced) return held;
+    const wanted = this.#takesPoints(order) ? forward(cursor, order.options.commitEvery, order.end) : order.end;
+    return Math.max(held, wanted);
+  }
+
+  #takesPoints({ name }: TaskOrder): boolean {
+    return this.#options.env.executor.types.find((one) => one.name === name)?.exposure === 'window';
   }
 
   #finish(task: Held, ending: ExecutorEnding['ending'], error: string): void {
@@ -405,14 +426,17 @@ export class Worker {
 
   #reported(sequence: number, results: readonly ReportResult[]): void {
     if (sequence === this.#reportSequence) this.#reportSentAt = null;
-    for (const { epoch, cursor, state } of results) {
+    for (const { epoch, cursor, claimed, state } of results) {
       const task = this.#held.get(epoch);
       if (task === undefined) continue;
       if (state === 'ended') this.#forget(epoch);
       else if (state === 'stale') this.#lose(epoch, task);
-      else if (cursor > task.committed) {
-        task.committed = cursor;
-        if (task.phase === 'running') this.#options.env.executor.committed(epoch, cursor);
+      else if (cursor > task.committed || claimed > task.claimed) {
+        task.committed = Math.max(task.committed, cursor);
+        task.claimed = Math.max(task.claimed, claimed);
+        const { end, options } = task.order;
+        const limit = windowEnd({ cursor: task.committed, claimed: task.claimed, end }, options);
+        if (task.phase === 'running') this.#options.env.executor.committed(epoch, task.committed, limit);
       }
     }
     // What happened since the report was sent is still marked; what the log could not take is said again at the next beat.

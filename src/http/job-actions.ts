@@ -1,39 +1,53 @@
 /**
- * POST /v1/jobs/:id/{pause,resume,cancel}: answered with the job as it stands after the commit.
+ * POST /v1/jobs/:id/{pause,resume,cancel,retry}: answered with the job as it stands after the commit.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { JobId, Json } from '../base/types.ts';
 import { findJob, isFullId } from './find-job.ts';
 import { onLeader } from './forward.ts';
 import { pathId, viewJob } from './jobs.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
-import { expectNothing } from './schema.ts';
-import { controlJob, type JobAction, readTable } from './settle.ts';
+import { expectNothing, parseRetry } from './schema.ts';
+import { controlJob, type JobAction, readTable, retryJob } from './settle.ts';
 
 const ACTIONS: readonly JobAction[] = ['pause', 'resume', 'cancel'];
 
 export function jobActionRoutes(context: HttpContext): readonly HttpRoute[] {
-  return ACTIONS.map((action) => ({
-    method: 'POST',
-    url: `/v1/jobs/:id/${action}`,
-    handle: (request, reply) => act(context, request, reply, action),
-  }));
+  const routes = ACTIONS.map(
+    (action): HttpRoute => ({
+      method: 'POST',
+      url: `/v1/jobs/:id/${action}`,
+      handle: (request, reply) => {
+        expectNothing(request.body, 'the body');
+        return act(context, request, reply, undefined, (id) => controlJob(context.api, id, action));
+      },
+    }),
+  );
+  return [...routes, { method: 'POST', url: '/v1/jobs/:id/retry', handle: retry }];
+
+  async function retry(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { range, uncertain } = parseRetry(request.body);
+    // In full, since a forwarded request has a body.
+    const body: Json = { uncertain, ...(range === null ? {} : { range: [range.start, range.end] }) };
+    return act(context, request, reply, body, (id) => retryJob(context.api, id, range, uncertain));
+  }
 }
 
 async function act(
   context: HttpContext,
   request: FastifyRequest,
   reply: FastifyReply,
-  action: JobAction,
+  body: Json | undefined,
+  change: (id: JobId) => Promise<void>,
 ): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
-  expectNothing(request.body, 'the body');
   const given = pathId(request);
-  return onLeader(context, { request, reply, write: true }, async () => {
+  return onLeader(context, { request, reply, write: true, ...(body === undefined ? {} : { body }) }, async () => {
     // A whole id needs no read first: the table itself refuses one that it does not have.
     const id = isFullId(given)
       ? given.toLowerCase()
       : await readTable(context.api, 'linearizable', (table) => findJob(table, given).spec.id);
-    await controlJob(context.api, id, action);
+    await change(id);
     return reply.send(await readTable(context.api, 'local', (table) => viewJob(context, findJob(table, id), table)));
   });
 }

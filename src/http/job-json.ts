@@ -2,12 +2,13 @@
  * The job resource: what a job looks like outside. Everything is computed from the job's ranges in the turn of the
  * read, and copied, since a view must not be kept.
  *
- * Invariant of `verify`: covered points, `missing`, `failed` and `uncertain` tile the range of the job, and `covered` is
- * read off the ranges themselves, never off a counter.
+ * Invariant of `verify`: covered points (the `uncertain` among them), `missing` and `failed` tile the range of the job,
+ * and `covered` is read off the ranges themselves, never off a counter.
  */
+import { unreachable } from '../base/assert.ts';
 import type { Json, NodeId, Range } from '../base/types.ts';
 import type { JobPace } from '../daemon/api.ts';
-import type { JobOptions, JobState, JobView, Reexecuted, WorkerView } from '../ranges/types.ts';
+import type { FailedRange, JobOptions, JobState, JobView, Reexecuted, Uncertain, WorkerView } from '../ranges/types.ts';
 
 /** `[start, end)` as a pair. */
 export type RangeJson = readonly [start: number, end: number];
@@ -37,6 +38,8 @@ export interface JobJson {
   /** Why it is paused, failed or not getting on; null otherwise. */
   readonly reason: string | null;
   readonly progress: ProgressJson;
+  /** 1, and one more for each retry after it had finished. */
+  readonly run: number;
   /** ISO 8601. */
   readonly createdAt: string;
   readonly startedAt: string | null;
@@ -69,6 +72,14 @@ export interface VerifyJson {
   readonly failed: readonly RangeJson[];
   readonly uncertain: readonly RangeJson[];
   readonly reexecuted: readonly Reexecuted[];
+  /** What may be claimed of it, as a sentence. */
+  readonly claim: string;
+}
+
+/** What went wrong, for `GET /v1/jobs/:id/failures`. */
+export interface FailuresJson {
+  readonly failed: readonly (Omit<FailedRange, 'at'> & { readonly at: string })[];
+  readonly uncertain: readonly (Omit<Uncertain, 'at'> & { readonly at: string })[];
 }
 
 /** Names of the job types that some worker with a slot offers just now. */
@@ -89,6 +100,7 @@ export function jobJson(job: JobView, pace: JobPace | null, offered: ReadonlySet
     state: job.state,
     reason: job.reason ?? waitReason(job, offered),
     progress: progressJson(job, pace),
+    run: job.run,
     createdAt: isoTime(job.createdAt),
     startedAt: job.startedAt === null ? null : isoTime(job.startedAt),
     finishedAt: job.finishedAt === null ? null : isoTime(job.finishedAt),
@@ -100,9 +112,9 @@ function progressJson(job: JobView, pace: JobPace | null): ProgressJson {
   const leased = job.tasks.reduce((sum, task) => sum + (task.end - task.cursor), 0);
   return {
     total,
-    done: job.coveredPoints,
+    done: job.coveredPoints - job.uncertainPoints,
     failed: job.failedPoints,
-    uncertain: 0,
+    uncertain: job.uncertainPoints,
     leased,
     pending: total - job.coveredPoints - job.failedPoints - leased,
     reexecuted: job.reexecutedPoints,
@@ -135,8 +147,30 @@ export function verifyJson(job: JobView): VerifyJson {
     covered: tilesExactly(job.covered, whole),
     missing: gaps(merged([...job.covered, ...failed]), whole).map(pair),
     failed: failed.map(pair),
-    uncertain: [],
-    reexecuted: job.reexecuted.map(({ start, end, times }) => ({ start, end, times })),
+    uncertain: job.uncertain.map(pair),
+    reexecuted: job.reexecuted.map(({ start, end, times, workers }) => ({ start, end, times, workers })),
+    claim: claimOf(job),
+  };
+}
+
+/** "0 duplicates" is only ever said where the sink takes part. */
+function claimOf({ spec, reexecutedPoints, uncertainPoints }: JobView): string {
+  switch (spec.options.delivery) {
+    case 'exactly-once':
+      return '0 duplicates: its sink refuses what it has, and what comes under an old epoch';
+    case 'at-most-once':
+      return `no point ran twice, unless it was retried; ${uncertainPoints} points ran once or not at all`;
+    case 'at-least-once':
+      return `re-executed at most ${reexecutedPoints} times in all`;
+    default:
+      return unreachable(spec.options.delivery);
+  }
+}
+
+export function failuresJson(job: JobView): FailuresJson {
+  return {
+    failed: job.failed.map((range) => ({ ...range, at: isoTime(range.at) })),
+    uncertain: job.uncertain.map((range) => ({ ...range, at: isoTime(range.at) })),
   };
 }
 

@@ -5,9 +5,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
 import type { Consistency } from '../daemon/api.ts';
 import type { JobView, Table } from '../ranges/types.ts';
+import { failuresCsv } from './failures-csv.ts';
 import { findJob } from './find-job.ts';
 import { onLeader } from './forward.ts';
-import { type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
+import { failuresJson, type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing, parseConsistency, parseListQuery } from './schema.ts';
 import { readTable, submitJob } from './settle.ts';
@@ -15,6 +16,7 @@ import { admit, readSubmission } from './submit.ts';
 import { Turnstile } from './turnstile.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
+const CSV_TYPE = 'text/csv; charset=utf-8; header=present';
 
 interface ReadContext extends HttpContext {
   readonly turnstile: Turnstile;
@@ -35,6 +37,7 @@ export function jobRoutes(http: HttpContext): readonly HttpRoute[] {
     view(context, '/v1/jobs/:id', (job, table) => viewJob(context, job, table)),
     view(context, '/v1/jobs/:id/ranges', rangesJson),
     view(context, '/v1/jobs/:id/verify', verifyJson),
+    { method: 'GET', url: '/v1/jobs/:id/failures', handle: (request, reply) => failures(context, request, reply) },
   ];
 }
 
@@ -77,16 +80,28 @@ function view(context: ReadContext, url: string, look: (job: JobView, table: Tab
   };
 }
 
-async function answerRead(
+/** JSON, or CSV to whom asks for it. */
+async function failures(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const id = pathId(request);
+  const consistency = parseConsistency(request.query);
+  const asCsv = /^text\/csv\b/i.test(request.headers.accept ?? '');
+  const look = (table: Table) => failuresJson(findJob(table, id));
+  if (!asCsv) return answerRead(context, request, reply, consistency, look);
+  return answerRead(context, request, reply, consistency, look, CSV_TYPE, failuresCsv);
+}
+
+async function answerRead<T extends object>(
   context: ReadContext,
   request: FastifyRequest,
   reply: FastifyReply,
   consistency: Consistency,
-  look: (table: Table) => object,
+  look: (table: Table) => T,
+  type = JSON_TYPE,
+  write: (looked: T) => string = JSON.stringify,
 ): Promise<FastifyReply> {
   // Made into text in the same turn, since that is half of the cost.
-  const text = () => readTable(context.api, 'local', (table) => JSON.stringify(look(table)));
-  const answer = async () => reply.type(JSON_TYPE).send(await context.turnstile.run(text));
+  const text = () => readTable(context.api, 'local', (table) => write(look(table)));
+  const answer = async () => reply.type(type).send(await context.turnstile.run(text));
   if (consistency === 'local') return answer();
   return onLeader(context, { request, reply, write: false }, async () => {
     // After the round, what this node has applied is at least as new as everything acknowledged before the request.

@@ -126,6 +126,23 @@ export function parseNodeId(text: unknown): NodeId {
   return parse(NODE_ID, text, 'the id');
 }
 
+const retrySchema = z.strictObject({
+  range: z.tuple([z.unknown(), z.unknown()], 'must be [start, end]').optional(),
+  uncertain: z.boolean('must be true or false').default(false),
+});
+
+export interface RetryRequest {
+  /** Null for the whole job. */
+  readonly range: Range | null;
+  readonly uncertain: boolean;
+}
+
+/** No body asks for all that failed. @throws PolarisError BAD_REQUEST or BAD_RANGE */
+export function parseRetry(body: unknown): RetryRequest {
+  const { range, uncertain } = parse(retrySchema, body ?? {}, 'the body');
+  return { range: range === undefined ? null : parseRange(range[0], range[1]), uncertain };
+}
+
 const emptySchema = z.strictObject({});
 
 /** For requests that take neither a query nor a body. @throws PolarisError BAD_REQUEST */

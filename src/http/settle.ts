@@ -4,7 +4,7 @@
  */
 import { PolarisError } from '../base/errors.ts';
 import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
-import type { JobId } from '../base/types.ts';
+import type { JobId, Range } from '../base/types.ts';
 import type { Consistency, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
 import type { JobSpec, Outcome, Table } from '../ranges/types.ts';
 
@@ -17,6 +17,10 @@ export function submitJob(api: NodeApi, spec: JobSpec): Promise<SubmitOutcome> {
 
 export function controlJob(api: NodeApi, id: JobId, action: JobAction): Promise<void> {
   return settle((done) => api.control(id, action, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function retryJob(api: NodeApi, id: JobId, range: Range | null, uncertain: boolean): Promise<void> {
+  return settle((done) => api.retry(id, range, uncertain, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
 }
 
 export function changeMembers(api: NodeApi, request: MemberRequest): Promise<void> {

@@ -14,10 +14,12 @@ import { CANDIDATES_MAX, IDEMPOTENCY_KEY_LENGTH_MAX, METADATA_BYTES_MAX } from '
 import type { JobId, Json } from '../base/types.ts';
 import type { JobTypeInfo } from '../daemon/env.ts';
 import { canonicalJson, fillOptions } from '../ranges/spec.ts';
-import type { JobSpec } from '../ranges/types.ts';
+import type { Delivery, JobSpec } from '../ranges/types.ts';
 import type { HttpContext } from './route.ts';
 import { parseSubmission, type Submission } from './schema.ts';
 import { readTable } from './settle.ts';
+
+const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 /** A submit that is sound in itself: `spec` lacks only what the leader adds. */
 export interface ReadySubmission {
@@ -47,7 +49,7 @@ export function readSubmission(context: HttpContext, body: unknown, idempotencyK
   };
 }
 
-/** The whole spec, on the leader. @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA */
+/** The whole spec, on the leader. @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION */
 export async function admit(context: HttpContext, submission: ReadySubmission): Promise<JobSpec> {
   const { spec, metadata } = submission;
   const type = context.api.types.find((candidate) => candidate.name === spec.name);
@@ -63,6 +65,15 @@ export async function admit(context: HttpContext, submission: ReadySubmission): 
   }
   const refusal = type === undefined ? null : metadataRefusal(type, metadata);
   if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
+  const { delivery } = spec.options;
+  // What a type can keep is known here or nowhere; the two that Polaris keeps by itself need no word of it.
+  const kept = type?.deliveries ?? KEPT_BY_POLARIS;
+  if (!kept.includes(delivery)) {
+    throw new PolarisError(
+      'BAD_OPTION',
+      `the job type "${spec.name}" cannot keep ${delivery}; it keeps ${kept.join(', ')}`,
+    );
+  }
   // Offers carry no exposure; 'task' can only overstate what may have run twice.
   return { ...spec, exposure: known.exposure ?? type?.exposure ?? 'task' };
 }

@@ -5,7 +5,7 @@
  * the host reads it when it wants to report, and messages are left for the moments when one of the two sleeps.
  *
  * Invariants: cursor <= begun, in whatever order the two are read · only the thread writes them · only the host writes
- * committed, deadline and stop.
+ * committed, limit, deadline and stop.
  */
 import { assert } from '../base/assert.ts';
 import type { Point } from '../base/types.ts';
@@ -14,7 +14,8 @@ const CURSOR = 0;
 const BEGUN = 1;
 const COMMITTED = 2;
 const DEADLINE = 3;
-const WORDS = 4;
+const LIMIT = 4;
+const WORDS = 5;
 const STOP = 0;
 const WAITING = 1;
 const FLAGS = 2;
@@ -33,12 +34,12 @@ export class Cell {
     this.#flags = new Int32Array(buffer, WORDS * BigInt64Array.BYTES_PER_ELEMENT, FLAGS);
   }
 
-  static create(cursor: Point, deadline: number): Cell {
+  static create(cursor: Point, limit: Point, deadline: number): Cell {
     const bytes = WORDS * BigInt64Array.BYTES_PER_ELEMENT + FLAGS * Int32Array.BYTES_PER_ELEMENT;
     const cell = new Cell(new SharedArrayBuffer(bytes));
     cell.begin(cursor);
     cell.acknowledge(cursor);
-    cell.commit(cursor);
+    cell.commit(cursor, limit);
     cell.moveDeadline(deadline);
     return cell;
   }
@@ -70,8 +71,10 @@ export class Cell {
 
   // ---- the host's side ----
 
-  commit(cursor: Point): void {
+  /** Points below `limit` may be handed out. */
+  commit(cursor: Point, limit: Point): void {
     Atomics.store(this.#words, COMMITTED, BigInt(cursor));
+    Atomics.store(this.#words, LIMIT, BigInt(limit));
   }
 
   /** Monotonic milliseconds. */
@@ -101,5 +104,9 @@ export class Cell {
 
   get committed(): Point {
     return Number(Atomics.load(this.#words, COMMITTED));
+  }
+
+  get limit(): Point {
+    return Number(Atomics.load(this.#words, LIMIT));
   }
 }

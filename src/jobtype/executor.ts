@@ -77,8 +77,8 @@ class HostExecutor implements Executor {
     host.run(order);
   }
 
-  committed(epoch: Epoch, cursor: Point): void {
-    this.#hostOf.get(epoch)?.committed(epoch, cursor);
+  committed(epoch: Epoch, cursor: Point, limit: Point): void {
+    this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
   }
 
   release(epoch: Epoch): void {

@@ -49,7 +49,7 @@ class Host {
         this.#run(order.order);
         break;
       case 'committed':
-        this.#attempts.get(order.epoch)?.committed(order.cursor);
+        this.#attempts.get(order.epoch)?.committed(order.cursor, order.limit);
         break;
       case 'release':
         this.#attempts.get(order.epoch)?.release();

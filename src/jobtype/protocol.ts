@@ -27,7 +27,7 @@ export interface HostSetup {
 export type HostOrder =
   | HostSetup
   | { readonly type: 'run'; readonly order: TaskOrder }
-  | { readonly type: 'committed'; readonly epoch: Epoch; readonly cursor: Point }
+  | { readonly type: 'committed'; readonly epoch: Epoch; readonly cursor: Point; readonly limit: Point }
   | { readonly type: 'release'; readonly epoch: Epoch }
   | { readonly type: 'abort'; readonly epoch: Epoch }
   | { readonly type: 'deadline'; readonly at: number };

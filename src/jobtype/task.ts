@@ -5,11 +5,12 @@
  * half a window was acknowledged the host is nudged to report it, so that the commit is back before the other half is
  * used up and a job of cheap points never stands still.
  *
- * Invariant: nothing at or beyond committed + commitEvery is handed out.
+ * Invariant: nothing at or beyond the limit of the cell is handed out.
  */
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
+import type { Delivery } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Cell } from './cell.ts';
 import type { TaskContext } from './client.ts';
@@ -29,6 +30,7 @@ export class RunningTask implements TaskContext {
   readonly end: Point;
   readonly epoch: Epoch;
   readonly attempts: number;
+  readonly delivery: Delivery;
   readonly worker: NodeId;
   readonly metadata: Readonly<Record<string, Json>>;
   readonly signal: AbortSignal;
@@ -53,6 +55,7 @@ export class RunningTask implements TaskContext {
     this.end = order.end;
     this.epoch = order.epoch;
     this.attempts = order.attempts;
+    this.delivery = order.options.delivery;
     this.worker = options.worker;
     this.metadata = JSON.parse(order.metadata);
     this.signal = this.#abort.signal;
@@ -60,7 +63,7 @@ export class RunningTask implements TaskContext {
     this.#first = order.cursor;
     this.#cursor = order.cursor;
     this.#begun = order.cursor;
-    this.#limit = order.cursor + this.#commitEvery;
+    this.#limit = options.cell.limit;
     this.#nudged = order.cursor;
   }
 
@@ -162,7 +165,7 @@ export class RunningTask implements TaskContext {
 
   async #awaitRoom(end: Point): Promise<boolean> {
     return this.#await(() => {
-      this.#limit = this.#options.cell.committed + this.#commitEvery;
+      this.#limit = this.#options.cell.limit;
       return end <= this.#limit;
     });
   }

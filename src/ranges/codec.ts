@@ -20,10 +20,11 @@ import {
   OFFERS_MAX,
   SLOTS_MAX,
 } from '../base/limits.ts';
+import type { Range } from '../base/types.ts';
 import { Fields, type Packed, packFields, unpackFields } from './fields.ts';
-import { OPTION_ROWS } from './spec.ts';
+import { DELIVERIES, isTolerance, NUMBER_OPTIONS } from './spec.ts';
 import { clipText, utf8Length } from './text.ts';
-import type { Command, Ending, JobOptions, JobSpec, Offer } from './types.ts';
+import type { Command, Ending, JobOptions, JobSpec, Offer, Tolerance } from './types.ts';
 
 /** A kind's place in this list is its number on disk: add at the end, never take one out. */
 const KINDS = [
@@ -38,8 +39,11 @@ const KINDS = [
   'complete',
   'fail',
   'release',
+  'retry-job',
 ] as const satisfies readonly Command['kind'][];
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
+/** Digits of 2^53-1. */
+const TOLERANCE_LENGTH_MAX = 16;
 const EXPOSURES = ['window', 'task'] as const;
 
 /**
@@ -69,6 +73,10 @@ function commandToFields(command: Command): readonly Packed[] {
       return [kind, command.at, specToFields(command.spec)];
     case 'control-job':
       return [kind, command.at, command.id, ACTIONS.indexOf(command.action)];
+    case 'retry-job': {
+      const { at, id, range, uncertain } = command;
+      return [kind, at, id, range === null ? null : range.start, range === null ? null : range.end, uncertain ? 1 : 0];
+    }
     case 'worker-join': {
       const { at, worker, instanceId, address, slots } = command;
       return [kind, at, worker, instanceId, address, slots, offersToFields(command.offers)];
@@ -82,7 +90,7 @@ function commandToFields(command: Command): readonly Packed[] {
     case 'grant':
       return [kind, command.at, command.job, command.worker, command.incarnation, command.size, command.retry];
     case 'progress':
-      return [kind, command.at, command.cursors.map((report) => [report.epoch, report.cursor])];
+      return [kind, command.at, command.cursors.map((report) => [report.epoch, report.cursor, report.claimed])];
     case 'fail':
       return [kind, command.at, ...endingToFields(command), clipText(command.error, ERROR_TEXT_MAX)];
     case 'complete':
@@ -107,6 +115,14 @@ function readCommand(fields: Fields): Command {
       return { kind, at: fields.natural(), spec: fields.nested('the spec of a job', fieldsToSpec) };
     case 'control-job':
       return { kind, at: fields.natural(), id: readId(fields), action: fields.choice(ACTIONS) };
+    case 'retry-job':
+      return {
+        kind,
+        at: fields.natural(),
+        id: readId(fields),
+        range: readRangeOrAll(fields),
+        uncertain: fields.integer(0, 1) === 1,
+      };
     case 'worker-join':
       return {
         kind,
@@ -160,8 +176,16 @@ function readId(fields: Fields): string {
   return fields.text(1, ID_LENGTH_MAX);
 }
 
-function readCursor(fields: Fields): { readonly epoch: number; readonly cursor: number } {
-  return { epoch: fields.natural(), cursor: fields.point() };
+function readCursor(fields: Fields): { readonly epoch: number; readonly cursor: number; readonly claimed: number } {
+  return { epoch: fields.natural(), cursor: fields.point(), claimed: fields.point() };
+}
+
+function readRangeOrAll(fields: Fields): Range | null {
+  const start = fields.nullable((some) => some.point());
+  const end = fields.nullable((some) => some.point());
+  if (start === null && end === null) return null;
+  if (start === null || end === null || start >= end) fields.fail('has a range that is empty or half given');
+  return { start, end };
 }
 
 function endingToFields(ending: Ending): readonly number[] {
@@ -173,8 +197,15 @@ function readEnding(fields: Fields): Ending {
 }
 
 export function specToFields(spec: JobSpec): readonly Packed[] {
-  const { commitEvery, commitIntervalMs, taskSize, maxAttempts } = spec.options;
-  const options = [commitEvery, commitIntervalMs, taskSize, maxAttempts];
+  const { delivery, commitEvery, commitIntervalMs, taskSize, maxAttempts, tolerate } = spec.options;
+  const options = [
+    DELIVERIES.indexOf(delivery),
+    commitEvery,
+    commitIntervalMs,
+    taskSize,
+    maxAttempts,
+    String(tolerate),
+  ];
   return [spec.id, spec.name, spec.start, spec.end, spec.metadata, options, EXPOSURES.indexOf(spec.exposure)];
 }
 
@@ -196,13 +227,22 @@ export function fieldsToSpec(fields: Fields): JobSpec {
 }
 
 function readOptions(fields: Fields): JobOptions {
-  const read = (name: keyof JobOptions): number => fields.integer(OPTION_ROWS[name].min, OPTION_ROWS[name].max);
+  const read = (name: keyof typeof NUMBER_OPTIONS): number =>
+    fields.integer(NUMBER_OPTIONS[name].min, NUMBER_OPTIONS[name].max);
   return {
+    delivery: fields.choice(DELIVERIES),
     commitEvery: read('commitEvery'),
     commitIntervalMs: read('commitIntervalMs'),
     taskSize: fields.nullable(() => read('taskSize')),
     maxAttempts: read('maxAttempts'),
+    tolerate: readTolerance(fields),
   };
+}
+
+function readTolerance(fields: Fields): Tolerance {
+  const text = fields.text(1, TOLERANCE_LENGTH_MAX);
+  const value = text.endsWith('%') ? text : Number(text);
+  return isTolerance(value) ? value : fields.fail('tolerates neither points nor a percentage');
 }
 
 export function offersToFields(offers: readonly Offer[]): readonly Packed[] {

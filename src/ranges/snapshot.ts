@@ -17,8 +17,10 @@ import {
   OPEN_JOBS_MAX,
   OPEN_RANGES_MAX,
   REEXECUTED_RANGES_MAX,
+  REEXECUTED_WORKERS_MAX,
   SLOTS_MAX,
   SUSPECT_QUARTERS_MAX,
+  UNCERTAIN_RANGES_MAX,
   WORKERS_MAX,
 } from '../base/limits.ts';
 import type { JobId, Range } from '../base/types.ts';
@@ -26,7 +28,7 @@ import { fieldsToOffers, fieldsToSpec, offersToFields, specToFields } from './co
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import type { JobImage } from './job.ts';
 import type { Lease } from './lease.ts';
-import type { FailedRange, JobState, Reexecuted, Returned } from './types.ts';
+import type { FailedRange, JobState, Reexecuted, Returned, Uncertain } from './types.ts';
 import type { WorkerImage } from './workers.ts';
 
 export interface TableImage {
@@ -87,7 +89,11 @@ function jobToFields(job: JobImage): Packed {
     job.returned.map(({ start, end, touched, attempts, error }) => [start, end, touched, attempts, error]),
     job.tasks.map(leaseToFields),
     job.failed.map(({ start, end, error, attempts, worker, at }) => [start, end, error, attempts, worker, at]),
-    job.reexecuted.map(({ start, end, times }) => [start, end, times]),
+    job.uncertain.map(({ start, end, epoch, worker, at }) => [start, end, epoch, worker, at]),
+    job.reexecuted.map(({ start, end, times, workers }) => [start, end, times, workers]),
+    job.run,
+    job.forgiven,
+    job.firstFailures,
   ];
 }
 
@@ -105,7 +111,12 @@ function fieldsToJob(fields: Fields): JobImage {
     returned: fields.list(OPEN_RANGES_MAX, 'a returned range', readReturned),
     tasks: fields.list(OPEN_RANGES_MAX, 'a task', (some) => readLease(some, spec.id)),
     failed: fields.list(FAILED_RANGES_MAX, 'a failed range', readFailed),
+    // What was leased when the job paused may still add to the uncertain ranges.
+    uncertain: fields.list(UNCERTAIN_RANGES_MAX + OPEN_RANGES_MAX, 'an uncertain range', readUncertain),
     reexecuted: fields.list(REEXECUTED_RANGES_MAX, 'a re-executed range', readReexecuted),
+    run: fields.integer(1, Number.MAX_SAFE_INTEGER),
+    forgiven: fields.natural(),
+    firstFailures: fields.nullable((some) => some.natural()),
   };
 }
 
@@ -123,8 +134,8 @@ function readReturned(fields: Fields): Returned {
 }
 
 function leaseToFields(lease: Lease): Packed {
-  const { epoch, start, end, cursor, worker, incarnation, attempts, error } = lease;
-  return [epoch, start, end, cursor, worker, incarnation, attempts, error];
+  const { epoch, start, end, cursor, claimed, worker, incarnation, attempts, error } = lease;
+  return [epoch, start, end, cursor, claimed, worker, incarnation, attempts, error];
 }
 
 function readLease(fields: Fields, job: JobId): Lease {
@@ -133,6 +144,7 @@ function readLease(fields: Fields, job: JobId): Lease {
     job,
     ...readRange(fields),
     cursor: fields.point(),
+    claimed: fields.point(),
     worker: fields.text(1, ID_LENGTH_MAX),
     incarnation: fields.natural(),
     attempts: fields.natural(),
@@ -150,8 +162,21 @@ function readFailed(fields: Fields): FailedRange {
   };
 }
 
+function readUncertain(fields: Fields): Uncertain {
+  return {
+    ...readRange(fields),
+    epoch: fields.natural(),
+    worker: fields.text(1, ID_LENGTH_MAX),
+    at: fields.natural(),
+  };
+}
+
 function readReexecuted(fields: Fields): Reexecuted {
-  return { ...readRange(fields), times: fields.integer(1, Number.MAX_SAFE_INTEGER) };
+  return {
+    ...readRange(fields),
+    times: fields.integer(1, Number.MAX_SAFE_INTEGER),
+    workers: fields.items(REEXECUTED_WORKERS_MAX, 'workers', (some) => some.text(1, ID_LENGTH_MAX)),
+  };
 }
 
 function workerToFields(worker: WorkerImage): Packed {

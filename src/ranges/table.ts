@@ -128,6 +128,8 @@ export class JobTable implements Table {
         return this.#submit(command);
       case 'control-job':
         return this.#control(command);
+      case 'retry-job':
+        return this.#retry(command);
       case 'worker-join':
         return this.#join(index, command);
       case 'worker-expire':
@@ -182,6 +184,18 @@ export class JobTable implements Table {
     }
   }
 
+  #retry({ id, range, uncertain }: CommandOf<'retry-job'>): Outcome {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return refused('JOB_NOT_FOUND', `there is no job ${id}`);
+    const { finished } = job;
+    const crowded = finished ? this.#jobs.refusal(job.spec) : null;
+    if (crowded !== null) return refused('TOO_MANY_JOBS', crowded);
+    const refusal = job.retry(range, uncertain, this.#emit);
+    if (refusal !== null) return refused('WRONG_STATE', `job ${id} has nothing to retry: ${refusal}`);
+    if (finished) this.#jobs.reopen(id);
+    return OK;
+  }
+
   #join(incarnation: Incarnation, command: CommandOf<'worker-join'>): Outcome {
     const { worker: id, instanceId, address, slots, offers, at } = command;
     const former = this.#workers.get(id);
@@ -230,8 +244,8 @@ export class JobTable implements Table {
 
   #progress({ cursors }: CommandOf<'progress'>): Outcome {
     const stale: Epoch[] = [];
-    for (const { epoch, cursor } of cursors) {
-      const live = this.#jobOfEpoch.get(epoch)?.progress(epoch, cursor, this.#emit) ?? false;
+    for (const { epoch, cursor, claimed } of cursors) {
+      const live = this.#jobOfEpoch.get(epoch)?.progress(epoch, cursor, claimed, this.#emit) ?? false;
       if (!live) stale.push(epoch);
     }
     return { kind: 'progressed', stale };

@@ -5,19 +5,32 @@
  * what came back, and who works on what. Memory grows with open tasks and holes, never with points.
  *
  * Invariants: tasks of a job never overlap · epochs only grow · a covered point is never leased again ·
- * covered + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
+ * covered (uncertain points included) + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
  */
 import type { Address, Epoch, Incarnation, InstanceId, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
 
+/**
+ * How often a point may take effect: effect, then commit ('at-least-once'); commit of a claim, then effect, and what was
+ * claimed and not acknowledged is 'uncertain' and never runs again by itself ('at-most-once'); or effect and cursor moved
+ * together by a sink that fences ('exactly-once': for the table the same as 'at-least-once').
+ */
+export type Delivery = 'at-least-once' | 'at-most-once' | 'exactly-once';
+
+/** A number of points, or a share of all of them. */
+export type Tolerance = number | `${number}%`;
+
 /** Options of a job, all filled in. */
 export interface JobOptions {
+  readonly delivery: Delivery;
   /** At most this many points beyond the committed cursor are handed out: what one lost slot may repeat. */
   readonly commitEvery: number;
   readonly commitIntervalMs: number;
   /** Points of a task; null lets the leader adapt it. */
   readonly taskSize: number | null;
-  /** Times a returned range is begun before it counts as failed. */
+  /** Times a failing point is begun before it counts as failed. */
   readonly maxAttempts: number;
+  /** More failed and uncertain points than this pause the job. */
+  readonly tolerate: Tolerance;
 }
 
 /** What was asked for; two submits of one id are the same if and only if these are equal byte for byte. */
@@ -61,6 +74,14 @@ export type Command =
       readonly id: JobId;
       readonly action: 'pause' | 'resume' | 'cancel';
     }
+  /** Failed points (and uncertain ones, if asked) inside the range, or all of them, are pending again. */
+  | {
+      readonly kind: 'retry-job';
+      readonly at: number;
+      readonly id: JobId;
+      readonly range: Range | null;
+      readonly uncertain: boolean;
+    }
   | {
       readonly kind: 'worker-join';
       readonly at: number;
@@ -102,7 +123,8 @@ export type Command =
   | {
       readonly kind: 'progress';
       readonly at: number;
-      readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point }[];
+      /** `claimed` matters to at-most-once jobs: the first point that may not be begun. */
+      readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point; readonly claimed: Point }[];
     }
   /** `cursor` short of the committed end is progress plus release. */
   | ({ readonly kind: 'complete'; readonly at: number } & Ending)
@@ -138,6 +160,8 @@ export type Outcome =
 export type TableEvent =
   | { readonly kind: 'job-submitted'; readonly job: JobId }
   | { readonly kind: 'job-state'; readonly job: JobId; readonly state: JobState; readonly reason: string | null }
+  /** Once for each run of a job, in the turn in which it finishes. */
+  | { readonly kind: 'job-finished'; readonly job: JobId; readonly run: number; readonly state: JobState }
   | { readonly kind: 'job-evicted'; readonly job: JobId }
   | { readonly kind: 'worker-joined'; readonly worker: NodeId; readonly incarnation: Incarnation }
   | {
@@ -164,7 +188,8 @@ export type TableEvent =
       /** Points of [cursor, end) that went back or failed; null when nothing is left. */
       readonly rest: Range | null;
     }
-  | { readonly kind: 'range-failed'; readonly job: JobId; readonly range: Range; readonly error: string };
+  | { readonly kind: 'range-failed'; readonly job: JobId; readonly range: Range; readonly error: string }
+  | { readonly kind: 'range-uncertain'; readonly job: JobId; readonly range: Range; readonly worker: NodeId };
 
 /** A lease. Points below `cursor` are covered. */
 export interface Task {
@@ -173,6 +198,8 @@ export interface Task {
   readonly start: Point;
   readonly end: Point;
   readonly cursor: Point;
+  /** At most once: points from here on must not be begun. The cursor otherwise. */
+  readonly claimed: Point;
   readonly worker: NodeId;
   readonly incarnation: Incarnation;
   /** Times this range was begun before, and failed. */
@@ -199,11 +226,21 @@ export interface FailedRange {
   readonly at: number;
 }
 
-/** Points of a range that may have run more than once: at most `times` times again. */
+/** Points that were claimed and never acknowledged, by this worker under this lease: they ran once or not at all. */
+export interface Uncertain {
+  readonly start: Point;
+  readonly end: Point;
+  readonly epoch: Epoch;
+  readonly worker: NodeId;
+  readonly at: number;
+}
+
+/** Points of a range that may have run more than once: at most `times` times again, by these workers (the first few). */
 export interface Reexecuted {
   readonly start: Point;
   readonly end: Point;
   readonly times: number;
+  readonly workers: readonly NodeId[];
 }
 
 /** A job as others see it; a view that must not be changed. */
@@ -224,6 +261,11 @@ export interface JobView {
   readonly tasks: readonly Task[];
   readonly failed: readonly FailedRange[];
   readonly failedPoints: number;
+  /** Part of what is covered. */
+  readonly uncertain: readonly Uncertain[];
+  readonly uncertainPoints: number;
+  /** How often it has been set to work: 1, and one more for each retry after it had finished. */
+  readonly run: number;
   readonly reexecuted: readonly Reexecuted[];
   readonly reexecutedPoints: number;
 }

@@ -7,7 +7,8 @@ import { PolarisError } from '../base/errors.ts';
 import * as limits from '../base/limits.ts';
 import { openRecord } from '../base/record.ts';
 import type { Configuration, Entry, SnapshotMeta } from '../raft/types.ts';
-import type { JobOptions, Offer } from '../ranges/types.ts';
+import { isTolerance } from '../ranges/spec.ts';
+import type { JobOptions, Offer, Tolerance } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 import type { Hello, Place, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
 import {
@@ -63,6 +64,15 @@ const formation = struct<Formation>({
   members: list(struct<Formation['members'][number]>({ id: nodeId, instanceId: token, address }), limits.MEMBERS_MAX),
 });
 
+/** Points, or a share of them as text. */
+const tolerance: Shape<Tolerance> = {
+  encode: (value) => value,
+  decode(raw, name) {
+    if (!isTolerance(raw)) throw badFrame(`${name} is neither points nor a percentage`);
+    return raw;
+  },
+};
+
 const order = struct<TaskOrder>({
   epoch: count,
   job: token,
@@ -70,12 +80,15 @@ const order = struct<TaskOrder>({
   start: point,
   end: point,
   cursor: point,
+  claimed: point,
   metadata: text(limits.METADATA_BYTES_MAX),
   options: struct<JobOptions>({
+    delivery: oneOf('at-least-once', 'at-most-once', 'exactly-once'),
     commitEvery: count,
     commitIntervalMs: count,
     taskSize: nullable(count),
     maxAttempts: count,
+    tolerate: tolerance,
   }),
   attempts: count,
 });
@@ -84,11 +97,17 @@ const report = struct<TaskReport>({
   epoch: count,
   cursor: point,
   begun: point,
+  claim: point,
   ending: oneOf(null, 'complete', 'fail', 'release'),
   error: errorText,
 });
 
-const result = struct<ReportResult>({ epoch: count, cursor: point, state: oneOf('live', 'ended', 'stale') });
+const result = struct<ReportResult>({
+  epoch: count,
+  cursor: point,
+  claimed: point,
+  state: oneOf('live', 'ended', 'stale'),
+});
 
 export const hello = struct<Hello>({
   protocol: count,

@@ -26,6 +26,7 @@ export interface TaskOrder {
   readonly start: Point;
   readonly end: Point;
   readonly cursor: Point;
+  readonly claimed: Point;
   /** Canonical JSON text. */
   readonly metadata: string;
   readonly options: JobOptions;
@@ -38,15 +39,18 @@ export interface TaskReport {
   readonly cursor: Point;
   /** First point not begun. */
   readonly begun: Point;
+  /** At most once: the worker wants to begin the points below. The cursor, or what is claimed, when it wants no more. */
+  readonly claim: Point;
   readonly ending: null | 'complete' | 'fail' | 'release';
   /** Empty unless it failed. */
   readonly error: string;
 }
 
-/** What became of a report: `cursor` is what is committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
+/** What became of a report: `cursor` and `claimed` are committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
 export interface ReportResult {
   readonly epoch: Epoch;
   readonly cursor: Point;
+  readonly claimed: Point;
   readonly state: 'live' | 'ended' | 'stale';
 }
 

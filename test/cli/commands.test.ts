@@ -210,7 +210,9 @@ describe('the other commands', () => {
     client.jobs = [jobOf({ reason: 'evil\u001b[2Jreason', metadata: { a: '\u009b2J' } })];
     const { stdout } = await run(['job', 'show', ID.slice(0, 8)], { client });
     expect(stdout).toContain(`id          ${ID}\n`);
-    expect(stdout).toContain('options     commitEvery=100 commitIntervalMs=200 taskSize=adaptive maxAttempts=3\n');
+    expect(stdout).toContain(
+      'options     delivery=at-least-once commitEvery=100 commitIntervalMs=200 taskSize=adaptive maxAttempts=3 tolerate=1000\n',
+    );
     expect(stdout.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
     expect(client.calls).toEqual([['show', '11111111']]);
   });

@@ -4,7 +4,8 @@
 import type { CliClient, CliIo } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 import type { ClusterStatus } from '../../src/daemon/api.ts';
-import type { JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
+import type { FailuresJson, JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
+import { fillOptions } from '../../src/ranges/spec.ts';
 
 export const ID = '11111111-1111-4111-8111-111111111111';
 
@@ -16,7 +17,8 @@ export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?:
   };
   const job: JobJson = {
     ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, state: 'pending', reason: null },
-    options: { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
+    options: fillOptions({}),
+    run: 1,
     ...{ createdAt: '2026-01-01T00:00:00.000Z', startedAt: null, finishedAt: null },
     ...changes,
     progress,
@@ -27,18 +29,32 @@ export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?:
 export class FakeClient implements CliClient {
   readonly calls: unknown[][] = [];
   jobs: readonly JobJson[] = [jobOf()];
-  verified: VerifyJson = { covered: true, missing: [], failed: [], uncertain: [], reexecuted: [] };
+  verified: VerifyJson = {
+    covered: true,
+    missing: [],
+    failed: [],
+    uncertain: [],
+    reexecuted: [],
+    claim: 're-executed at most 0 times in all',
+  };
   status: ClusterStatus = {
     ...{ id: 'c', leader: 'n1', term: 2, commitIndex: 9, appliedIndex: 9, protocol: 1, workers: [] },
     members: [],
   };
   failed: RangesJson['failed'] = [];
+  wrong: FailuresJson = { failed: [], uncertain: [] };
   file: Uint8Array = new Uint8Array(0);
   /** Thrown by every call when set. */
   failure: Error | null = null;
 
   submit(...args: Parameters<CliClient['submit']>): Promise<JobJson> {
     return this.answer('submit', args, this.last());
+  }
+  retry(...args: Parameters<CliClient['retry']>): Promise<JobJson> {
+    return this.answer('retry', args, this.last());
+  }
+  failures(...args: Parameters<CliClient['failures']>): Promise<FailuresJson> {
+    return this.answer('failures', args, this.wrong);
   }
   list(...args: Parameters<CliClient['list']>): Promise<readonly JobJson[]> {
     return this.answer('list', args, this.jobs);

@@ -7,6 +7,7 @@ import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Clock, Env, Executor, ExecutorEnding, ExecutorHandler, Timers } from '../../src/daemon/env.ts';
+import { DELIVERIES } from '../../src/ranges/spec.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store, StoreContents } from '../../src/store/types.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
@@ -135,7 +136,7 @@ export class HandExecutor implements Executor {
   stopped: (() => void) | null = null;
 
   constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window') {
-    this.types = names.map((name) => ({ name, hash: 'h', exposure, metadataSchema: null }));
+    this.types = names.map((name) => ({ name, hash: 'h', exposure, deliveries: DELIVERIES, metadataSchema: null }));
   }
 
   start(handler: ExecutorHandler): void {
@@ -146,8 +147,8 @@ export class HandExecutor implements Executor {
     this.calls.push(`run ${order.epoch} at ${order.cursor}`);
   }
 
-  committed(epoch: number, cursor: number): void {
-    this.calls.push(`committed ${epoch} ${cursor}`);
+  committed(epoch: number, cursor: number, limit: number): void {
+    this.calls.push(`committed ${epoch} ${cursor}, up to ${limit}`);
   }
 
   release(epoch: number): void {

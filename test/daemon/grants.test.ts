@@ -128,7 +128,7 @@ describe('a range that failed', () => {
   function failedOnce(): Desk {
     const desk = new Desk(['w1'], [{ end: 10, options: { taskSize: 10 } }]);
     const [epoch] = desk.commit(desk.plan());
-    desk.pen.fail(epoch ?? 0, 3, 4);
+    desk.pen.fail(epoch ?? 0, 3, 10);
     return desk;
   }
 

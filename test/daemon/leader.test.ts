@@ -329,7 +329,7 @@ describe('the end of a session', () => {
     office.submit({ end: 1, options: { taskSize: 1 } });
     office.run();
     const { epoch } = must(office.pen.job().tasks[0], 'a task was granted');
-    const report = { epoch, cursor: 1, begun: 1, ending: 'complete', error: '' } as const;
+    const report = { epoch, cursor: 1, begun: 1, claim: 1, ending: 'complete', error: '' } as const;
     const say = () => office.leader.message('w1', { type: 'report', incarnation: 1, sequence: 1, reports: [report] });
     office.pass(TTL);
     // From the proposal of its end on: what follows in the log comes too late anyway.
@@ -396,7 +396,7 @@ describe('giving tasks', () => {
     office.submit({ end: 1, options: { taskSize: 1 } });
     office.run();
     const { epoch } = must(office.pen.job().tasks[0], 'a task was granted');
-    const report = { epoch, cursor: 0, begun: 1, ending: 'fail', error: 'boom' } as const;
+    const report = { epoch, cursor: 0, begun: 1, claim: 0, ending: 'fail', error: 'boom' } as const;
     office.leader.message('w1', { type: 'report', incarnation: 1, sequence: 1, reports: [report] });
     expect(office.run()).toEqual(['fail']);
     office.pass(500);
@@ -477,7 +477,14 @@ test('the speed of a job and what is left give its end', () => {
   for (let sequence = 1; sequence <= 10; sequence++) {
     office.pass(100);
     office.beat(sequence, { epochs: [epoch] });
-    const report = { epoch, cursor: sequence * 10, begun: sequence * 10, ending: null, error: '' };
+    const report = {
+      epoch,
+      cursor: sequence * 10,
+      begun: sequence * 10,
+      claim: sequence * 10,
+      ending: null,
+      error: '',
+    };
     office.leader.message('w1', { type: 'report', incarnation: 1, sequence, reports: [report] });
     office.run();
   }

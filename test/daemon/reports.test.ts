@@ -26,10 +26,10 @@ class Desk {
     send: (to, message) => this.#send(to, message),
   });
 
-  constructor() {
+  constructor(options: { readonly delivery?: string } = {}) {
     this.pen.join('w1');
     this.pen.join('w2');
-    this.pen.submit({ end: 1_000 });
+    this.pen.submit({ end: 1_000, options });
   }
 
   #propose(command: Command, done: Done<Outcome>): number | null {
@@ -54,7 +54,7 @@ class Desk {
     const incarnation = must(this.pen.table.worker(worker), 'the worker has joined').incarnation;
     const filled = reports.map((report) => {
       const { epoch = 0, cursor = 0 } = report;
-      return { ending: null, error: '', begun: cursor, ...report, epoch, cursor };
+      return { ending: null, error: '', begun: cursor, claim: cursor, ...report, epoch, cursor };
     });
     this.reports.take(worker, incarnation, sequence, filled);
   }
@@ -97,8 +97,8 @@ describe('progress', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, state: 'live' }] },
-      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, state: 'live' }] },
+      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, claimed: 5, state: 'live' }] },
+      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, claimed: 16, state: 'live' }] },
     ]);
   });
 
@@ -144,6 +144,39 @@ describe('progress', () => {
   });
 });
 
+describe('claims', () => {
+  test('go into the log with the cursor, and the answer tells what is committed', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 0, claim: 4 });
+    desk.turn();
+    expect(desk.proposed[0]?.command).toMatchObject({ kind: 'progress', cursors: [{ epoch, cursor: 0, claimed: 4 }] });
+    desk.commit();
+    desk.turn();
+    expect(desk.answers).toEqual([
+      { to: 'w1', sequence: 1, results: [{ epoch, cursor: 0, claimed: 4, state: 'live' }] },
+    ]);
+  });
+
+  test('of an earlier report are kept by a later one that says less', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 2, claim: 6 });
+    desk.say('w1', 2, { epoch, cursor: 3, claim: 3 });
+    desk.turn();
+    expect(desk.proposed[0]?.command).toMatchObject({ cursors: [{ epoch, cursor: 3, claimed: 6 }] });
+  });
+
+  test('beyond the end of the task, or behind its cursor, are not believed', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 0, claim: 11 });
+    desk.say('w1', 2, { epoch, cursor: 5, claim: 4 });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+  });
+});
+
 describe('endings', () => {
   test('are proposed once, however often they are said, and answered as ended with their cursor', () => {
     const desk = new Desk();
@@ -156,7 +189,9 @@ describe('endings', () => {
     expect(desk.answers).toEqual([]);
     desk.commit();
     desk.turn();
-    expect(desk.answers).toEqual([{ to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, state: 'ended' }] }]);
+    expect(desk.answers).toEqual([
+      { to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, claimed: 10, state: 'ended' }] },
+    ]);
   });
 
   test('carry their own cursor: one that was gathered before is not said behind them', () => {

@@ -47,9 +47,13 @@ export const HELLO: Hello = {
 
 export const REFUSAL: Refusal = { code: 'STRANGER', detail: 'who are you? — nobody' };
 
-const OPTIONS = { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 } as const;
+const OPTIONS = {
+  delivery: 'at-most-once',
+  ...{ commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
+  tolerate: '2.5%',
+} as const;
 const ORDER = {
-  ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096 },
+  ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096, claimed: 4_100 },
   ...{ metadata: '{"template":"welcome"}', options: OPTIONS, attempts: 2 },
 } as const;
 const OFFERS = [
@@ -87,10 +91,10 @@ export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
   report: {
     ...{ type: 'report', incarnation: 65_536, sequence: 13 },
     reports: [
-      { epoch: 70_000, cursor: -1, begun: 4, ending: null, error: '' },
-      { epoch: 70_001, cursor: 10, begun: 10, ending: 'complete', error: '' },
-      { epoch: 70_002, cursor: 11, begun: 12, ending: 'fail', error: 'ö' },
-      { epoch: 70_003, cursor: 12, begun: 13, ending: 'release', error: '' },
+      { epoch: 70_000, cursor: -1, begun: 4, claim: 5, ending: null, error: '' },
+      { epoch: 70_001, cursor: 10, begun: 10, claim: 10, ending: 'complete', error: '' },
+      { epoch: 70_002, cursor: 11, begun: 12, claim: 11, ending: 'fail', error: 'ö' },
+      { epoch: 70_003, cursor: 12, begun: 13, claim: 12, ending: 'release', error: '' },
     ],
   },
   joined: { type: 'joined', nonce: 123_456, incarnation: 65_536, sessionTtlMs: 5_000 },
@@ -102,9 +106,9 @@ export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
   reported: {
     ...{ type: 'reported', incarnation: 65_536, sequence: 13 },
     results: [
-      { epoch: 70_000, cursor: 3, state: 'live' },
-      { epoch: 70_001, cursor: 10, state: 'ended' },
-      { epoch: 70_002, cursor: 0, state: 'stale' },
+      { epoch: 70_000, cursor: 3, claimed: 4, state: 'live' },
+      { epoch: 70_001, cursor: 10, claimed: 10, state: 'ended' },
+      { epoch: 70_002, cursor: 0, claimed: 0, state: 'stale' },
     ],
   },
   ended: { type: 'ended', incarnation: 65_536 },
@@ -145,13 +149,14 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   progress: {
     ...{ kind: 'progress', at: AT + 5 },
     cursors: [
-      { epoch: 5, cursor: 60 },
-      { epoch: 6, cursor: 100 },
+      { epoch: 5, cursor: 60, claimed: 60 },
+      { epoch: 6, cursor: 100, claimed: 110 },
     ],
   },
   complete: { kind: 'complete', at: AT + 6, epoch: 5, cursor: 100, begun: 100 },
   fail: { kind: 'fail', at: AT + 7, epoch: 6, cursor: 150, begun: 151, error: 'no such user: 150' },
   release: { kind: 'release', at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
+  'retry-job': { kind: 'retry-job', at: AT + 9, id: JOB_1, range: { start: -5, end: 250 }, uncertain: true },
 };
 
 export const MEMBER_CHANGE: MemberChange = {

@@ -5,6 +5,7 @@ import type { InjectOptions } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ERRORS, type ErrorCode } from '../../src/base/errors.ts';
 import { BODY_BYTES_MAX, METADATA_BYTES_MAX, URL_LENGTH_MAX } from '../../src/base/limits.ts';
+import { DELIVERIES } from '../../src/ranges/spec.ts';
 import { FakeNode, ID_1, serverOf } from './fake-node.ts';
 
 let node: FakeNode;
@@ -82,7 +83,15 @@ describe('a field that is wrong is named', () => {
     ['metadata that is too large', { metadata: { a: 'x'.repeat(METADATA_BYTES_MAX) } }, 'METADATA_TOO_LARGE', /65536/],
     ['options that are a list', { options: [] }, 'BAD_OPTION', /object/],
     ['an unknown option', { options: { comitEvery: 1 } }, 'BAD_OPTION', /"comitEvery"/],
-    ['an option of a later version', { options: { delivery: 'at-most-once' } }, 'BAD_OPTION', /"delivery"/],
+    ['an option of a later version', { options: { onDone: 'http://h' } }, 'BAD_OPTION', /"onDone"/],
+    ['an unknown delivery', { options: { delivery: 'twice' } }, 'BAD_OPTION', /at-most-once/],
+    [
+      'a delivery that its type cannot keep',
+      { options: { delivery: 'exactly-once' } },
+      'BAD_OPTION',
+      /cannot keep exactly-once/,
+    ],
+    ['a tolerance above everything', { options: { tolerate: '101%' } }, 'BAD_OPTION', /tolerate/],
     ['an option that is 0', { options: { commitEvery: 0 } }, 'BAD_OPTION', /commitEvery/],
     ['an option that is a text', { options: { commitEvery: '5' } }, 'BAD_OPTION', /commitEvery/],
     ['an option that is a fraction', { options: { taskSize: 0.5 } }, 'BAD_OPTION', /taskSize/],
@@ -102,7 +111,7 @@ test('metadata that the job type refuses is refused with a sentence', async () =
     ...{ type: 'object', required: ['template'], additionalProperties: false },
     properties: { template: { type: 'string' } },
   };
-  node.types = [{ name: 'mail', hash: 'h', exposure: 'window', metadataSchema }];
+  node.types = [{ name: 'mail', hash: 'h', exposure: 'window', deliveries: DELIVERIES, metadataSchema }];
   const withMetadata = (metadata: object) => post(JSON.stringify({ ...GOOD, metadata }));
   await expectProblem(withMetadata({}), 'BAD_METADATA', /"mail".*must have required property 'template'/);
   await expectProblem(withMetadata({ template: 5 }), 'BAD_METADATA', /metadata\.template must be string/);

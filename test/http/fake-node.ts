@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { type ErrorCode, PolarisError } from '../../src/base/errors.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
-import type { Address, JobId } from '../../src/base/types.ts';
+import type { Address, JobId, Range } from '../../src/base/types.ts';
 import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from '../../src/daemon/api.ts';
 import { encodeBackup } from '../../src/daemon/backup.ts';
 import type { JobTypeInfo } from '../../src/daemon/env.ts';
@@ -18,7 +18,13 @@ import { MAIL, Pen } from '../ranges/fixtures.ts';
 export const ID_1 = '11111111-1111-4111-8111-111111111111';
 export const ID_2 = '11111111-1111-4111-8111-222222222222';
 
-const MAIL_TYPE: JobTypeInfo = { name: MAIL, hash: 'h', exposure: 'window', metadataSchema: null };
+const MAIL_TYPE: JobTypeInfo = {
+  name: MAIL,
+  hash: 'h',
+  exposure: 'window',
+  deliveries: ['at-least-once', 'at-most-once'],
+  metadataSchema: null,
+};
 
 export class FakeNode implements NodeApi {
   readonly id: string;
@@ -71,6 +77,14 @@ export class FakeNode implements NodeApi {
     const outcome = this.pen.apply({ kind: 'submit-job', spec });
     if (this.mute) return;
     if (outcome.kind === 'created' || outcome.kind === 'exists') done({ ok: true, value: outcome });
+    else done({ ok: false, error: errorOf(outcome) });
+  }
+
+  retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void {
+    if (this.refused(done)) return;
+    const outcome = this.pen.apply({ kind: 'retry-job', id, range, uncertain });
+    if (this.mute) return;
+    if (outcome.kind === 'ok') done({ ok: true, value: undefined });
     else done({ ok: false, error: errorOf(outcome) });
   }
 

@@ -37,8 +37,11 @@ describe('submit', () => {
     const { payload } = await submit({ ...GOOD, id: ID_1, metadata: { to: 'all' } });
     expect(JSON.parse(payload)).toEqual({
       ...{ id: ID_1, name: 'mail', start: 0, end: 10, metadata: { to: 'all' } },
-      options: { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
-      ...{ state: 'pending', reason: 'no worker offers "mail"' },
+      options: {
+        ...{ delivery: 'at-least-once', commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
+        tolerate: 1_000,
+      },
+      ...{ run: 1, state: 'pending', reason: 'no worker offers "mail"' },
       progress: {
         ...{ total: 10, done: 0, failed: 0, uncertain: 0, leased: 0, pending: 10, reexecuted: 0 },
         ...{ ratePerSecond: null, etaSeconds: null },
@@ -161,7 +164,7 @@ describe('ranges and verify', () => {
       failed: [],
     });
     expect((await app.inject(`/v1/jobs/${ID_1}/verify`)).json()).toEqual({
-      ...{ covered: false, failed: [], uncertain: [], reexecuted: [] },
+      ...{ covered: false, failed: [], uncertain: [], reexecuted: [], claim: 're-executed at most 0 times in all' },
       missing: [
         [4, 10],
         [15, 100],
@@ -176,7 +179,10 @@ describe('ranges and verify', () => {
     node.pen.complete(node.pen.grant(40, { job: ID_1 }));
     expect((await app.inject(`/v1/jobs/${ID_1}`)).json().state).toBe('done');
     const verified = (await app.inject(`/v1/jobs/${ID_1}/verify`)).json();
-    expect(verified).toEqual({ covered: true, missing: [], failed: [], uncertain: [], reexecuted: [] });
+    expect(verified).toEqual({
+      ...{ covered: true, missing: [], failed: [], uncertain: [], reexecuted: [] },
+      claim: 're-executed at most 0 times in all',
+    });
   });
 
   test('a failed range is failed, not missing, and the job is not covered', async () => {
@@ -199,7 +205,70 @@ describe('ranges and verify', () => {
     node.pen.join('w2');
     node.pen.grant(10, { job: ID_1, worker: 'w2' });
     const { reexecuted } = (await app.inject(`/v1/jobs/${ID_1}/verify`)).json();
-    expect(reexecuted).toEqual([{ start: 0, end: 10, times: 1 }]);
+    expect(reexecuted).toEqual([{ start: 0, end: 10, times: 1, workers: ['w2'] }]);
+  });
+
+  test('what a lost worker had claimed is uncertain: covered, and not done', async () => {
+    node.pen.submit({ id: ID_1, options: { delivery: 'at-most-once' } });
+    node.pen.join('w1');
+    node.pen.progress(node.pen.grant(100, { job: ID_1 }), 90, 100);
+    node.pen.expire('w1');
+    const job = (await app.inject(`/v1/jobs/${ID_1}`)).json();
+    expect(job).toMatchObject({ state: 'done', progress: { done: 90, uncertain: 10, failed: 0, pending: 0 } });
+    expect((await app.inject(`/v1/jobs/${ID_1}/verify`)).json()).toEqual({
+      ...{ covered: true, missing: [], failed: [], uncertain: [[90, 100]], reexecuted: [] },
+      claim: 'no point ran twice, unless it was retried; 10 points ran once or not at all',
+    });
+  });
+
+  test('"0 duplicates" is said only of a job whose sink takes part', async () => {
+    node.pen.submit({ id: ID_1, options: { delivery: 'exactly-once' } });
+    expect((await app.inject(`/v1/jobs/${ID_1}/verify`)).json().claim).toMatch(/^0 duplicates/);
+  });
+});
+
+describe('failures and retry', () => {
+  async function failedJob(): Promise<void> {
+    node.pen.submit({ id: ID_1, options: { maxAttempts: 1 } });
+    node.pen.join('w1');
+    node.pen.fail(node.pen.grant(100, { job: ID_1 }), 20, 30, 'say "no", =1+1');
+    node.pen.complete(node.pen.grant(100, { job: ID_1 }));
+  }
+  const post = (payload?: object) =>
+    app.inject({ method: 'POST', url: `/v1/jobs/${ID_1}/retry`, ...(payload === undefined ? {} : { payload }) });
+
+  test('failures tell where, how often, who, when and why, as JSON or as CSV', async () => {
+    await failedJob();
+    const url = `/v1/jobs/${ID_1}/failures`;
+    const at = '1970-01-01T00:00:01.000Z';
+    expect((await app.inject(url)).json()).toEqual({
+      failed: [{ start: 20, end: 30, error: 'say "no", =1+1', attempts: 1, worker: 'w1', at }],
+      uncertain: [],
+    });
+    const csv = await app.inject({ url, headers: { accept: 'text/csv' } });
+    expect(csv.headers['content-type']).toContain('text/csv');
+    expect(csv.payload).toBe(
+      `kind,start,end,attempts,worker,epoch,at,error\r\nfailed,20,30,1,w1,,${at},"say ""no"", =1+1"\r\n`,
+    );
+  });
+
+  test('a retry answers with the job in its next run', async () => {
+    await failedJob();
+    expect((await post()).json()).toMatchObject({ state: 'running', run: 2, progress: { failed: 0, pending: 10 } });
+  });
+
+  test('a retry of a range leaves the rest as it is', async () => {
+    await failedJob();
+    expect((await post({ range: [0, 25] })).json()).toMatchObject({ progress: { failed: 5, pending: 5 } });
+  });
+
+  test('a retry of nothing is refused, and so is a range that is none', async () => {
+    await failedJob();
+    expect((await post({ range: [30, 40] })).json()).toMatchObject({ code: 'WRONG_STATE', status: 409 });
+    expect((await post({ range: [5, 5] })).json()).toMatchObject({ code: 'BAD_RANGE' });
+    expect((await post({ range: [5] })).json()).toMatchObject({ code: 'BAD_REQUEST' });
+    expect((await post({ ranges: [] })).json()).toMatchObject({ code: 'BAD_REQUEST' });
+    expect(node.pen.job(ID_1).failedPoints).toBe(10);
   });
 });
 

@@ -30,9 +30,9 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('count', { end: 100, commitEvery: 7 });
     expect(await bench.progressed(epoch, 7)).toBe(7);
-    bench.executor.committed(epoch, 5);
+    bench.commit(epoch, 5);
     expect(await bench.progressed(epoch, 12)).toBe(12);
-    bench.executor.committed(epoch, 12);
+    bench.commit(epoch, 12);
     expect(await bench.progressed(epoch, 19)).toBe(19);
     for (const happening of bench.happenings) {
       if (happening.kind === 'progress') expect(happening.begun - happening.cursor).toBeLessThanOrEqual(7);
@@ -43,8 +43,8 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('count', { end: 100, commitEvery: 10 });
     await bench.progressed(epoch, 10);
-    bench.executor.committed(epoch, 10);
-    bench.executor.committed(epoch, 3);
+    bench.commit(epoch, 10);
+    bench.commit(epoch, 3);
     expect(await bench.progressed(epoch, 20)).toBe(20);
   });
 
@@ -66,7 +66,7 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('pieces', { end: 30, commitEvery: 10, metadata: { size: 6 } });
     expect(await bench.progressed(epoch, 6)).toBe(6);
-    bench.executor.committed(epoch, 6);
+    bench.commit(epoch, 6);
     expect(await bench.progressed(epoch, 12)).toBe(12);
     await bench.line('6-12');
     expect(bench.lines()).toEqual(['0-6', '6-12']);
@@ -82,9 +82,9 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('committer', { end: 100 });
     expect(await bench.progressed(epoch, 3)).toBe(3);
-    bench.executor.committed(epoch, 2);
+    bench.commit(epoch, 2);
     expect(bench.lines()).toEqual([]);
-    bench.executor.committed(epoch, 3);
+    bench.commit(epoch, 3);
     await bench.line('committed with 2');
     expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', cursor: 100 });
   });

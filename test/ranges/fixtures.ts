@@ -82,8 +82,8 @@ export class Pen {
     return this.table.appliedIndex;
   }
 
-  progress(epoch: number, cursor: number): Outcome {
-    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor }] });
+  progress(epoch: number, cursor: number, claimed = cursor): Outcome {
+    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor, claimed }] });
   }
 
   /** Completes a task up to its end. */

@@ -204,8 +204,9 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
         return function bent(this: JobTable, index, payload) {
           const command = payload.length === 0 ? null : decodeCommand(payload);
           if (command?.kind !== 'progress') return straight.call(this, index, payload);
-          const cursors = command.cursors.map(({ epoch, cursor }) => {
-            return { epoch, cursor: Math.min(cursor + 3, this.task(epoch)?.end ?? cursor) };
+          const cursors = command.cursors.map(({ epoch, cursor, claimed }) => {
+            const further = Math.min(cursor + 3, this.task(epoch)?.end ?? cursor);
+            return { epoch, cursor: further, claimed: Math.max(claimed, further) };
           });
           return straight.call(this, index, encodeCommand({ ...command, cursors }));
         };

@@ -12,6 +12,7 @@ import { assert, must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../../src/daemon/env.ts';
+import { DELIVERIES } from '../../src/ranges/spec.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { Attempt, type JobModel } from './attempt.ts';
 import type { Ledger } from './ledger.ts';
@@ -23,8 +24,8 @@ import type { Trace } from './trace.ts';
 const PIPE_MS = 0.1;
 
 export const SIM_TYPES: readonly JobTypeInfo[] = [
-  { name: 'points', hash: 'h1', exposure: 'window', metadataSchema: null },
-  { name: 'program', hash: 'h1', exposure: 'task', metadataSchema: null },
+  { name: 'points', hash: 'h1', exposure: 'window', deliveries: DELIVERIES, metadataSchema: null },
+  { name: 'program', hash: 'h1', exposure: 'task', deliveries: DELIVERIES, metadataSchema: null },
 ];
 
 export interface SimExecutorOptions {

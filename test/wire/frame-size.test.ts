@@ -19,14 +19,24 @@ const FAR = Number.MAX_SAFE_INTEGER;
 const epochs = Array.from({ length: SLOTS_MAX }, (_, at) => FAR - at);
 
 const order: TaskOrder = {
-  ...{ epoch: FAR, job: 'f'.repeat(36), name: 'n'.repeat(64), start: -FAR, end: FAR, cursor: 0 },
+  ...{ epoch: FAR, job: 'f'.repeat(36), name: 'n'.repeat(64), start: -FAR, end: FAR, cursor: 0, claimed: 0 },
   metadata: 'm'.repeat(METADATA_BYTES_MAX),
-  options: { commitEvery: FAR, commitIntervalMs: FAR, taskSize: FAR, maxAttempts: FAR },
+  options: {
+    ...{ delivery: 'exactly-once', commitEvery: FAR, commitIntervalMs: FAR, taskSize: FAR, maxAttempts: FAR },
+    tolerate: FAR,
+  },
   attempts: FAR,
 };
 
 // Three bytes a character is the most that UTF-8 takes for one of JavaScript's.
-const report: TaskReport = { epoch: FAR, cursor: FAR, begun: FAR, ending: 'fail', error: '€'.repeat(ERROR_TEXT_MAX) };
+const report: TaskReport = {
+  epoch: FAR,
+  cursor: FAR,
+  begun: FAR,
+  claim: FAR,
+  ending: 'fail',
+  error: '€'.repeat(ERROR_TEXT_MAX),
+};
 
 /** Full, with one entry that alone is as large as all the others. */
 function largestAppend(): WireMessage {

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { sealRecord } from '../../src/base/record.ts';
 import type { Entry } from '../../src/raft/types.ts';
+import { DELIVERIES } from '../../src/ranges/spec.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 
 export const ENDS = { from: 'n2', to: 'n1' } as const;
@@ -41,9 +42,14 @@ const order = fc.record(
     start: point,
     end: point,
     cursor: point,
+    claimed: point,
     metadata: fc.json(),
     options: fc.record(
-      { commitEvery: count, commitIntervalMs: count, taskSize: fc.option(count), maxAttempts: count },
+      {
+        delivery: fc.constantFrom(...DELIVERIES),
+        ...{ commitEvery: count, commitIntervalMs: count, taskSize: fc.option(count), maxAttempts: count },
+        tolerate: fc.constantFrom(0, 1_000, '0.01%', '100%'),
+      },
       { noNullPrototype: true },
     ),
     attempts: count,
@@ -56,6 +62,7 @@ const report = fc.record(
     epoch: count,
     cursor: point,
     begun: point,
+    claim: point,
     ending: fc.constantFrom(null, 'complete' as const, 'fail' as const, 'release' as const),
     error: words,
   },
@@ -63,7 +70,12 @@ const report = fc.record(
 );
 
 const result = fc.record(
-  { epoch: count, cursor: point, state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const) },
+  {
+    epoch: count,
+    cursor: point,
+    claimed: point,
+    state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const),
+  },
   { noNullPrototype: true },
 );
 
