@@ -5,7 +5,7 @@
  * They obey the window, report as often as the job asks, throw at poison points, crash, honour a release late and an
  * abort at once. Whatever they begin is in the ledger, with its moment.
  *
- * Invariants: no point is begun after the deadline, at or beyond committed cursor + commitEvery, or after `ended` · `ended`
+ * Invariants: no point is begun after the deadline, at or beyond the limit that its node set, or after `ended` · `ended`
  * comes once for each start.
  */
 import { assert, must } from '../../src/base/assert.ts';
@@ -81,11 +81,11 @@ export class SimExecutor implements Executor {
     this.#plan(running);
   }
 
-  committed(epoch: Epoch, cursor: Point): void {
+  committed(epoch: Epoch, _cursor: Point, limit: Point): void {
     const running = this.#running.get(epoch);
     if (running === undefined) return;
     this.#record(running);
-    running.attempt.move(cursor, this.#options.scheduler.now);
+    running.attempt.move(limit, this.#options.scheduler.now);
     this.#plan(running);
   }
 
@@ -142,10 +142,15 @@ export class SimExecutor implements Executor {
     for (const running of victims) {
       const { attempt } = running;
       if (attempt.order.job !== job) continue;
-      const { epoch, end, options } = attempt.order;
-      const window = attempt.model.exposure === 'task' ? end : Math.min(end, attempt.committed + options.commitEvery);
+      const { epoch } = attempt.order;
       const cursor = attempt.reportedCursor;
-      this.#finish(running, { epoch, cursor, begun: window, ending: 'fail', error: 'the job host was killed' });
+      this.#finish(running, {
+        epoch,
+        cursor,
+        begun: attempt.allowed,
+        ending: 'fail',
+        error: 'the job host was killed',
+      });
     }
     return true;
   }
@@ -192,12 +197,12 @@ export class SimExecutor implements Executor {
     const done = attempt.done(now);
     this.#record(running);
     if (attempt.poison < attempt.limit && now + 1e-6 >= attempt.timeOf(attempt.poison + 1)) {
-      const begun = attempt.model.exposure === 'task' ? end : done + 1;
+      const begun = attempt.model.exposure === 'task' ? attempt.exposed(now) : done + 1;
       return this.#finish(running, { epoch, cursor: done, begun, ending: 'fail', error: `point ${done} is poison` });
     }
     if (done >= end) return this.#finish(running, { epoch, cursor: end, begun: end, ending: 'complete', error: '' });
     if (attempt.releasing && done >= attempt.limit) {
-      const begun = attempt.model.exposure === 'task' ? end : done;
+      const begun = attempt.model.exposure === 'task' ? attempt.exposed(now) : done;
       return this.#finish(running, { epoch, cursor: done, begun, ending: 'release', error: '' });
     }
     if (done > attempt.reportedCursor) {
@@ -212,7 +217,7 @@ export class SimExecutor implements Executor {
   #terminate(running: Running, why: string): void {
     const { attempt } = running;
     const { now } = this.#options.scheduler;
-    const begun = attempt.model.exposure === 'task' ? attempt.order.end : attempt.begun(now);
+    const begun = attempt.exposed(now);
     this.#finish(running, {
       epoch: attempt.order.epoch,
       cursor: attempt.done(now),

@@ -3,6 +3,7 @@
  * no fault of a kind at all, for a bug may hide behind the retries that another fault causes (swarm testing).
  */
 import { v4 as uuidv4 } from 'uuid';
+import { TOLERATE_DEFAULT } from '../../src/base/limits.ts';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { Address, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
@@ -262,6 +263,8 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
   const poison = new Set<Point>();
   if (prng.chance(0.25)) for (let one = prng.integer(1, 3); one > 0; one--) poison.add(start + prng.integer(0, points));
   const options = fillOptions({
+    delivery: prng.chance(0.3) ? 'at-most-once' : 'at-least-once',
+    tolerate: prng.chance(0.1) ? prng.integer(0, 3) : TOLERATE_DEFAULT,
     commitEvery,
     commitIntervalMs: Math.floor(spread(prng, 50, 1_000)),
     taskSize: prng.chance(0.6) ? Math.max(1, Math.floor(points / spread(prng, 1, 30))) : null,
