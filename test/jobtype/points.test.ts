@@ -192,3 +192,33 @@ it('warm hosts beyond the slots and a few go, the longest idle first', async () 
   await bench.ending(bench.run('count', { job: 'job-1' }));
   expect(bench.hostStarts()).toHaveLength(1 + HOSTS_SPARE + 1);
 });
+
+describe('at most once', () => {
+  it('nothing is begun before it is claimed, and each claim is used up before the next', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('count', { commitEvery: 1, delivery: 'at-most-once', metadata: { say: true } });
+    for (let point = 0; point < 10; point += 1) {
+      bench.commit(epoch, point, point + 1);
+      expect(await bench.line(`point ${point}`)).toBe(`point ${point}`);
+      for (const happening of bench.happenings) {
+        if (happening.kind === 'progress') expect(happening.begun).toBeLessThanOrEqual(point + 1);
+      }
+      if (point < 9) await bench.progressed(epoch, point + 1);
+    }
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 10, begun: 10, ending: 'complete' });
+  });
+
+  it('a point that throws is named as begun, and those that were claimed with it are not', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('misbehave', { delivery: 'at-most-once', metadata: { at: 4, how: 'throw' } });
+    bench.commit(epoch, 0, 10);
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 4, begun: 5, ending: 'fail' });
+  });
+
+  it('a release before anything is claimed has begun nothing', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('count', { delivery: 'at-most-once' });
+    bench.executor.release(epoch);
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 0, begun: 0, ending: 'release' });
+  });
+});
