@@ -19,6 +19,27 @@ export type Delivery = 'at-least-once' | 'at-most-once' | 'exactly-once';
 /** A number of points, or a share of all of them. */
 export type Tolerance = number | `${number}%`;
 
+/** What can be changed while a job is open. It begins as the options say; the spec stays as it was submitted. */
+export interface Controls {
+  /** The higher goes first, strictly. */
+  readonly priority: number;
+  /** Share among jobs of one priority. */
+  readonly weight: number;
+  /** Live tasks at most; null: as many as there are slots. */
+  readonly maxConcurrency: number | null;
+  /** Of the whole cluster; null: as fast as it goes. */
+  readonly pointsPerSecond: number | null;
+  /** More failed and uncertain points than this pause the job. */
+  readonly tolerate: Tolerance;
+}
+
+/** Asks the world outside whether a job may go on just now. */
+export type Throttle = { readonly intervalMs: number } & (
+  | { readonly kind: 'command'; readonly command: readonly string[] }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'prometheus'; readonly url: string; readonly query: string; readonly holdAbove: number }
+);
+
 /** Options of a job, all filled in. */
 export interface JobOptions {
   readonly delivery: Delivery;
@@ -48,6 +69,26 @@ export interface JobSpec {
    * 'task' for those that begin the whole task at once (exec).
    */
   readonly exposure: 'window' | 'task';
+}
+
+/** A job that is submitted again and again: each time under an id of its own. */
+export type ScheduledSpec = Omit<JobSpec, 'id'>;
+
+/** When to submit what. `cron` is read by whoever leads; the table compares numbers only. */
+export interface ScheduleSpec {
+  readonly key: string;
+  readonly cron: string;
+  readonly timeZone: string;
+  readonly spec: ScheduledSpec;
+}
+
+/** A schedule as others see it. */
+export interface Schedule extends ScheduleSpec {
+  /** Epoch ms; null when it is never due again, or not until somebody puts it anew. */
+  readonly nextAt: number | null;
+  readonly lastJob: JobId | null;
+  /** Times that passed without a job: the last one was still at work, or nobody led. */
+  readonly skipped: number;
 }
 
 export type JobState = 'pending' | 'running' | 'paused' | 'done' | 'failed' | 'cancelled';
