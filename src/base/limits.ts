@@ -181,6 +181,36 @@ export const FINISHED_JOBS_MAX = 1_000;
 export const FINISHED_JOBS_AGE_MS = 30 * 24 * 3_600_000;
 /** Failed ranges of one job; beyond it neighbours are merged, never dropped. */
 export const FAILED_RANGES_MAX = 1_000;
+/** Priority of a job, from minus this on. */
+export const PRIORITY_MAX = 100;
+/** Weight of a job among those of its priority. */
+export const WEIGHT_MAX = 1_000;
+/** Live tasks that a job may be held to: more than there are slots in the largest cluster. */
+export const CONCURRENCY_MAX = 10_000_000;
+export const POINTS_PER_SECOND_MAX = 1_000_000_000;
+/** A task may be given from a tenth of a second to a week. */
+export const TASK_TIMEOUT_MS_MIN = 100;
+export const TASK_TIMEOUT_MS_MAX = 7 * 24 * 3_600_000;
+/** Heap of one job thread, where a job says something of it. */
+export const TASK_MEMORY_MB_MIN = 16;
+export const TASK_MEMORY_MB_MAX = 65_536;
+/** A URL that the leader calls. */
+export const HOOK_URL_LENGTH_MAX = 2_048;
+/** A command that the leader runs: its words, and the length of one. */
+export const HOOK_WORDS_MAX = 64;
+export const HOOK_WORD_LENGTH_MAX = 4_096;
+export const THROTTLE_INTERVAL_MS_MIN = 100;
+export const THROTTLE_INTERVAL_MS_DEFAULT = 5_000;
+export const THROTTLE_INTERVAL_MS_MAX = 3_600_000;
+/** A throttle as JSON: its longest command. */
+export const THROTTLE_LENGTH_MAX = 64 * KIB;
+/** A cron text: six fields with long lists. */
+export const CRON_LENGTH_MAX = 256;
+/** The longest name of a time zone has 32 characters. */
+export const TIME_ZONE_LENGTH_MAX = 64;
+/** Schedules of a cluster: with the largest metadata each, 16 MiB of the table. */
+export const SCHEDULES_MAX = 256;
+export const SCHEDULE_KEY_LENGTH_MAX = 64;
 /** Uncertain ranges of one job; beyond it the job pauses, and only what is leased by then can still be added. */
 export const UNCERTAIN_RANGES_MAX = 10_000;
 /** Workers named for one re-executed range: the first few. */

@@ -292,6 +292,7 @@ export class Leader {
       case 'range-failed':
       case 'range-uncertain':
       case 'job-finished':
+      case 'task-shrunk':
         return;
       default:
         return unreachable(event);

@@ -4,7 +4,7 @@
 import { fork } from 'node:child_process';
 import { z } from 'zod';
 import { DESCRIBE_MS, METADATA_BYTES_MAX } from '../base/limits.ts';
-import { DELIVERIES } from '../ranges/spec.ts';
+import { DELIVERIES } from '../ranges/options.ts';
 import type { Description } from './exported.ts';
 
 /** The answer of the child. It runs user code, so it is read like anything else from outside. */

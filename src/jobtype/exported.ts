@@ -5,7 +5,7 @@
 import { pathToFileURL } from 'node:url';
 import { errorText } from '../base/errors.ts';
 import { METADATA_BYTES_MAX } from '../base/limits.ts';
-import { DELIVERIES } from '../ranges/spec.ts';
+import { DELIVERIES } from '../ranges/options.ts';
 import type { Delivery } from '../ranges/types.ts';
 import type { Client } from './client.ts';
 import type { JobTypeKind } from './protocol.ts';

@@ -144,6 +144,10 @@ function checkState(job: JobView): void {
   assert(state !== 'done' || job.coveredPoints === total, 'a done job is covered');
   assert(state !== 'failed' || job.failedPoints > 0, 'a failed job has failed ranges');
   assert(job.run >= 1, 'a job runs at least once');
+  assert(job.waitsFor === null || job.startedAt === null, 'a job that waits for another has not begun');
+  assert(job.waitsFor === null || !isFinished(state), 'a finished job waits for nobody');
+  assert(job.notify === null || job.spec.options.onDone !== null, 'only who asked is told');
+  assert(job.notify === null || job.notify.run <= job.run, 'nobody is told of a run that is to come');
   const over = job.tasks.length === 0 && job.coveredPoints + job.failedPoints === total;
   assert(over === (state === 'done' || state === 'failed'), 'a job is finished when covered and failed ranges tile it');
   assert(state !== 'pending' || job.startedAt === null, 'a pending job was never granted');

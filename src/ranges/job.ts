@@ -19,22 +19,35 @@ import {
   RETURNED_RANGES_MAX,
   UNCERTAIN_RANGES_MAX,
 } from '../base/limits.ts';
-import type { Epoch, Incarnation, NodeId, Point, Range } from '../base/types.ts';
+import type { Epoch, Incarnation, JobId, NodeId, Point, Range } from '../base/types.ts';
 import { addFailed } from './failed.ts';
 import { IntervalSet } from './interval-set.ts';
 import { begunEnd, type Closing, type Emit, exposedEnd, forward, type Lease } from './lease.ts';
+import { controlsOf, toleratedPoints } from './options.ts';
 import { addReexecuted, reexecutedPoints } from './reexecuted.ts';
 import { ReturnedRanges } from './returned.ts';
-import { toleratedPoints } from './spec.ts';
 import { blame } from './suspects.ts';
 import { clipText } from './text.ts';
-import type { Ending, FailedRange, JobSpec, JobState, JobView, Reexecuted, Returned, Uncertain } from './types.ts';
+import type {
+  Controls,
+  Ending,
+  FailedRange,
+  JobSpec,
+  JobState,
+  JobView,
+  Reexecuted,
+  Returned,
+  Uncertain,
+} from './types.ts';
 import { addUncertain, cutOut } from './uncertain.ts';
 
 /** All of a job that cannot be worked out from the rest: what a snapshot holds. */
 export interface JobImage {
   readonly spec: JobSpec;
+  readonly controls: Controls;
   readonly state: JobState;
+  readonly waitsFor: JobId | null;
+  readonly notify: { readonly run: number } | null;
   readonly reason: string | null;
   readonly createdAt: number;
   readonly startedAt: number | null;
@@ -84,6 +97,9 @@ export class Job {
   #uncertainPoints = 0;
   #reexecuted: readonly Reexecuted[] = Object.freeze([]);
   #reexecutedPoints = 0;
+  #controls: Controls;
+  #waitsFor: JobId | null = null;
+  #notify: { readonly run: number } | null = null;
   #run = 1;
   #forgiven = 0;
   #firstFailures: number | null = 0;
@@ -91,6 +107,7 @@ export class Job {
   constructor(spec: JobSpec, createdAt: number, covered: readonly Range[] = []) {
     this.spec = spec;
     this.createdAt = createdAt;
+    this.#controls = Object.freeze(controlsOf(spec.options));
     this.#frontier = spec.start;
     this.#covered = IntervalSet.from(covered);
     this.view = this.#makeView();
@@ -111,6 +128,9 @@ export class Job {
     job.#setFailed(Object.freeze([...image.failed]));
     job.#setUncertain(Object.freeze([...image.uncertain]));
     job.#setReexecuted(Object.freeze([...image.reexecuted]));
+    job.#controls = Object.freeze(image.controls);
+    job.#waitsFor = image.waitsFor;
+    job.#notify = image.notify;
     job.#run = image.run;
     job.#forgiven = image.forgiven;
     job.#firstFailures = image.firstFailures;
@@ -134,6 +154,7 @@ export class Job {
   /** A lease on a range picked here, or null when there is nothing to give. */
   grant(request: GrantRequest, emit: Emit): Lease | null {
     if (this.#state !== 'pending' && this.#state !== 'running') return null;
+    if (this.#waitsFor !== null || request.at < (this.spec.options.at ?? 0)) return null;
     const picked = request.retry === null ? this.#pick(request.size) : this.#returned.takeTried(request.retry);
     if (picked === null) return null;
     const { start, end, touched, attempts, error } = picked;
@@ -196,6 +217,55 @@ export class Job {
     this.#close(lease, { how: 'expired', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
   }
 
+  /**
+   * The worker hands out nothing at or beyond `end`: what lies behind goes back untouched. False when the epoch is not
+   * live; true, and nothing changes, where there is nothing to cut off or no room for one range more.
+   */
+  shrink(epoch: Epoch, end: Point, emit: Emit): boolean {
+    const lease = this.#leases.get(epoch);
+    if (lease === undefined) return false;
+    const kept = Math.max(end, lease.claimed);
+    const crowded = this.#returned.count + this.#leases.size >= OPEN_RANGES_MAX;
+    if (kept >= lease.end || crowded || this.spec.exposure === 'task') return true;
+    this.#leases.set(epoch, { ...lease, end: kept });
+    this.#leasedPoints -= lease.end - kept;
+    this.#tasks = null;
+    this.#returned.put({ start: kept, end: lease.end, touched: kept, attempts: 0, error: '' });
+    this.#checkTally();
+    emit({ kind: 'task-shrunk', job: this.spec.id, epoch, worker: lease.worker, end: kept });
+    return true;
+  }
+
+  /** Other controls for what is to come. False when it is finished. */
+  set(changes: Partial<Controls>): boolean {
+    if (this.finished) return false;
+    this.#controls = Object.freeze({ ...this.#controls, ...changes });
+    return true;
+  }
+
+  /** It is not to begin before that job is done. */
+  waitFor(job: JobId): void {
+    assert(this.#startedAt === null, 'only a job that has not begun waits for another');
+    this.#waitsFor = job;
+  }
+
+  /** The job that it waits for has ended. */
+  followed(how: JobState, emit: Emit): void {
+    const { id } = this.spec;
+    if (this.#waitsFor === null || this.finished) return;
+    if (how !== 'done') return this.#become('paused', `job ${this.#waitsFor}, which it waits for, ended ${how}`, emit);
+    this.#waitsFor = null;
+    // Its state is what it was, and yet it can be granted from now on.
+    emit({ kind: 'job-state', job: id, state: this.#state, reason: this.#reason });
+  }
+
+  /** Somebody took the word of this run, or nobody ever will. False when it was said already. */
+  notified(run: number): boolean {
+    if (this.#notify?.run !== run) return false;
+    this.#notify = null;
+    return true;
+  }
+
   pause(emit: Emit): boolean {
     if (this.finished) return false;
     this.#become('paused', 'by request', emit);
@@ -204,7 +274,11 @@ export class Job {
 
   resume(emit: Emit): boolean {
     if (this.finished) return false;
-    if (this.#state === 'paused') this.#forgive();
+    if (this.#state === 'paused') {
+      this.#forgive();
+      // A person lets it go on, whatever became of the job before it.
+      this.#waitsFor = null;
+    }
     this.#become(this.#startedAt === null ? 'pending' : 'running', null, emit);
     return true;
   }
@@ -339,13 +413,13 @@ export class Job {
   #judgeTrouble(worker: NodeId, error: string, emit: Emit): void {
     if (this.finished || this.#state === 'paused') return;
     const trouble = this.#failedPoints + this.#uncertainPoints - this.#forgiven;
-    const tolerated = toleratedPoints(this.spec.options.tolerate, this.#total);
+    const tolerated = toleratedPoints(this.#controls.tolerate, this.#total);
     if ((this.#firstFailures ?? 0) >= FIRST_FAILURES_MAX) {
       const last = `the last on ${worker}: ${error}`;
       this.#become('paused', `its first ${FIRST_FAILURES_MAX} tasks failed in a row, ${last}`, emit);
     } else if (trouble > tolerated) {
       const counts = `${this.#failedPoints} points failed and ${this.#uncertainPoints} are uncertain`;
-      this.#become('paused', `${counts}, more than it tolerates (${this.spec.options.tolerate})`, emit);
+      this.#become('paused', `${counts}, more than it tolerates (${this.#controls.tolerate})`, emit);
     } else if (this.#uncertain.length > UNCERTAIN_RANGES_MAX) {
       this.#become('paused', `it has ${this.#uncertain.length} uncertain ranges`, emit);
     }
@@ -369,6 +443,8 @@ export class Job {
 
   #finish(state: 'done' | 'failed' | 'cancelled', reason: string | null, at: number, emit: Emit): void {
     this.#finishedAt = at;
+    this.#waitsFor = null;
+    if (this.spec.options.onDone !== null) this.#notify = { run: this.#run };
     this.#become(state, reason, emit);
     emit({ kind: 'job-finished', job: this.spec.id, run: this.#run, state });
   }
@@ -425,6 +501,15 @@ export class Job {
     return Object.freeze({
       spec: job.spec,
       createdAt: job.createdAt,
+      get controls() {
+        return job.#controls;
+      },
+      get waitsFor() {
+        return job.#waitsFor;
+      },
+      get notify() {
+        return job.#notify;
+      },
       get state() {
         return job.#state;
       },

@@ -18,17 +18,27 @@ import {
   OPEN_RANGES_MAX,
   REEXECUTED_RANGES_MAX,
   REEXECUTED_WORKERS_MAX,
+  SCHEDULES_MAX,
   SLOTS_MAX,
   SUSPECT_QUARTERS_MAX,
   UNCERTAIN_RANGES_MAX,
   WORKERS_MAX,
 } from '../base/limits.ts';
 import type { JobId, Range } from '../base/types.ts';
-import { fieldsToOffers, fieldsToSpec, offersToFields, specToFields } from './codec.ts';
+import {
+  fieldsToOffers,
+  fieldsToSchedule,
+  fieldsToSpec,
+  offersToFields,
+  readControls,
+  scheduleToFields,
+  specToFields,
+  wholeControlsToFields,
+} from './codec.ts';
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import type { JobImage } from './job.ts';
 import type { Lease } from './lease.ts';
-import type { FailedRange, JobState, Reexecuted, Returned, Uncertain } from './types.ts';
+import type { FailedRange, JobState, Reexecuted, Returned, Schedule, Uncertain } from './types.ts';
 import type { WorkerImage } from './workers.ts';
 
 export interface TableImage {
@@ -40,6 +50,8 @@ export interface TableImage {
   readonly workers: readonly WorkerImage[];
   /** The longest unseen first. */
   readonly offeredNames: readonly string[];
+  /** In key order. */
+  readonly schedules: readonly Schedule[];
 }
 
 /** Of this layout. A node that reads another refuses it, and does not guess. */
@@ -57,6 +69,10 @@ export function encodeTable(image: TableImage): Uint8Array {
     image.finished,
     image.workers.map(workerToFields),
     image.offeredNames,
+    image.schedules.map((schedule) => {
+      const { nextAt, lastJob, skipped } = schedule;
+      return [scheduleToFields(schedule), nextAt, lastJob, skipped];
+    }),
   ]);
 }
 
@@ -71,6 +87,7 @@ export function decodeTable(bytes: Uint8Array): TableImage {
     finished: fields.items(JOBS_MAX, 'finished jobs', (some) => some.integer(0, jobs.length - 1)),
     workers: fields.list(WORKERS_MAX, 'a worker of a snapshot', fieldsToWorker),
     offeredNames: fields.items(OFFERED_NAMES_MAX, 'offered names', (some) => some.text(1, NAME_LENGTH_MAX)),
+    schedules: fields.list(SCHEDULES_MAX, 'a schedule', readSchedule),
   };
   fields.close();
   return image;
@@ -79,6 +96,9 @@ export function decodeTable(bytes: Uint8Array): TableImage {
 function jobToFields(job: JobImage): Packed {
   return [
     specToFields(job.spec),
+    wholeControlsToFields(job.controls),
+    job.waitsFor,
+    job.notify === null ? null : job.notify.run,
     STATES.indexOf(job.state),
     job.reason,
     job.createdAt,
@@ -101,6 +121,9 @@ function fieldsToJob(fields: Fields): JobImage {
   const spec = fields.nested('the spec of a job', fieldsToSpec);
   return {
     spec,
+    controls: fields.nested('the controls of a job', readControls),
+    waitsFor: fields.nullable((some) => some.text(1, ID_LENGTH_MAX)),
+    notify: fields.nullable((some) => ({ run: some.natural() })),
     state: fields.choice(STATES),
     reason: fields.nullable((some) => some.text(0, ERROR_TEXT_MAX)),
     createdAt: fields.natural(),
@@ -117,6 +140,15 @@ function fieldsToJob(fields: Fields): JobImage {
     run: fields.integer(1, Number.MAX_SAFE_INTEGER),
     forgiven: fields.natural(),
     firstFailures: fields.nullable((some) => some.natural()),
+  };
+}
+
+function readSchedule(fields: Fields): Schedule {
+  return {
+    ...fields.nested('what a schedule submits', fieldsToSchedule),
+    nextAt: fields.nullable((some) => some.natural()),
+    lastJob: fields.nullable((some) => some.text(1, ID_LENGTH_MAX)),
+    skipped: fields.natural(),
   };
 }
 

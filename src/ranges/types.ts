@@ -48,10 +48,25 @@ export interface JobOptions {
   readonly commitIntervalMs: number;
   /** Points of a task; null lets the leader adapt it. */
   readonly taskSize: number | null;
+  /** An attempt that runs longer has failed; null lets it run. */
+  readonly taskTimeoutMs: number | null;
+  /** Heap of a job thread; null: that of limits.ts. */
+  readonly memoryMb: number | null;
   /** Times a failing point is begun before it counts as failed. */
   readonly maxAttempts: number;
-  /** More failed and uncertain points than this pause the job. */
+  /** What the controls of the job begin with. */
+  readonly priority: number;
+  readonly weight: number;
+  readonly maxConcurrency: number | null;
+  readonly pointsPerSecond: number | null;
   readonly tolerate: Tolerance;
+  readonly throttle: Throttle | null;
+  /** Where the end of each run is told. */
+  readonly onDone: string | null;
+  /** Waits for this job to be done. */
+  readonly after: JobId | null;
+  /** Epoch ms: nothing is granted before. */
+  readonly at: number | null;
 }
 
 /** What was asked for; two submits of one id are the same if and only if these are equal byte for byte. */
@@ -123,6 +138,34 @@ export type Command =
       readonly range: Range | null;
       readonly uncertain: boolean;
     }
+  /** Changes the controls of an open job. */
+  | { readonly kind: 'set-job'; readonly at: number; readonly id: JobId; readonly changes: Partial<Controls> }
+  /** Somebody took the word that a run has ended, or nobody did for very long. */
+  | {
+      readonly kind: 'job-notified';
+      readonly at: number;
+      readonly id: JobId;
+      readonly run: number;
+      readonly ok: boolean;
+    }
+  /** In place of the one of its key. */
+  | {
+      readonly kind: 'put-schedule';
+      readonly at: number;
+      readonly schedule: ScheduleSpec;
+      readonly nextAt: number | null;
+    }
+  | { readonly kind: 'drop-schedule'; readonly at: number; readonly key: string }
+  /** Its time has come: submits its job as `id`, unless the last one is not finished. `missed` times came and went before. */
+  | {
+      readonly kind: 'fire-schedule';
+      readonly at: number;
+      readonly key: string;
+      readonly due: number;
+      readonly next: number | null;
+      readonly missed: number;
+      readonly id: JobId;
+    }
   | {
       readonly kind: 'worker-join';
       readonly at: number;
@@ -167,6 +210,8 @@ export type Command =
       /** `claimed` matters to at-most-once jobs: the first point that may not be begun. */
       readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point; readonly claimed: Point }[];
     }
+  /** The worker hands out nothing at or beyond `end` and what lies behind goes back. */
+  | { readonly kind: 'shrink'; readonly at: number; readonly epoch: Epoch; readonly end: Point }
   /** `cursor` short of the committed end is progress plus release. */
   | ({ readonly kind: 'complete'; readonly at: number } & Ending)
   | ({ readonly kind: 'fail'; readonly at: number; readonly error: string } & Ending)
@@ -191,8 +236,10 @@ export type Outcome =
         | 'WRONG_STATE'
         | 'TOO_MANY_JOBS'
         | 'STALE_EPOCH'
+        /** No such schedule. */
+        | 'NOT_FOUND'
         | 'INSTANCE_MISMATCH'
-        /** A join beyond WORKERS_MAX. */
+        /** A join beyond WORKERS_MAX, a schedule beyond SCHEDULES_MAX. */
         | 'OVERLOADED';
       readonly detail: string;
     };
@@ -219,6 +266,13 @@ export type TableEvent =
       readonly worker: NodeId;
       readonly from: Point;
       readonly to: Point;
+    }
+  | {
+      readonly kind: 'task-shrunk';
+      readonly job: JobId;
+      readonly epoch: Epoch;
+      readonly worker: NodeId;
+      readonly end: Point;
     }
   | {
       readonly kind: 'task-ended';
@@ -287,7 +341,12 @@ export interface Reexecuted {
 /** A job as others see it; a view that must not be changed. */
 export interface JobView {
   readonly spec: JobSpec;
+  readonly controls: Controls;
   readonly state: JobState;
+  /** The job that must be done first; null when none is waited for. */
+  readonly waitsFor: JobId | null;
+  /** The last run that ended and that nobody was told of yet; null where nobody asked, or all is told. */
+  readonly notify: { readonly run: number } | null;
   /** Why it is paused or failed; null otherwise. */
   readonly reason: string | null;
   readonly createdAt: number;
@@ -341,6 +400,9 @@ export interface Table {
   worker(id: NodeId): WorkerView | undefined;
   /** In id order. */
   workers(): Iterable<WorkerView>;
+  /** In key order. */
+  schedules(): Iterable<Schedule>;
+  schedule(key: string): Schedule | undefined;
   /** Whether some worker ever offered this job type (kept after it left). */
   everOffered(name: string): boolean;
   /** Canonical bytes of the whole state. */

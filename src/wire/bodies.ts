@@ -7,8 +7,9 @@ import { PolarisError } from '../base/errors.ts';
 import * as limits from '../base/limits.ts';
 import { openRecord } from '../base/record.ts';
 import type { Configuration, Entry, SnapshotMeta } from '../raft/types.ts';
-import { isTolerance } from '../ranges/spec.ts';
-import type { JobOptions, Offer, Tolerance } from '../ranges/types.ts';
+import { readThrottle } from '../ranges/hooks.ts';
+import { isTolerance } from '../ranges/options.ts';
+import type { JobOptions, Offer, Throttle, Tolerance } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 import type { Hello, Place, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
 import {
@@ -73,6 +74,24 @@ const tolerance: Shape<Tolerance> = {
   },
 };
 
+/** As JSON text. */
+const throttle: Shape<Throttle> = {
+  encode: (value) => JSON.stringify(value),
+  decode(raw, name) {
+    const read = typeof raw === 'string' ? readThrottle(parsed(raw, name)) : null;
+    if (read === null || 'complaint' in read) throw badFrame(`${name} is no throttle`);
+    return read.throttle;
+  },
+};
+
+function parsed(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw badFrame(`${name} is no JSON`, cause);
+  }
+}
+
 const order = struct<TaskOrder>({
   epoch: count,
   job: token,
@@ -87,8 +106,18 @@ const order = struct<TaskOrder>({
     commitEvery: count,
     commitIntervalMs: count,
     taskSize: nullable(count),
+    taskTimeoutMs: nullable(count),
+    memoryMb: nullable(count),
     maxAttempts: count,
+    priority: point,
+    weight: count,
+    maxConcurrency: nullable(count),
+    pointsPerSecond: nullable(count),
     tolerate: tolerance,
+    throttle: nullable(throttle),
+    onDone: nullable(text(limits.HOOK_URL_LENGTH_MAX)),
+    after: nullable(token),
+    at: nullable(count),
   }),
   attempts: count,
 });

@@ -5,7 +5,7 @@ import type { CliClient, CliIo } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 import type { ClusterStatus } from '../../src/daemon/api.ts';
 import type { FailuresJson, JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
-import { fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
 
 export const ID = '11111111-1111-4111-8111-111111111111';
 

@@ -7,7 +7,7 @@ import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Clock, Env, Executor, ExecutorEnding, ExecutorHandler, Timers } from '../../src/daemon/env.ts';
-import { DELIVERIES } from '../../src/ranges/spec.ts';
+import { DELIVERIES } from '../../src/ranges/options.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store, StoreContents } from '../../src/store/types.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';

@@ -7,7 +7,7 @@
 import { sealRecord } from '../../src/base/record.ts';
 import type { MemberChange } from '../../src/daemon/roster.ts';
 import type { Configuration } from '../../src/raft/types.ts';
-import type { Command, JobSpec } from '../../src/ranges/types.ts';
+import type { Command, JobSpec, ScheduledSpec } from '../../src/ranges/types.ts';
 import type { Formation } from '../../src/store/types.ts';
 import type { Hello, Refusal, WireMessage } from '../../src/wire/messages.ts';
 
@@ -49,8 +49,13 @@ export const REFUSAL: Refusal = { code: 'STRANGER', detail: 'who are you? — no
 
 const OPTIONS = {
   delivery: 'at-most-once',
-  ...{ commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
+  ...{ commitEvery: 100, commitIntervalMs: 200, taskSize: null, taskTimeoutMs: 60_000, memoryMb: 512, maxAttempts: 3 },
+  ...{ priority: -5, weight: 10, maxConcurrency: 4, pointsPerSecond: 1_000 },
   tolerate: '2.5%',
+  throttle: { kind: 'prometheus', url: 'http://metrics:9090', query: 'lag', holdAbove: 0.5, intervalMs: 5_000 },
+  onDone: 'https://example.org/done',
+  after: null,
+  at: 1_767_225_600_000,
 } as const;
 const ORDER = {
   ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096, claimed: 4_100 },
@@ -135,6 +140,11 @@ function spec(id: string, changes: Partial<JobSpec> = {}): JobSpec {
   return { ...base, options: OPTIONS, ...changes };
 }
 
+function work(): ScheduledSpec {
+  const { id: _, ...rest } = spec(JOB_1);
+  return rest;
+}
+
 export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   'submit-job': { kind: 'submit-job', at: AT, spec: spec(JOB_1) },
   'control-job': { kind: 'control-job', at: AT + 1, id: JOB_1, action: 'resume' },
@@ -157,6 +167,18 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   fail: { kind: 'fail', at: AT + 7, epoch: 6, cursor: 150, begun: 151, error: 'no such user: 150' },
   release: { kind: 'release', at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
   'retry-job': { kind: 'retry-job', at: AT + 9, id: JOB_1, range: { start: -5, end: 250 }, uncertain: true },
+  'set-job': { kind: 'set-job', at: AT + 10, id: JOB_1, changes: { weight: 7, maxConcurrency: null, tolerate: '5%' } },
+  'job-notified': { kind: 'job-notified', at: AT + 11, id: JOB_1, run: 1, ok: true },
+  'put-schedule': {
+    ...{ kind: 'put-schedule', at: AT + 12, nextAt: AT + 60_000 },
+    schedule: { key: 'nightly', cron: '0 3 * * *', timeZone: 'Europe/Berlin', spec: work() },
+  },
+  'drop-schedule': { kind: 'drop-schedule', at: AT + 14, key: 'hourly' },
+  'fire-schedule': {
+    ...{ kind: 'fire-schedule', at: AT + 13, key: 'nightly', due: AT + 60_000, next: null, missed: 2 },
+    id: '00000000-0000-4000-8000-000000000077',
+  },
+  shrink: { kind: 'shrink', at: AT + 9, epoch: 5, end: 80 },
 };
 
 export const MEMBER_CHANGE: MemberChange = {

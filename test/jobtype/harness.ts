@@ -13,7 +13,7 @@ import { monotonicMs } from '../../src/jobtype/deadline.ts';
 import { createExecutor } from '../../src/jobtype/executor.ts';
 import type { LoadedTypes } from '../../src/jobtype/loader.ts';
 import { windowEnd } from '../../src/ranges/lease.ts';
-import { fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
 import type { Delivery } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { HOST_ENTRY, loadTestTypes } from './paths.ts';

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { CURSORS_PER_ENTRY_MAX, ERROR_TEXT_MAX, METADATA_BYTES_MAX } from '../../src/base/limits.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
-import { canonicalJson, fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
+import { canonicalJson } from '../../src/ranges/spec.ts';
 import type { Command } from '../../src/ranges/types.ts';
 import { roundTrip, specOf } from './fixtures.ts';
 

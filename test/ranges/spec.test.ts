@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { canonicalJson, fillOptions, sameSpec, toleratedPoints } from '../../src/ranges/spec.ts';
+import { fillOptions, toleratedPoints } from '../../src/ranges/options.ts';
+import { canonicalJson, sameSpec } from '../../src/ranges/spec.ts';
 import { jobId, specOf } from './fixtures.ts';
 
 describe('canonical JSON', () => {
@@ -46,7 +47,8 @@ describe('options', () => {
   test('that are left out are filled in', () => {
     const filled = {
       ...{ delivery: 'at-least-once', commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
-      tolerate: 1_000,
+      ...{ taskTimeoutMs: null, memoryMb: null, priority: 0, weight: 1, maxConcurrency: null, pointsPerSecond: null },
+      ...{ tolerate: 1_000, throttle: null, onDone: null, after: null, at: null },
     };
     expect(fillOptions({})).toEqual(filled);
     expect(fillOptions({ taskSize: null, commitEvery: undefined })).toEqual(filled);

@@ -7,7 +7,7 @@ import { TOLERATE_DEFAULT } from '../../src/base/limits.ts';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { Address, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
-import { fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
 import type { JobSpec } from '../../src/ranges/types.ts';
 import type { JobModel } from './attempt.ts';
 import type { ChurnKind } from './churn.ts';

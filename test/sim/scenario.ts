@@ -7,7 +7,7 @@ import { COMMIT_EVERY_DEFAULT, SESSION_TTL_MS_MIN } from '../../src/base/limits.
 import type { JobId, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
-import { fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
 import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
 import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';

@@ -4,6 +4,7 @@ import {
   APPEND_BYTES_MAX,
   ERROR_TEXT_MAX,
   FRAME_BYTES_MAX,
+  HOOK_WORDS_MAX,
   METADATA_BYTES_MAX,
   ORDERS_PER_MESSAGE_MAX,
   REPORTS_PER_MESSAGE_MAX,
@@ -23,7 +24,15 @@ const order: TaskOrder = {
   metadata: 'm'.repeat(METADATA_BYTES_MAX),
   options: {
     ...{ delivery: 'exactly-once', commitEvery: FAR, commitIntervalMs: FAR, taskSize: FAR, maxAttempts: FAR },
+    ...{ taskTimeoutMs: FAR, memoryMb: FAR, priority: FAR, weight: FAR, maxConcurrency: FAR, pointsPerSecond: FAR },
     tolerate: FAR,
+    throttle: {
+      kind: 'command',
+      command: Array.from({ length: HOOK_WORDS_MAX }, () => 'c'.repeat(900)),
+      intervalMs: 5_000,
+    },
+    onDone: `http://${'h'.repeat(2_000)}`,
+    ...{ after: 'f'.repeat(36), at: FAR },
   },
   attempts: FAR,
 };

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { sealRecord } from '../../src/base/record.ts';
 import type { Entry } from '../../src/raft/types.ts';
-import { DELIVERIES } from '../../src/ranges/spec.ts';
+import { DELIVERIES } from '../../src/ranges/options.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 
 export const ENDS = { from: 'n2', to: 'n1' } as const;
@@ -48,7 +48,11 @@ const order = fc.record(
       {
         delivery: fc.constantFrom(...DELIVERIES),
         ...{ commitEvery: count, commitIntervalMs: count, taskSize: fc.option(count), maxAttempts: count },
+        ...{ taskTimeoutMs: fc.option(count), memoryMb: fc.option(count), priority: point, weight: count },
+        ...{ maxConcurrency: fc.option(count), pointsPerSecond: fc.option(count) },
         tolerate: fc.constantFrom(0, 1_000, '0.01%', '100%'),
+        throttle: fc.constantFrom(null, { kind: 'url', url: 'http://h/', intervalMs: 5_000 }),
+        ...{ onDone: fc.constantFrom(null, 'http://h/'), after: fc.option(uuid), at: fc.option(count) },
       },
       { noNullPrototype: true },
     ),
