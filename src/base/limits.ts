@@ -259,6 +259,52 @@ export const TASK_SIZE_FIRST = 16;
 export const TASK_GROWTH_MAX = 4;
 export const TASK_SIZE_MAX = 1_000_000_000;
 
+// ---- Control ---------------------------------------------------------------------------------------------------------
+
+/** The bucket of a job's pointsPerSecond holds this much of its rate: what may be granted at once after a rest. */
+export const BUCKET_BURST_MS = 1_000;
+/** A grant waits for this much of the rate, lest a fast job be cut into single points: four grants a second. */
+export const BUCKET_CHUNK_MS = 250;
+/** Between two requests of the leader that some task of a job give up its far half. */
+export const SHRINK_EVERY_MS = 100;
+/** A task that was asked and kept everything, or did not answer, is left alone this long. */
+export const SHRINK_AGAIN_MS = 2_000;
+/** A task that is nearer to its end is not worth the round trip to its worker and the grants of its parts. */
+export const SHRINK_LEFT_MS_MIN = 500;
+/** Nor is one with fewer points left: each half must be at least one task of one point. */
+export const SHRINK_POINTS_MIN = 2;
+/** Tasks asked and not yet heard of, over all jobs. */
+export const SHRINKS_ASKED_MAX = 64;
+/** Without headway for so long, a task counts as one that will take for ever. */
+export const SHRINK_STUCK_MS = 1_000;
+/** Between two questions to a throttle hook, when nothing is said about it. */
+export const THROTTLE_INTERVAL_MS_DEFAULT = 5_000;
+/** A hold is looked at again after the interval, doubled each time, and never later than this. */
+export const THROTTLE_HOLD_MS_MAX = 60_000;
+/** Questions to hooks under way at a time; the next job waits for one of them. */
+export const THROTTLES_ASKING_MAX = 16;
+/** The word of a hook that is shown as the reason; the rest is cut off. */
+export const THROTTLE_WORD_MAX = 200;
+/** A command or request of the leader that takes longer is ended, and counts as unreachable. */
+export const OUTSIDE_WAIT_MS = 5_000;
+/** What is read of an answer from outside; the rest is not looked at. */
+export const OUTSIDE_BYTES_MAX = 64 * KIB;
+/** Completions being told at a time. */
+export const NOTICES_ASKING_MAX = 16;
+/** Tries to tell of a completion before it is given up: with the back-off below some six hours. */
+export const NOTICE_ATTEMPTS_MAX = 500;
+/** Back-off between them, doubled from the first to the last, with jitter. */
+export const NOTICE_RETRY_MS_MIN = 500;
+export const NOTICE_RETRY_MS_MAX = 60_000;
+/** A cron text: six fields with long lists. */
+export const CRON_LENGTH_MAX = 256;
+/** The longest name of a time zone has 32 characters. */
+export const TIME_ZONE_LENGTH_MAX = 64;
+/** Whoever drains a worker waits this long for its word: a few keep-alives. Below FORWARD_WAIT_MS. */
+export const REST_WAIT_MS = 5_000;
+/** Due times counted as missed after a time without a leader; beyond it nobody counts. */
+export const MISSED_TIMES_MAX = 1_000;
+
 // ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 /** Body of a request: metadata with room for its JSON escapes. */
@@ -269,15 +315,25 @@ export const LEADER_WAIT_MS = 500;
 export const COMMIT_WAIT_MS = 10_000;
 /** `Retry-After` of a 503. */
 export const RETRY_AFTER_SECONDS = 1;
-/** Jobs in one page of the list, and when no limit is said: a screen or two. */
-export const LIST_JOBS_MAX = 1_000;
-export const LIST_JOBS_DEFAULT = 100;
+/** Items in one page of a list, and when no limit is said: a screen or two. */
+export const PAGE_ITEMS_MAX = 1_000;
+export const PAGE_ITEMS_DEFAULT = 100;
+/** A page ends where its text is longer than this: a thousand jobs without metadata, or sixteen with the largest. */
+export const PAGE_BYTES_MAX = 1 * MIB;
+/** A long answer is written in pieces of about so many characters: some packets each. */
+export const ANSWER_PIECE_CHARACTERS = 64 * KIB;
 /** A read waits this long for its round; a leader without a quorum steps down within an election timeout. */
 export const READ_WAIT_MS = 2 * ELECTION_TICKS_MAX * TICK_MS;
 /** Looks at the table in one turn of the event loop: a twentieth of a heartbeat interval, so that no read delays Raft. */
 export const LOOKS_TURN_MS = 5;
 /** Requests of one connection under way: HTTP/1.1 lets a client send more before it reads, and each answer waits in memory. */
 export const PIPELINED_REQUESTS_MAX = 16;
+/** Connections open for HTTP, a few KB each; the longest quiet one makes room for another. Peers are counted elsewhere. */
+export const CONNECTIONS_MAX = 1_024;
+/** Of them with a request under way; the rest stays for whoever comes next, above all a peer that has not yet said so. */
+export const BUSY_CONNECTIONS_MAX = 896;
+/** A connection without a byte in either direction is closed: six times the longest wait for a commit. */
+export const CONNECTION_SILENCE_MS = 60_000;
 /** A forwarded request waits longer than the leader itself does, so that the leader's own answer wins. */
 export const FORWARD_WAIT_MS = COMMIT_WAIT_MS + 1_000;
 /** Between two looks for a leader that can be reached: twenty looks in LEADER_WAIT_MS. */

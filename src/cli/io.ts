@@ -10,6 +10,8 @@ export interface Output {
   readonly columns?: number;
 }
 
+type ControlMethod = 'retry' | 'set' | 'failures' | 'workers' | 'drainWorker' | ScheduleMethod;
+type ScheduleMethod = 'schedules' | 'putSchedule' | 'dropSchedule';
 type MemberMethod = 'backup' | 'node' | 'addMember' | 'removeMember' | 'promoteMember' | 'transfer';
 
 /** The methods of PolarisClient that commands use. */
@@ -23,10 +25,9 @@ export type CliClient = Pick<
   | 'pause'
   | 'resume'
   | 'cancel'
-  | 'retry'
-  | 'failures'
   | 'wait'
   | 'cluster'
+  | ControlMethod
   | MemberMethod
 >;
 
@@ -43,6 +44,8 @@ export interface CliIo {
   readonly environment: { readonly [name: string]: string | undefined };
   connect(urls: readonly string[]): Promise<CliClient>;
   interruptible(): Interruptible;
+  /** Epoch ms. */
+  now(): number;
 }
 
 /** The real one. */
@@ -58,6 +61,7 @@ export function processIo(): CliIo {
     environment: process.env,
     connect: async (urls) => new (await import('../client/client.ts')).PolarisClient({ urls }),
     interruptible,
+    now: () => Date.now(),
   };
 }
 

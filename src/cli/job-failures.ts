@@ -29,7 +29,7 @@ export const jobFailures: CliCommand = {
 
 function rendered(failures: FailuresJson, form: string | null): string {
   if (form === 'json') return renderJson(failures);
-  if (form === 'csv') return failuresCsv(failures);
+  if (form === 'csv') return [...failuresCsv(failures)].join('');
   const rows = [
     ...failures.failed.map(({ start, end, attempts, worker, at, error }) => {
       return ['failed', `${start}..${end}`, String(attempts), worker, at, error];

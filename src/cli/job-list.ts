@@ -21,8 +21,8 @@ export const jobList: CliCommand = {
     }),
   async run(io, args) {
     const limit = textOf(args, 'limit');
-    if (limit !== null && !/^[1-9]\d{0,3}$/.test(limit)) {
-      throw new PolarisError('USAGE', `--limit must be an integer from 1 to 1000, not "${limit}"`);
+    if (limit !== null && !/^[1-9]\d{0,5}$/.test(limit)) {
+      throw new PolarisError('USAGE', `--limit must be a positive integer, not "${limit}"`);
     }
     const state = textOf(args, 'state') as JobState | null;
     const client = await clientOf(io, args);

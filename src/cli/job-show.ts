@@ -5,7 +5,16 @@ import { CLIENT_KEYS } from '../base/config.ts';
 import type { JobJson, RangesJson } from '../http/job-json.ts';
 import { type CliCommand, clientOf, outputOption, positionalOf, settingOptions, wantsJson } from './command.ts';
 import { colours } from './io.ts';
-import { percentOf, plainText, renderFields, renderJson, renderRate, renderSeconds, renderState } from './render.ts';
+import {
+  percentOf,
+  plainText,
+  renderFields,
+  renderJson,
+  renderRate,
+  renderSeconds,
+  renderSettings,
+  renderState,
+} from './render.ts';
 
 /** Failed ranges named on the screen. */
 const ERRORS_SHOWN = 5;
@@ -39,9 +48,15 @@ function errorField(range: RangesJson['failed'][number]): readonly [string, stri
   return ['error', `[${range.start}, ${range.end}) after ${range.attempts} attempts: ${plainText(range.error)}`];
 }
 
+/** The options that stay as they were submitted; the others are among the controls. */
+function fixedOptions({ options, controls }: JobJson): object {
+  const { at, ...fixed } = options;
+  const own = Object.entries(fixed).filter(([name]) => !Object.hasOwn(controls, name));
+  return { ...Object.fromEntries(own), at: at === null ? null : new Date(at).toISOString() };
+}
+
 function fieldsOf(job: JobJson, coloured: boolean): readonly (readonly [string, string])[] {
   const { progress } = job;
-  const options = Object.entries(job.options).map(([name, value]) => `${name}=${value ?? 'adaptive'}`);
   return [
     ['id', job.id],
     ['name', plainText(job.name)],
@@ -61,7 +76,8 @@ function fieldsOf(job: JobJson, coloured: boolean): readonly (readonly [string, 
     ['created', job.createdAt],
     ['started', job.startedAt ?? '-'],
     ['finished', job.finishedAt ?? '-'],
-    ['options', options.join(' ')],
+    ['controls', renderSettings(job.controls)],
+    ['options', plainText(renderSettings(fixedOptions(job)))],
     ['metadata', plainText(JSON.stringify(job.metadata))],
   ];
 }

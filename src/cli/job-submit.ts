@@ -1,25 +1,25 @@
 /**
- * polaris job submit NAME: prints the id of the job, alone, so that a script can keep it.
+ * polaris job submit NAME: prints the id of the job, alone, so that a script can keep it. With --every it puts a schedule
+ * instead, and prints its key.
  */
-
 import { CLIENT_KEYS } from '../base/config.ts';
-import { errorText, PolarisError } from '../base/errors.ts';
-import type { Json } from '../base/types.ts';
+import { PolarisError } from '../base/errors.ts';
+import type { SubmitRequest } from '../client/client.ts';
+import { assign } from './assignments.ts';
 import {
   type CliArguments,
   type CliCommand,
   clientOf,
   durationOf,
   outputOption,
-  pointOf,
-  positionalOf,
-  readText,
   settingOptions,
   textOf,
   wantsJson,
 } from './command.ts';
 import { waitForJob } from './finish.ts';
-import { colours } from './io.ts';
+import { type CliClient, type CliIo, colours } from './io.ts';
+import { REQUEST_OPTIONS, requestOf } from './job-request.ts';
+import { momentOf } from './moment.ts';
 import { createProgressView } from './progress.ts';
 import { renderJson } from './render.ts';
 
@@ -30,29 +30,32 @@ export const jobSubmit: CliCommand = {
     parser
       .positional('name', { type: 'string', describe: 'The job type', demandOption: true })
       .options({
-        start: { type: 'string', requiresArg: true, describe: 'First point' },
-        end: { type: 'string', requiresArg: true, describe: 'First point that is not worked' },
-        metadata: { type: 'string', requiresArg: true, describe: 'A JSON object, or @file with one' },
+        ...REQUEST_OPTIONS,
         id: { type: 'string', requiresArg: true, describe: 'A UUIDv4; submitting it again is safe' },
-        option: {
+        after: { type: 'string', requiresArg: true, describe: 'Id of a job: start once it is done' },
+        at: { type: 'string', requiresArg: true, describe: 'Start at an ISO 8601 time, or in a while: +10m' },
+        every: {
           type: 'string',
-          array: true,
-          nargs: 1,
-          describe: 'key=value, such as commitEvery=10; may be repeated',
+          requiresArg: true,
+          describe: 'With --key: a schedule, by a cron text such as "0 3 * * *"',
         },
+        key: { type: 'string', requiresArg: true, describe: 'Name of the schedule' },
+        'time-zone': { type: 'string', requiresArg: true, describe: 'Of --every', defaultDescription: 'UTC' },
         wait: { type: 'boolean', default: false, describe: 'Wait for the end of the job' },
         timeout: { type: 'string', requiresArg: true, describe: 'With --wait: give up after 30s, 10m, 2h' },
         ...outputOption(),
         ...settingOptions(CLIENT_KEYS),
       })
       .example('$0 job submit exec --start 0 --end 100 --wait -- echo {start} {end}', 'any program')
-      .example('$0 job submit mail --start 0 --end 1000 --metadata @mail.json', 'a job type of --jobs'),
+      .example('$0 job submit mail --start 0 --end 1000 --metadata @mail.json', 'a job type of --jobs')
+      .example('$0 job submit mail --start 0 --end 1000 --every "0 3 * * *" --key nightly', 'each night at three'),
   async run(io, args) {
+    checkTogether(args);
     const timeoutMs = durationOf(args, 'timeout');
-    if (timeoutMs !== null && args['wait'] !== true) throw new PolarisError('USAGE', '--timeout needs --wait');
-    const request = submitRequest(args);
+    const cron = textOf(args, 'every');
+    if (cron !== null) return schedule(io, args, cron);
     const client = await clientOf(io, args);
-    const job = await client.submit(request);
+    const job = await client.submit(await submitRequest(io, client, args));
     io.stdout.write(wantsJson(args) ? renderJson(job) : `${job.id}\n`);
     if (args['wait'] !== true) return 0;
     const view = createProgressView(io.stderr, colours(io, io.stderr));
@@ -60,66 +63,36 @@ export const jobSubmit: CliCommand = {
   },
 };
 
-function submitRequest(args: CliArguments) {
-  const start = pointOf(args, 'start');
-  const end = pointOf(args, 'end');
-  if (start === null || end === null) {
-    throw new PolarisError('BAD_RANGE', `--${start === null ? 'start' : 'end'} is missing: say --start A --end B`);
-  }
-  const id = textOf(args, 'id');
-  return {
-    ...{ name: positionalOf(args, 'name'), start, end },
-    metadata: metadataOf(args),
-    options: optionsOf(args),
-    ...(id === null ? {} : { id }),
+/** Options that mean nothing without another, or against it. @throws PolarisError USAGE */
+function checkTogether(args: CliArguments): void {
+  const refuse = (detail: string): never => {
+    throw new PolarisError('USAGE', detail);
   };
+  const isGiven = (name: string): boolean => args[name] !== undefined && args[name] !== false;
+  if (isGiven('timeout') && !isGiven('wait')) refuse('--timeout needs --wait');
+  if (!isGiven('every')) {
+    const lone = ['key', 'time-zone'].find(isGiven);
+    if (lone !== undefined) refuse(`--${lone} needs --every CRON`);
+    return;
+  }
+  if (!isGiven('key')) refuse('--every needs --key NAME, by which the schedule is found again');
+  const wrong = ['id', 'after', 'at', 'wait'].find(isGiven);
+  if (wrong !== undefined) refuse(`--${wrong} is for one job, and --every submits many`);
 }
 
-/** `--metadata`, with the program behind `--` as its `command`. */
-function metadataOf(args: CliArguments): { readonly [key: string]: Json } {
-  const given = textOf(args, 'metadata');
-  const command = args['--'];
-  const metadata = given === null ? {} : parseMetadata(given);
-  if (!Array.isArray(command) || command.length === 0) return metadata;
-  if (Object.hasOwn(metadata, 'command')) {
-    throw new PolarisError('USAGE', 'the command is given twice: in --metadata and behind --');
-  }
-  return { ...metadata, command: command.map(String) };
+async function schedule(io: CliIo, args: CliArguments, cron: string): Promise<number> {
+  const timeZone = textOf(args, 'time-zone');
+  const wanted = { cron, job: requestOf(args), ...(timeZone === null ? {} : { timeZone }) };
+  const put = await (await clientOf(io, args)).putSchedule(textOf(args, 'key') ?? '', wanted);
+  io.stdout.write(wantsJson(args) ? renderJson(put) : `${put.key}\n`);
+  return 0;
 }
 
-function parseMetadata(given: string): { readonly [key: string]: Json } {
-  const text = given.startsWith('@') ? readText(given.slice(1)) : given;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new PolarisError('USAGE', `--metadata is not JSON: ${errorText(cause)}`, { cause });
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as { readonly [key: string]: Json };
-  }
-  throw new PolarisError('USAGE', '--metadata must be a JSON object');
-}
-
-/** Values that read as JSON are taken as such; anything else is text. The server judges names and values. */
-function optionsOf(args: CliArguments): { readonly [key: string]: Json } {
-  const options: { [key: string]: Json } = {};
-  const given = args['option'];
-  for (const item of Array.isArray(given) ? given.map(String) : []) {
-    const equals = item.indexOf('=');
-    if (equals < 1) throw new PolarisError('USAGE', `--option must look like key=value, not "${item}"`);
-    const key = item.slice(0, equals);
-    if (Object.hasOwn(options, key)) throw new PolarisError('USAGE', `--option ${key} is given twice`);
-    // `__proto__` as a plain assignment would vanish instead of being refused by name.
-    Object.defineProperty(options, key, { value: optionValue(item.slice(equals + 1)), enumerable: true });
-  }
-  return options;
-}
-
-function optionValue(text: string): Json {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+async function submitRequest(io: CliIo, client: CliClient, args: CliArguments): Promise<SubmitRequest> {
+  const request = requestOf(args);
+  const [id, after, at] = [textOf(args, 'id'), textOf(args, 'after'), momentOf(args, 'at', io.now())];
+  // The option wants a whole id, and a person has the first letters.
+  if (after !== null) assign(request.options, 'after', (await client.show(after)).id, '--option');
+  if (at !== null) assign(request.options, 'at', at, '--option');
+  return id === null ? request : { ...request, id };
 }

@@ -16,6 +16,7 @@ import { jobCancel, jobPause, jobResume } from './job-control.ts';
 import { jobFailures } from './job-failures.ts';
 import { jobList } from './job-list.ts';
 import { jobRetry } from './job-retry.ts';
+import { jobSet } from './job-set.ts';
 import { jobShow } from './job-show.ts';
 import { jobSubmit } from './job-submit.ts';
 import { jobVerify } from './job-verify.ts';
@@ -23,7 +24,9 @@ import { jobWait } from './job-wait.ts';
 import { jobWatch } from './job-watch.ts';
 import { node } from './node.ts';
 import { plainText } from './render.ts';
+import { scheduleList, schedulePut, scheduleRemove } from './schedules.ts';
 import { packageVersion } from './version.ts';
+import { workerDrain, workerList } from './workers.ts';
 
 const TOP: readonly CliCommand[] = [node, dev];
 const NOUNS: readonly { readonly noun: string; readonly describe: string; readonly verbs: readonly CliCommand[] }[] = [
@@ -32,9 +35,15 @@ const NOUNS: readonly { readonly noun: string; readonly describe: string; readon
     describe: 'Submit and follow jobs',
     verbs: [
       ...[jobSubmit, jobList, jobShow, jobWatch, jobWait, jobPause, jobResume, jobCancel],
-      ...[jobRetry, jobFailures, jobVerify],
+      ...[jobRetry, jobSet, jobFailures, jobVerify],
     ],
   },
+  {
+    noun: 'schedule',
+    describe: 'Submit jobs again and again',
+    verbs: [schedulePut, scheduleList, scheduleRemove],
+  },
+  { noun: 'worker', describe: 'See who works, and let a worker rest', verbs: [workerList, workerDrain] },
   {
     noun: 'cluster',
     describe: 'Look at the cluster, change its members, back it up and restore it',

@@ -21,6 +21,12 @@ export function renderFields(fields: readonly (readonly [name: string, value: st
   return fields.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
 }
 
+/** `key=value key=value`; what is null is left out, and times and lists are as one writes them. */
+export function renderSettings(settings: object): string {
+  const given = Object.entries(settings).filter(([, value]) => value !== null);
+  return given.map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' ');
+}
+
 export function renderJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }

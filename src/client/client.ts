@@ -15,13 +15,17 @@ import {
   CLIENT_TIMEOUT_MS,
   CLIENT_TRY_MS,
   CLIENT_UNREACHABLE_MS,
+  PAGE_ITEMS_DEFAULT,
+  PAGE_ITEMS_MAX,
   WATCH_INTERVAL_MS,
 } from '../base/limits.ts';
 import type { Json } from '../base/types.ts';
 import type { ClusterStatus } from '../daemon/api.ts';
 import type { FailuresJson, JobJson, RangeJson, RangesJson, VerifyJson } from '../http/job-json.ts';
 import type { NodeJson } from '../http/members.ts';
-import type { JobState } from '../ranges/types.ts';
+import type { ScheduleJson } from '../http/schedules.ts';
+import type { WorkerJson } from '../http/workers.ts';
+import type { Controls, JobState } from '../ranges/types.ts';
 
 export interface ClientOptions {
   /** Base addresses of nodes, such as `http://127.0.0.1:7070`; any of them answers everything. */
@@ -30,15 +34,34 @@ export interface ClientOptions {
   readonly timeoutMs?: number;
 }
 
-export interface SubmitRequest {
+/** A job as it is asked for. */
+export interface JobRequest {
   /** The job type. */
   readonly name: string;
   readonly start: number;
   readonly end: number;
   readonly metadata?: { readonly [key: string]: Json };
+  /** Any of JobOptions; those left out have their defaults. */
   readonly options?: { readonly [key: string]: Json };
+}
+
+export interface SubmitRequest extends JobRequest {
   /** A UUIDv4; drawn when left out. */
   readonly id?: string;
+}
+
+export interface ScheduleRequest {
+  /** Five fields or six: `0 3 * * *` is at three each night. */
+  readonly cron: string;
+  /** `UTC` when left out. */
+  readonly timeZone?: string;
+  readonly job: JobRequest;
+}
+
+export interface ListOptions {
+  /** At most so many, 100 when left out; more than a page are fetched page by page. */
+  readonly limit?: number;
+  readonly state?: JobState;
 }
 
 export interface RetryOptions {
@@ -58,7 +81,7 @@ export interface WaitOptions {
 }
 
 interface Call {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly body?: object;
   readonly timeoutMs?: number;
@@ -99,12 +122,8 @@ export class PolarisClient {
   }
 
   /** Newest first. */
-  async list(options: { readonly limit?: number; readonly state?: JobState } = {}): Promise<readonly JobJson[]> {
-    const query = new URLSearchParams();
-    if (options.limit !== undefined) query.set('limit', String(options.limit));
-    if (options.state !== undefined) query.set('state', options.state);
-    const path = query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query}`;
-    return (await this.#call<{ readonly jobs: readonly JobJson[] }>({ method: 'GET', path })).jobs;
+  list({ limit = PAGE_ITEMS_DEFAULT, state }: ListOptions = {}): Promise<readonly JobJson[]> {
+    return this.#pages<JobJson>('jobs', limit, state === undefined ? {} : { state });
   }
 
   /** Ids may be shortened where unambiguous, here and below. */
@@ -142,6 +161,11 @@ export class PolarisClient {
     }
   }
 
+  /** Other controls from now on, for a job that is not finished; what is left out stays. */
+  set(id: string, options: Partial<Controls>): Promise<JobJson> {
+    return this.#call({ method: 'PATCH', path: jobPath(id), body: { options } });
+  }
+
   /** Failed and uncertain ranges, with who, when and why. */
   failures(id: string): Promise<FailuresJson> {
     return this.#call({ method: 'GET', path: `${jobPath(id)}/failures` });
@@ -149,6 +173,41 @@ export class PolarisClient {
 
   cancel(id: string): Promise<JobJson> {
     return this.#control(id, 'cancel');
+  }
+
+  /** All of them, in the order of their ids. */
+  workers(): Promise<readonly WorkerJson[]> {
+    return this.#pages<WorkerJson>('workers', Number.POSITIVE_INFINITY);
+  }
+
+  /** Lets a worker hold nothing, or take tasks again; answered once it knows. */
+  drainWorker(id: string, draining = true): Promise<WorkerJson> {
+    return this.#call({ method: 'POST', path: `/v1/workers/${encodeURIComponent(id)}/drain`, body: { draining } });
+  }
+
+  /** All of them, in the order of their keys. */
+  schedules(): Promise<readonly ScheduleJson[]> {
+    return this.#pages<ScheduleJson>('schedules', Number.POSITIVE_INFINITY);
+  }
+
+  schedule(key: string): Promise<ScheduleJson> {
+    return this.#call({ method: 'GET', path: schedulePath(key) });
+  }
+
+  /** Puts a schedule in place of the one of this key, if there is one. */
+  putSchedule(key: string, schedule: ScheduleRequest): Promise<ScheduleJson> {
+    return this.#call({ method: 'PUT', path: schedulePath(key), body: schedule });
+  }
+
+  /** The jobs that it submitted stay. @throws PolarisError NOT_FOUND */
+  async dropSchedule(key: string): Promise<void> {
+    const unsure = { outcome: false };
+    try {
+      await this.#call({ method: 'DELETE', path: schedulePath(key) }, unsure);
+    } catch (thrown) {
+      // An earlier try may have been the one that took it away.
+      if (!unsure.outcome || !(thrown instanceof PolarisError) || thrown.code !== 'NOT_FOUND') throw thrown;
+    }
   }
 
   /** As one node sees it. */
@@ -212,6 +271,20 @@ export class PolarisClient {
     }
   }
 
+  /** At most `limit` items of a list, page by page. */
+  async #pages<T>(name: string, limit: number, filter: { readonly [key: string]: string } = {}): Promise<readonly T[]> {
+    const items: T[] = [];
+    let after: string | null = null;
+    do {
+      const count = String(Math.min(limit - items.length, PAGE_ITEMS_MAX));
+      const query = new URLSearchParams({ limit: count, ...filter, ...(after === null ? {} : { after }) });
+      const page: Page<T> = await this.#call({ method: 'GET', path: `/v1/${name}?${query}` });
+      items.push(...(page[name] ?? []));
+      after = page.next;
+    } while (after !== null && items.length < limit);
+    return items;
+  }
+
   /** Tries until it is answered for good or out of time. `unsure.outcome` is set when a try may have had its effect. */
   async #call<T>(call: Call, unsure: { outcome: boolean } = { outcome: false }): Promise<T> {
     const giveUpAt = performance.now() + (call.timeoutMs ?? this.#timeoutMs);
@@ -272,6 +345,12 @@ function baseUrl(text: string): string {
     throw new PolarisError('USAGE', `"${text}" is no address of a node; it must look like http://HOST:PORT`);
   }
   return url.href.replace(/\/+$/, '');
+}
+
+type Page<T> = { readonly [name: string]: readonly T[] } & { readonly next: string | null };
+
+function schedulePath(key: string): string {
+  return `/v1/schedules/${encodeURIComponent(key)}`;
 }
 
 function jobPath(id: string): string {

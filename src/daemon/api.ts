@@ -4,7 +4,7 @@
  */
 import type { PolarisError } from '../base/errors.ts';
 import type { Address, ClusterId, InstanceId, JobId, LogIndex, NodeId, Range, Term } from '../base/types.ts';
-import type { JobSpec, JobView, Outcome, Table } from '../ranges/types.ts';
+import type { Controls, JobSpec, JobView, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 import type { JobTypeInfo } from './env.ts';
 import type { RosterMember } from './roster.ts';
 
@@ -42,6 +42,17 @@ export interface JobPace {
   readonly etaSeconds: number | null;
 }
 
+/** A worker as its leader sees it. */
+export interface WorkerStatus {
+  readonly id: NodeId;
+  readonly address: Address;
+  readonly slots: number;
+  /** Tasks that it holds. */
+  readonly busy: number;
+  /** It takes nothing new: it was told to drain, or it is stopping. */
+  readonly draining: boolean;
+}
+
 /** A change of the membership, or of who leads. */
 export type MemberRequest =
   | { readonly kind: 'add'; readonly member: RosterMember }
@@ -67,6 +78,18 @@ export interface NodeApi {
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void;
   /** What failed within the range, or everywhere, is pending again. WRONG_STATE when there is nothing of it. */
   retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void;
+  /** Leader only, else NO_LEADER. WRONG_STATE where the job is finished. */
+  set(id: JobId, changes: Partial<Controls>, done: Done<void>): void;
+  /** Leader only, else NO_LEADER: puts a schedule in place of the one of its key. Its next time is reckoned here. */
+  putSchedule(schedule: ScheduleSpec, done: Done<void>): void;
+  /** Leader only, else NO_LEADER; NOT_FOUND where there is none. The jobs that it submitted stay. */
+  dropSchedule(key: string, done: Done<void>): void;
+  /** Leader only, else NO_LEADER; NOT_FOUND. Calls back once the worker knows that it is to hold nothing, or may again. */
+  drainWorker(id: NodeId, draining: boolean, done: Done<void>): void;
+  /** In id order. Known to the leader alone; null elsewhere. */
+  workers(): readonly WorkerStatus[] | null;
+  /** Why an open job is given nothing just now, where the table does not say it. Null where this node does not lead. */
+  holdOf(id: JobId): string | null;
   /** Leader only, else NO_LEADER; BAD_MEMBERSHIP with the reason when it cannot or should not be done. */
   changeMembers(request: MemberRequest, done: Done<void>): void;
   /** 'linearizable' is for the leader, else NO_LEADER; 'local' works everywhere. `look` runs in the turn of the read. */

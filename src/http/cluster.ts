@@ -2,8 +2,8 @@
  * GET /v1/cluster: this node's own view of the cluster, at once, with or without a leader. It is what one asks when
  * something is wrong, so it waits for nothing.
  */
+import { parseConsistency } from './queries.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
-import { parseConsistency } from './schema.ts';
 
 export function clusterRoutes(context: HttpContext): readonly HttpRoute[] {
   return [

@@ -1,26 +1,29 @@
 /**
- * Failures as CSV (RFC 4180): one row a range, for a spreadsheet, or for the script that repairs what failed.
+ * Failures as CSV (RFC 4180), one row a range.
  */
-import type { FailuresJson } from './job-json.ts';
+import type { FailedJson, UncertainJson } from './job-json.ts';
 
 const HEADER = 'kind,start,end,attempts,worker,epoch,at,error';
 const LINE_END = '\r\n';
 
-export function failuresCsv({ failed, uncertain }: FailuresJson): string {
-  const rows = [
-    ...failed.map((range) => [
-      'failed',
-      range.start,
-      range.end,
-      range.attempts,
-      range.worker,
-      '',
-      range.at,
-      range.error,
-    ]),
-    ...uncertain.map((range) => ['uncertain', range.start, range.end, '', range.worker, range.epoch, range.at, '']),
-  ];
-  return [HEADER, ...rows.map((row) => row.map(cell).join(','))].map((line) => `${line}${LINE_END}`).join('');
+export interface FailureRows {
+  readonly failed: Iterable<FailedJson>;
+  readonly uncertain: Iterable<UncertainJson>;
+}
+
+/** Line by line, the header first. */
+export function* failuresCsv({ failed, uncertain }: FailureRows): Iterable<string> {
+  yield `${HEADER}${LINE_END}`;
+  for (const { start, end, attempts, worker, at, error } of failed) {
+    yield line(['failed', start, end, attempts, worker, '', at, error]);
+  }
+  for (const { start, end, worker, epoch, at } of uncertain) {
+    yield line(['uncertain', start, end, '', worker, epoch, at, '']);
+  }
+}
+
+function line(cells: readonly (string | number)[]): string {
+  return `${cells.map(cell).join(',')}${LINE_END}`;
 }
 
 /** A text from outside that begins like a formula must not become one in a spreadsheet. */

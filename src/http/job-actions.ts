@@ -1,14 +1,17 @@
 /**
- * POST /v1/jobs/:id/{pause,resume,cancel,retry}: answered with the job as it stands after the commit.
+ * What is done to a job: POST /v1/jobs/:id/{pause,resume,cancel,retry} and PATCH /v1/jobs/:id, each answered with the job
+ * as it stands after the commit.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { JobId, Json } from '../base/types.ts';
+import { parseChanges } from './control-schema.ts';
 import { findJob, isFullId } from './find-job.ts';
 import { onLeader } from './forward.ts';
-import { pathId, viewJob } from './jobs.ts';
+import { viewJob } from './jobs.ts';
+import { pathId } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing, parseRetry } from './schema.ts';
-import { controlJob, type JobAction, readTable, retryJob } from './settle.ts';
+import { controlJob, type JobAction, readTable, retryJob, setControls } from './settle.ts';
 
 const ACTIONS: readonly JobAction[] = ['pause', 'resume', 'cancel'];
 
@@ -23,13 +26,22 @@ export function jobActionRoutes(context: HttpContext): readonly HttpRoute[] {
       },
     }),
   );
-  return [...routes, { method: 'POST', url: '/v1/jobs/:id/retry', handle: retry }];
+  return [
+    ...routes,
+    { method: 'POST', url: '/v1/jobs/:id/retry', handle: retry },
+    { method: 'PATCH', url: '/v1/jobs/:id', handle: set },
+  ];
 
   async function retry(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { range, uncertain } = parseRetry(request.body);
     // In full, since a forwarded request has a body.
     const body: Json = { uncertain, ...(range === null ? {} : { range: [range.start, range.end] }) };
     return act(context, request, reply, body, (id) => retryJob(context.api, id, range, uncertain));
+  }
+
+  async function set(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const changes = parseChanges(request.body);
+    return act(context, request, reply, { options: { ...changes } }, (id) => setControls(context.api, id, changes));
   }
 }
 

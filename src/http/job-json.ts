@@ -8,7 +8,16 @@
 import { unreachable } from '../base/assert.ts';
 import type { Json, NodeId, Range } from '../base/types.ts';
 import type { JobPace } from '../daemon/api.ts';
-import type { FailedRange, JobOptions, JobState, JobView, Reexecuted, Uncertain, WorkerView } from '../ranges/types.ts';
+import type {
+  Controls,
+  FailedRange,
+  JobOptions,
+  JobState,
+  JobView,
+  Reexecuted,
+  Uncertain,
+  WorkerView,
+} from '../ranges/types.ts';
 
 /** `[start, end)` as a pair. */
 export type RangeJson = readonly [start: number, end: number];
@@ -33,7 +42,10 @@ export interface JobJson {
   readonly start: number;
   readonly end: number;
   readonly metadata: Json;
+  /** As they were submitted. */
   readonly options: JobOptions;
+  /** What of them may change, as it is now. */
+  readonly controls: Controls;
   readonly state: JobState;
   /** Why it is paused, failed or not getting on; null otherwise. */
   readonly reason: string | null;
@@ -76,10 +88,24 @@ export interface VerifyJson {
   readonly claim: string;
 }
 
+export type FailedJson = Omit<FailedRange, 'at'> & { readonly at: string };
+export type UncertainJson = Omit<Uncertain, 'at'> & { readonly at: string };
+
 /** What went wrong, for `GET /v1/jobs/:id/failures`. */
 export interface FailuresJson {
-  readonly failed: readonly (Omit<FailedRange, 'at'> & { readonly at: string })[];
-  readonly uncertain: readonly (Omit<Uncertain, 'at'> & { readonly at: string })[];
+  readonly failed: readonly FailedJson[];
+  readonly uncertain: readonly UncertainJson[];
+}
+
+/** What there is to say of a job that its record does not hold. */
+export interface Surroundings {
+  readonly pace: JobPace | null;
+  /** Why its leader gives it nothing. */
+  readonly hold: string | null;
+  /** Job types that some worker with a slot offers just now. */
+  readonly offered: ReadonlySet<string>;
+  /** Epoch ms. */
+  readonly now: number;
 }
 
 /** Names of the job types that some worker with a slot offers just now. */
@@ -91,15 +117,16 @@ export function offeredNames(workers: Iterable<WorkerView>): ReadonlySet<string>
   return names;
 }
 
-export function jobJson(job: JobView, pace: JobPace | null, offered: ReadonlySet<string>): JobJson {
+export function jobJson(job: JobView, around: Surroundings): JobJson {
   const { id, name, start, end, metadata, options } = job.spec;
   return {
     ...{ id, name, start, end },
     metadata: JSON.parse(metadata),
     options,
+    controls: job.controls,
     state: job.state,
-    reason: job.reason ?? waitReason(job, offered),
-    progress: progressJson(job, pace),
+    reason: job.reason ?? waitReason(job, around),
+    progress: progressJson(job, around.pace),
     run: job.run,
     createdAt: isoTime(job.createdAt),
     startedAt: job.startedAt === null ? null : isoTime(job.startedAt),
@@ -123,10 +150,14 @@ function progressJson(job: JobView, pace: JobPace | null): ProgressJson {
   };
 }
 
-/** Why an open job does not get on, where the table shows it. */
-function waitReason(job: JobView, offered: ReadonlySet<string>): string | null {
-  if (job.state !== 'pending' && job.state !== 'running') return null;
-  return offered.has(job.spec.name) ? null : `no worker offers "${job.spec.name}"`;
+/** Why an open job does not get on, where its record itself has no reason. */
+function waitReason({ spec, state, startedAt, waitsFor }: JobView, around: Surroundings): string | null {
+  const { offered, hold, now } = around;
+  if (state !== 'pending' && state !== 'running') return null;
+  if (waitsFor !== null) return `waits for job ${waitsFor}`;
+  const { at } = spec.options;
+  if (startedAt === null && at !== null && at > now) return `starts at ${isoTime(at)}`;
+  return offered.has(spec.name) ? hold : `no worker offers "${spec.name}"`;
 }
 
 export function rangesJson(job: JobView): RangesJson {
@@ -167,11 +198,12 @@ function claimOf({ spec, reexecutedPoints, uncertainPoints }: JobView): string {
   }
 }
 
-export function failuresJson(job: JobView): FailuresJson {
-  return {
-    failed: job.failed.map((range) => ({ ...range, at: isoTime(range.at) })),
-    uncertain: job.uncertain.map((range) => ({ ...range, at: isoTime(range.at) })),
-  };
+export function failedJson({ start, end, error, attempts, worker, at }: FailedRange): FailedJson {
+  return { start, end, error, attempts, worker, at: isoTime(at) };
+}
+
+export function uncertainJson({ start, end, epoch, worker, at }: Uncertain): UncertainJson {
+  return { start, end, epoch, worker, at: isoTime(at) };
 }
 
 /** Whether the ranges, in any order, fill `whole` without a gap, an overlap or anything outside. */
@@ -215,6 +247,7 @@ function pair(range: Range): RangeJson {
   return [range.start, range.end];
 }
 
-function isoTime(epochMs: number): string {
+/** ISO 8601. */
+export function isoTime(epochMs: number): string {
   return new Date(epochMs).toISOString();
 }

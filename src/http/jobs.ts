@@ -1,36 +1,21 @@
 /**
- * /v1/jobs: submit, list, and the three views of one job.
+ * /v1/jobs: submit, list, and the views of one job.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PolarisError } from '../base/errors.ts';
-import type { Consistency } from '../daemon/api.ts';
 import type { JobView, Table } from '../ranges/types.ts';
 import { failuresCsv } from './failures-csv.ts';
 import { findJob } from './find-job.ts';
 import { onLeader } from './forward.ts';
-import { failuresJson, type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
+import { type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
+import { pageText } from './page.ts';
+import { parseConsistency, parseListQuery } from './queries.ts';
+import { answerText, pathId, type ReadContext } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
-import { expectNothing, parseConsistency, parseListQuery } from './schema.ts';
+import { expectNothing } from './schema.ts';
 import { readTable, submitJob } from './settle.ts';
 import { admit, readSubmission } from './submit.ts';
-import { Turnstile } from './turnstile.ts';
 
-const JSON_TYPE = 'application/json; charset=utf-8';
-const CSV_TYPE = 'text/csv; charset=utf-8; header=present';
-
-interface ReadContext extends HttpContext {
-  readonly turnstile: Turnstile;
-}
-
-export function jobRoutes(http: HttpContext): readonly HttpRoute[] {
-  const turnstile = new Turnstile();
-  // `api` stays behind its getter: the node that it stands for is made after the routes.
-  const context: ReadContext = {
-    get api() {
-      return http.api;
-    },
-    ...{ log: http.log, prng: http.prng, turnstile },
-  };
+export function jobRoutes(context: ReadContext): readonly HttpRoute[] {
   return [
     { method: 'POST', url: '/v1/jobs', handle: (request, reply) => submit(context, request, reply) },
     { method: 'GET', url: '/v1/jobs', handle: (request, reply) => list(context, request, reply) },
@@ -41,12 +26,18 @@ export function jobRoutes(http: HttpContext): readonly HttpRoute[] {
   ];
 }
 
-/** The job resource, with the speed as this node knows it. */
+/** The job resource, with its speed and what holds it as far as this node knows. */
 export function viewJob(context: HttpContext, job: JobView, table: Table): JobJson {
-  return jobJson(job, context.api.pace(job), offeredNames(table.workers()));
+  return jobLook(context, table)(job);
 }
 
-async function submit(context: HttpContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+/** For many jobs of one look. */
+function jobLook({ api }: HttpContext, table: Table): (job: JobView) => JobJson {
+  const [offered, now] = [offeredNames(table.workers()), Date.now()];
+  return (job) => jobJson(job, { pace: api.pace(job), hold: api.holdOf(job.spec.id), offered, now });
+}
+
+async function submit(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
   const submission = readSubmission(context, request.body, request.headers['idempotency-key']);
   return onLeader(context, { request, reply, write: true, body: submission.body }, async () => {
@@ -59,13 +50,25 @@ async function submit(context: HttpContext, request: FastifyRequest, reply: Fast
 }
 
 async function list(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const query = parseListQuery(request.query);
-  return answerRead(context, request, reply, query.consistency, (table) => {
-    const wanted = [...table.jobs()].filter((job) => query.state === undefined || job.state === query.state);
-    const newestFirst = wanted.reverse().slice(0, query.limit);
-    const offered = offeredNames(table.workers());
-    return { jobs: newestFirst.map((job) => jobJson(job, context.api.pace(job), offered)) };
+  const { limit, state, after, consistency } = parseListQuery(request.query);
+  return answerText(context, { request, reply, consistency }, (table) => {
+    const newestFirst = [...table.jobs()].reverse();
+    const items = behind(newestFirst, after).filter((job) => state === undefined || job.state === state);
+    return pageText({ name: 'jobs', items, limit, look: jobLook(context, table), cursorOf });
   });
+}
+
+function cursorOf({ createdAt, spec }: JobView): string {
+  return `${createdAt}.${spec.id}`;
+}
+
+/** What comes behind the job of the cursor; where that one is gone, what is older than it was. */
+function behind(newestFirst: readonly JobView[], cursor: string | undefined): readonly JobView[] {
+  if (cursor === undefined) return newestFirst;
+  const [createdAt, id] = cursor.split('.');
+  const at = newestFirst.findIndex((job) => job.spec.id === id);
+  if (at >= 0) return newestFirst.slice(at + 1);
+  return newestFirst.filter((job) => job.createdAt < Number(createdAt));
 }
 
 function view(context: ReadContext, url: string, look: (job: JobView, table: Table) => object): HttpRoute {
@@ -75,44 +78,9 @@ function view(context: ReadContext, url: string, look: (job: JobView, table: Tab
     handle: async (request, reply) => {
       const id = pathId(request);
       const consistency = parseConsistency(request.query);
-      return answerRead(context, request, reply, consistency, (table) => look(findJob(table, id), table));
+      return answerText(context, { request, reply, consistency }, (table) =>
+        JSON.stringify(look(findJob(table, id), table)),
+      );
     },
   };
-}
-
-/** JSON, or CSV to whom asks for it. */
-async function failures(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const id = pathId(request);
-  const consistency = parseConsistency(request.query);
-  const asCsv = /^text\/csv\b/i.test(request.headers.accept ?? '');
-  const look = (table: Table) => failuresJson(findJob(table, id));
-  if (!asCsv) return answerRead(context, request, reply, consistency, look);
-  return answerRead(context, request, reply, consistency, look, CSV_TYPE, failuresCsv);
-}
-
-async function answerRead<T extends object>(
-  context: ReadContext,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  consistency: Consistency,
-  look: (table: Table) => T,
-  type = JSON_TYPE,
-  write: (looked: T) => string = JSON.stringify,
-): Promise<FastifyReply> {
-  // Made into text in the same turn, since that is half of the cost.
-  const text = () => readTable(context.api, 'local', (table) => write(look(table)));
-  const answer = async () => reply.type(type).send(await context.turnstile.run(text));
-  if (consistency === 'local') return answer();
-  return onLeader(context, { request, reply, write: false }, async () => {
-    // After the round, what this node has applied is at least as new as everything acknowledged before the request.
-    await readTable(context.api, 'linearizable', () => null);
-    return answer();
-  });
-}
-
-/** The id in the path; Fastify has decoded it. */
-export function pathId(request: FastifyRequest): string {
-  const { id } = request.params as { id?: string };
-  if (id === undefined || id === '') throw new PolarisError('JOB_NOT_FOUND', 'the path names no job');
-  return id;
 }

@@ -8,33 +8,33 @@
  */
 import { z } from 'zod';
 import { type ErrorCode, PolarisError } from '../base/errors.ts';
-import { ADDRESS_LENGTH_MAX, LIST_JOBS_DEFAULT, LIST_JOBS_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
+import { ADDRESS_LENGTH_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
 import type { JobId, Json, NodeId, Range } from '../base/types.ts';
-import type { Consistency } from '../daemon/api.ts';
 import type { RosterMember } from '../daemon/roster.ts';
-import type { JobState } from '../ranges/types.ts';
 
 export const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const STATES = ['pending', 'running', 'paused', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
 export type JsonObject = { readonly [key: string]: Json };
 
-/** What `POST /v1/jobs` asks for; `options` are judged by `fillOptions`. */
-export interface Submission {
-  readonly id: JobId | null;
+/** A job as it is asked for; `options` are judged by `fillOptions`. */
+export interface WantedJob {
   readonly name: string;
   readonly range: Range;
   readonly metadata: JsonObject;
   readonly options: JsonObject;
 }
 
-const jsonObject = z.custom<JsonObject>(
+/** What `POST /v1/jobs` asks for. */
+export interface Submission extends WantedJob {
+  readonly id: JobId | null;
+}
+
+export const jsonObject = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   'must be a JSON object',
 );
 
-const submissionSchema = z.strictObject({
-  id: z.string('must be a UUIDv4').optional(),
+const wantedSchema = z.strictObject({
   name: z
     .string('must be the name of a job type')
     .min(1, 'must not be empty')
@@ -44,6 +44,7 @@ const submissionSchema = z.strictObject({
   metadata: jsonObject.optional(),
   options: jsonObject.optional(),
 });
+const submissionSchema = wantedSchema.extend({ id: z.string('must be a UUIDv4').optional() });
 
 const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
   id: 'BAD_ID',
@@ -54,14 +55,17 @@ const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
 /** @throws PolarisError BAD_JSON, BAD_REQUEST, BAD_ID, BAD_RANGE, BAD_METADATA or BAD_OPTION */
 export function parseSubmission(body: unknown): Submission {
   if (body === undefined) throw new PolarisError('BAD_JSON', 'the body is empty; send a JSON object');
-  const read = parse(submissionSchema, body, 'the body');
-  return {
-    id: read.id === undefined ? null : parseJobId(read.id),
-    name: read.name,
-    range: parseRange(read.start, read.end),
-    metadata: read.metadata ?? {},
-    options: read.options ?? {},
-  };
+  const { id, ...rest } = parse(submissionSchema, body, 'the body');
+  return { id: id === undefined ? null : parseJobId(id), ...wantedJob(rest) };
+}
+
+/** A job without an id; `what` names it in an error. @throws PolarisError as parseSubmission does */
+export function parseWanted(value: unknown, what: string): WantedJob {
+  return wantedJob(parse(wantedSchema, value, what));
+}
+
+function wantedJob({ name, start, end, metadata = {}, options = {} }: z.infer<typeof wantedSchema>): WantedJob {
+  return { name, range: parseRange(start, end), metadata, options };
 }
 
 /** A UUIDv4, lower case whatever the case it came in (RFC 9562 §4). @throws PolarisError BAD_ID */
@@ -69,35 +73,6 @@ export function parseJobId(text: string): JobId {
   const id = text.toLowerCase();
   if (!UUID_V4.test(id)) throw new PolarisError('BAD_ID', `id ${shown(text)} is not a UUIDv4`);
   return id;
-}
-
-const listSchema = z.strictObject({
-  limit: z
-    .string('may be given once')
-    .regex(/^[1-9]\d{0,3}$/, `must be an integer from 1 to ${LIST_JOBS_MAX}`)
-    .transform(Number)
-    .refine((limit) => limit <= LIST_JOBS_MAX, `must be an integer from 1 to ${LIST_JOBS_MAX}`)
-    .default(LIST_JOBS_DEFAULT),
-  state: z.enum(STATES, `must be one of ${STATES.join(', ')}`).optional(),
-  consistency: z.enum(['linearizable', 'local'], 'must be linearizable or local').default('linearizable'),
-});
-
-export interface ListQuery {
-  readonly limit: number;
-  readonly state?: JobState | undefined;
-  readonly consistency: Consistency;
-}
-
-/** @throws PolarisError BAD_REQUEST */
-export function parseListQuery(query: unknown): ListQuery {
-  return parse(listSchema, query, 'the query');
-}
-
-const readSchema = listSchema.pick({ consistency: true });
-
-/** @throws PolarisError BAD_REQUEST */
-export function parseConsistency(query: unknown): Consistency {
-  return parse(readSchema, query, 'the query').consistency;
 }
 
 const NODE_ID = z.string('must be a node id').regex(/^[A-Za-z0-9._-]{1,64}$/, 'may have 1 to 64 of A-Z a-z 0-9 . _ -');
@@ -150,7 +125,8 @@ export function expectNothing(value: unknown, what: 'the query' | 'the body'): v
   if (value !== undefined) parse(emptySchema, value, what);
 }
 
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/** @throws PolarisError that names the field */
+export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

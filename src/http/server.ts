@@ -12,12 +12,14 @@ import { PolarisError } from '../base/errors.ts';
 import {
   BODY_BYTES_MAX,
   CLOSE_GRACE_MS,
-  PIPELINED_REQUESTS_MAX,
+  CONNECTION_SILENCE_MS,
   REQUEST_TIMEOUT_MS,
   URL_LENGTH_MAX,
 } from '../base/limits.ts';
 import { backupRoutes } from './backup.ts';
 import { clusterRoutes } from './cluster.ts';
+import { Connections } from './connections.ts';
+import { failureRoutes } from './failures.ts';
 import { healthRoutes } from './health.ts';
 import { jobActionRoutes } from './job-actions.ts';
 import { jobRoutes } from './jobs.ts';
@@ -25,11 +27,15 @@ import { parseJsonBody } from './json-body.ts';
 import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
+import type { ReadContext } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
+import { scheduleRoutes } from './schedules.ts';
+import { Turnstile } from './turnstile.ts';
+import { workerRoutes } from './workers.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 /** What any path of ours takes: the answer to methods that are not even routed (TRACE, those of WebDAV). */
-const ALLOW_AT_MOST = 'GET, HEAD, POST';
+const ALLOW_AT_MOST = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
 /** A server that does not listen yet. Its `server` is Node's own, for the peers' upgrades. */
 export function createHttpServer(context: HttpContext): FastifyInstance {
@@ -37,6 +43,7 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: CONNECTION_SILENCE_MS,
     // A stopping node says so through NodeApi, with a code of the table.
     return503OnClosing: false,
     // A missing Host is judged with everything else, so that its answer is a problem too.
@@ -51,11 +58,12 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
     parseJsonBody(body),
   );
+  const connections = new Connections();
+  followConnections(app, connections);
   answerOddities(app);
-  const crowd = new WeakMap<Socket, number>();
   app.addHook('onRequest', async (request, reply) => {
     // Both in one turn: requests that came in one packet must not all be counted before the first is judged.
-    joinCrowd(crowd, request.raw.socket, reply);
+    connections.request(request.raw.socket, reply.raw);
     checkRequest(context, request);
   });
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, toPolarisError(error, context.log)));
@@ -67,15 +75,29 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
     const path = request.url.split('?', 1)[0];
     return sendProblem(reply, new PolarisError('NOT_FOUND', `there is nothing at ${path}`));
   });
-  addRoutes(app, [
-    ...jobRoutes(context),
+  addRoutes(app, routesOf(context));
+  return app;
+}
+
+function routesOf(context: HttpContext): readonly HttpRoute[] {
+  const reading: ReadContext = {
+    // `api` stays behind its getter: the node that it stands for is made after the routes.
+    get api() {
+      return context.api;
+    },
+    ...{ log: context.log, prng: context.prng, turnstile: new Turnstile() },
+  };
+  return [
+    ...jobRoutes(reading),
+    ...failureRoutes(reading),
+    ...workerRoutes(reading),
+    ...scheduleRoutes(reading),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),
     ...memberRoutes(context),
     ...backupRoutes(context),
     ...healthRoutes(context),
-  ]);
-  return app;
+  ];
 }
 
 /** Each route, and for every other method of its path an answer that names the right ones. */
@@ -112,17 +134,14 @@ function overlongUrl(): PolarisError {
   return new PolarisError('BAD_REQUEST', `the URL is longer than ${URL_LENGTH_MAX} characters`);
 }
 
-/** Counts the requests under way on a connection, each until the last byte of its answer. @throws PolarisError OVERLOADED */
-function joinCrowd(crowd: WeakMap<Socket, number>, socket: Socket, reply: FastifyReply): void {
-  const add = (change: 1 | -1): number => {
-    const count = (crowd.get(socket) ?? 0) + change;
-    crowd.set(socket, count);
-    return count;
-  };
-  reply.raw.once('close', () => add(-1));
-  if (add(1) > PIPELINED_REQUESTS_MAX) {
-    throw new PolarisError('OVERLOADED', `a connection may have ${PIPELINED_REQUESTS_MAX} requests under way`);
-  }
+function followConnections(app: FastifyInstance, connections: Connections): void {
+  app.server.on('connection', (socket) => connections.opened(socket));
+  app.server.on('upgrade', (request, socket) => {
+    connections.left(request.socket);
+    // Who listens for upgrades is made after the server; until then nobody would answer.
+    if (app.server.listenerCount('upgrade') > 1) return;
+    endWith(socket as Socket, new PolarisError('NOT_FOUND', 'nothing here takes an upgrade'));
+  });
 }
 
 /** What never becomes a request for Fastify, though Node has read it. */

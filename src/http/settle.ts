@@ -4,9 +4,9 @@
  */
 import { PolarisError } from '../base/errors.ts';
 import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
-import type { JobId, Range } from '../base/types.ts';
+import type { JobId, NodeId, Range } from '../base/types.ts';
 import type { Consistency, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
-import type { JobSpec, Outcome, Table } from '../ranges/types.ts';
+import type { Controls, JobSpec, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 
 export type SubmitOutcome = Extract<Outcome, { kind: 'created' | 'exists' }>;
 export type JobAction = 'pause' | 'resume' | 'cancel';
@@ -21,6 +21,22 @@ export function controlJob(api: NodeApi, id: JobId, action: JobAction): Promise<
 
 export function retryJob(api: NodeApi, id: JobId, range: Range | null, uncertain: boolean): Promise<void> {
   return settle((done) => api.retry(id, range, uncertain, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function setControls(api: NodeApi, id: JobId, changes: Partial<Controls>): Promise<void> {
+  return settle((done) => api.set(id, changes, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function putSchedule(api: NodeApi, schedule: ScheduleSpec): Promise<void> {
+  return settle((done) => api.putSchedule(schedule, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function dropSchedule(api: NodeApi, key: string): Promise<void> {
+  return settle((done) => api.dropSchedule(key, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function drainWorker(api: NodeApi, id: NodeId, draining: boolean): Promise<void> {
+  return settle((done) => api.drainWorker(id, draining, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
 }
 
 export function changeMembers(api: NodeApi, request: MemberRequest): Promise<void> {

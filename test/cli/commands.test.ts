@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
-import { FakeClient, ID, jobOf, run } from './fake-io.ts';
+import { FakeClient, ID, jobOf, run, workerOf } from './fake-io.ts';
 
 function file(name: string, text: string): string {
   const path = join(mkdtempSync(join(tmpdir(), 'polaris-cli-')), name);
@@ -210,8 +210,9 @@ describe('the other commands', () => {
     client.jobs = [jobOf({ reason: 'evil\u001b[2Jreason', metadata: { a: '\u009b2J' } })];
     const { stdout } = await run(['job', 'show', ID.slice(0, 8)], { client });
     expect(stdout).toContain(`id          ${ID}\n`);
+    expect(stdout).toContain('\ncontrols    priority=0 weight=1 tolerate=1000\n');
     expect(stdout).toContain(
-      'options     delivery=at-least-once commitEvery=100 commitIntervalMs=200 taskSize=adaptive maxAttempts=3 tolerate=1000\n',
+      '\noptions     delivery=at-least-once commitEvery=100 commitIntervalMs=200 maxAttempts=3\n',
     );
     expect(stdout.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
     expect(client.calls).toEqual([['show', '11111111']]);
@@ -263,6 +264,162 @@ describe('the other commands', () => {
   });
 });
 
+describe('job submit at a time, after another job, or again and again', () => {
+  const SUBMIT = ['job', 'submit', 'mail', '--start', '0', '--end', '100'];
+
+  test.each([
+    ['2026-01-31T09:00Z', '2026-01-31T09:00:00.000Z'],
+    ['2026-01-31 09:00:30.5+02:00', '2026-01-31T07:00:30.500Z'],
+    ['+10m', '2026-01-01T12:10:00.000Z'],
+    ['+1.5h', '2026-01-01T13:30:00.000Z'],
+  ])('--at %s is %s', async (text, at) => {
+    const client = new FakeClient();
+    await run([...SUBMIT, '--at', text], { client });
+    expect(client.calls[0]?.[1]).toMatchObject({ options: { at: Date.parse(at) } });
+  });
+
+  test.each(['tomorrow', '2026-01-31', '2026-13-01T00:00Z', '+10', '10m', '1767225600000'])(
+    '--at %s is a usage error, and nothing is sent',
+    async (text) => {
+      const client = new FakeClient();
+      const ran = await run([...SUBMIT, '--at', text], { client });
+      expect(ran).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('polaris: USAGE: --at ') });
+      expect(client.calls).toEqual([]);
+    },
+  );
+
+  test('--after finds the whole id of a job that is named by its first letters', async () => {
+    const client = new FakeClient();
+    await run([...SUBMIT, '--after', '1111', '--delivery', 'at-most-once'], { client });
+    expect(client.calls).toEqual([
+      ['show', '1111'],
+      ['submit', expect.objectContaining({ options: { after: ID, delivery: 'at-most-once' } })],
+    ]);
+  });
+
+  test('--every with --key puts a schedule, and prints its key', async () => {
+    const client = new FakeClient();
+    const argv = [...SUBMIT, '--every', '0 3 * * *', '--key', 'nightly', '--time-zone', 'Europe/Berlin'];
+    expect(await run([...argv, '--option', 'weight=5'], { client })).toMatchObject({ exit: 0, stdout: 'nightly\n' });
+    const job = { name: 'mail', start: 0, end: 100, metadata: {}, options: { weight: 5 } };
+    const schedule = { cron: '0 3 * * *', timeZone: 'Europe/Berlin', job };
+    expect(client.calls).toEqual([['putSchedule', 'nightly', schedule]]);
+  });
+
+  test.each([
+    ['--every without --key', ['--every', '0 3 * * *'], '--key NAME'],
+    ['--key without --every', ['--key', 'nightly'], '--every CRON'],
+    ['--time-zone without --every', ['--time-zone', 'UTC'], '--every CRON'],
+    ['--every with --wait', ['--every', '@daily', '--key', 'k', '--wait'], '--wait is for one job'],
+    ['--every with --at', ['--every', '@daily', '--key', 'k', '--at', '+1m'], '--at is for one job'],
+    ['--every with --id', ['--every', '@daily', '--key', 'k', '--id', ID], '--id is for one job'],
+    ['a delivery twice', ['--delivery', 'at-most-once', '--option', 'delivery=at-least-once'], 'given twice'],
+    ['a time twice', ['--at', '+1m', '--option', 'at=5'], 'given twice'],
+  ])('%s is a usage error, and nothing is sent', async (_what, more, said) => {
+    const client = new FakeClient();
+    expect(await run([...SUBMIT, ...more], { client })).toMatchObject({
+      ...{ exit: 2, stdout: '' },
+      stderr: expect.stringContaining(said),
+    });
+    expect(client.calls).toEqual([]);
+  });
+});
+
+describe('control', () => {
+  test('job set passes on what reads as JSON as such, and prints what is in force', async () => {
+    const client = new FakeClient();
+    const ran = await run(['job', 'set', '12', 'pointsPerSecond=null', 'tolerate=5%', 'priority=-3'], { client });
+    expect(ran).toMatchObject({ exit: 0, stdout: `${ID} priority=0 weight=1 tolerate=1000\n` });
+    expect(client.calls).toEqual([['set', '12', { pointsPerSecond: null, tolerate: '5%', priority: -3 }]]);
+  });
+
+  test.each([[['job', 'set', ID]], [['job', 'set', ID, 'weight']], [['job', 'set', ID, 'weight=1', 'weight=2']]])(
+    '%j is a usage error, and nothing is sent',
+    async (argv) => {
+      const client = new FakeClient();
+      expect(await run(argv, { client })).toMatchObject({ exit: 2, stdout: '' });
+      expect(client.calls).toEqual([]);
+    },
+  );
+
+  test('job show tells of times and hooks as one writes them', async () => {
+    const client = new FakeClient();
+    const throttle = { kind: 'url', url: 'http://h/ok', intervalMs: 5_000 } as const;
+    client.jobs = [jobOf({ options: { ...jobOf().options, at: Date.parse('2026-02-01T00:00:00Z'), throttle } })];
+    const { stdout } = await run(['job', 'show', ID], { client });
+    expect(stdout).toContain('at=2026-02-01T00:00:00.000Z');
+    expect(stdout).toContain('throttle={"kind":"url","url":"http://h/ok","intervalMs":5000}');
+  });
+
+  test('job retry passes on range and uncertain', async () => {
+    const client = new FakeClient();
+    await run(['job', 'retry', '12', '--range', '-5:17', '--uncertain'], { client });
+    expect(client.calls).toEqual([['retry', '12', { range: [-5, 17], uncertain: true }]]);
+    expect(await run(['job', 'retry', '12', '--range', '17:5'], { client })).toMatchObject({ exit: 2 });
+  });
+
+  test('job failures is a table, JSON or CSV', async () => {
+    const client = new FakeClient();
+    const at = '2026-01-01T00:00:00.000Z';
+    client.wrong = {
+      failed: [{ start: 4, end: 5, error: 'no, disk', attempts: 3, worker: 'w1', at }],
+      uncertain: [{ start: 7, end: 9, epoch: 812, worker: 'w2', at }],
+    };
+    const { stdout } = await run(['job', 'failures', ID], { client });
+    expect(stdout).toMatch(/^failed +4\.\.5 +3 +w1 +2026-01-01T00:00:00\.000Z +no, disk$/m);
+    const csv = (await run(['job', 'failures', ID, '-o', 'csv'], { client })).stdout;
+    expect(csv.split('\r\n').slice(1)).toEqual([
+      `failed,4,5,3,w1,,${at},"no, disk"`,
+      `uncertain,7,9,,w2,812,${at},`,
+      '',
+    ]);
+    expect(JSON.parse((await run(['job', 'failures', ID, '-o', 'json'], { client })).stdout)).toEqual(client.wrong);
+  });
+
+  test('worker list shows what each holds and offers, and who rests', async () => {
+    const client = new FakeClient();
+    client.crew = [workerOf(), workerOf({ id: 'w2', draining: true }), workerOf({ id: 'w3', draining: true, busy: 0 })];
+    const { stdout } = await run(['worker', 'list'], { client });
+    expect(stdout).toMatch(/^w1 +127\.0\.0\.1:1 +4 +3 +working +exec,mail$/m);
+    expect(stdout).toMatch(/^w2 .* draining, 3 left +exec,mail$/m);
+    expect(stdout).toMatch(/^w3 .* drained +exec,mail$/m);
+    expect(JSON.parse((await run(['worker', 'list', '-o', 'json'], { client })).stdout)).toEqual({
+      workers: client.crew,
+    });
+  });
+
+  test('worker drain lets it rest, and --undo ends the rest', async () => {
+    const client = new FakeClient();
+    expect(await run(['worker', 'drain', 'w1'], { client })).toMatchObject({
+      exit: 0,
+      stdout: 'w1 draining, 3 left\n',
+    });
+    expect(await run(['worker', 'drain', 'w1', '--undo'], { client })).toMatchObject({ stdout: 'w1 working\n' });
+    expect(client.calls).toEqual([
+      ['drainWorker', 'w1', true],
+      ['drainWorker', 'w1', false],
+    ]);
+  });
+
+  test('schedule put, list and rm', async () => {
+    const client = new FakeClient();
+    const put = ['schedule', 'put', 'nightly', 'exec', '--cron', '@daily', '--start', '0', '--end', '9', '--', 'true'];
+    expect(await run(put, { client })).toMatchObject({ exit: 0, stdout: 'nightly 2026-01-02T03:00:00.000Z\n' });
+    const { stdout } = await run(['schedule', 'list'], { client });
+    expect(stdout).toMatch(/^nightly +0 3 \* \* \* +UTC +mail 0\.\.100 +2026-01-02T03:00:00\.000Z +2 +1{8}-/m);
+    expect(await run(['schedule', 'rm', 'nightly'], { client })).toMatchObject({
+      exit: 0,
+      stdout: 'nightly removed\n',
+    });
+    const job = { name: 'exec', start: 0, end: 9, metadata: { command: ['true'] }, options: {} };
+    expect(client.calls).toEqual([
+      ['putSchedule', 'nightly', { cron: '@daily', job }],
+      ['schedules'],
+      ['dropSchedule', 'nightly'],
+    ]);
+  });
+});
+
 describe('the address of the cluster', () => {
   test('comes from the flag, else the environment, else the file, else the default', async () => {
     const config = file('polaris.json', '{"url":["http://file:1","http://file:2"]}');
@@ -291,7 +448,7 @@ describe('a command line that is wrong', () => {
   });
 
   test.each([
-    [[], 'Which of node, dev, job, cluster?'],
+    [[], 'Which of node, dev, job, schedule, worker, cluster?'],
     [['job', 'submit'], 'Missing: <name>'],
     [['job', 'verify'], 'Missing: <id>'],
     [['job', 'submit', 'mail', '--start'], '--start needs a value'],

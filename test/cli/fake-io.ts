@@ -5,7 +5,9 @@ import type { CliClient, CliIo } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 import type { ClusterStatus } from '../../src/daemon/api.ts';
 import type { FailuresJson, JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
-import { fillOptions } from '../../src/ranges/options.ts';
+import type { ScheduleJson } from '../../src/http/schedules.ts';
+import type { WorkerJson } from '../../src/http/workers.ts';
+import { controlsOf, fillOptions } from '../../src/ranges/options.ts';
 
 export const ID = '11111111-1111-4111-8111-111111111111';
 
@@ -18,6 +20,7 @@ export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?:
   const job: JobJson = {
     ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, state: 'pending', reason: null },
     options: fillOptions({}),
+    controls: controlsOf(fillOptions({})),
     run: 1,
     ...{ createdAt: '2026-01-01T00:00:00.000Z', startedAt: null, finishedAt: null },
     ...changes,
@@ -25,6 +28,23 @@ export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?:
   };
   return job;
 }
+
+export function workerOf(changes: Partial<WorkerJson> = {}): WorkerJson {
+  const worker = { id: 'w1', address: '127.0.0.1:1', slots: 4, busy: 3, draining: false, jobTypes: ['exec', 'mail'] };
+  return { ...worker, ...changes };
+}
+
+export function scheduleOf(changes: Partial<ScheduleJson> = {}): ScheduleJson {
+  return {
+    ...{ key: 'nightly', cron: '0 3 * * *', timeZone: 'UTC', nextAt: '2026-01-02T03:00:00.000Z' },
+    job: { name: 'mail', start: 0, end: 100, metadata: {}, options: fillOptions({}) },
+    ...{ lastJob: ID, skipped: 2 },
+    ...changes,
+  };
+}
+
+/** When it is, wherever a command asks. */
+export const NOW = Date.parse('2026-01-01T12:00:00Z');
 
 export class FakeClient implements CliClient {
   readonly calls: unknown[][] = [];
@@ -43,6 +63,8 @@ export class FakeClient implements CliClient {
   };
   failed: RangesJson['failed'] = [];
   wrong: FailuresJson = { failed: [], uncertain: [] };
+  crew: readonly WorkerJson[] = [workerOf()];
+  plans: readonly ScheduleJson[] = [scheduleOf()];
   file: Uint8Array = new Uint8Array(0);
   /** Thrown by every call when set. */
   failure: Error | null = null;
@@ -55,6 +77,24 @@ export class FakeClient implements CliClient {
   }
   failures(...args: Parameters<CliClient['failures']>): Promise<FailuresJson> {
     return this.answer('failures', args, this.wrong);
+  }
+  set(...args: Parameters<CliClient['set']>): Promise<JobJson> {
+    return this.answer('set', args, this.last());
+  }
+  workers(...args: Parameters<CliClient['workers']>): Promise<readonly WorkerJson[]> {
+    return this.answer('workers', args, this.crew);
+  }
+  drainWorker(...args: Parameters<CliClient['drainWorker']>): Promise<WorkerJson> {
+    return this.answer('drainWorker', args, workerOf({ draining: args[1] ?? true }));
+  }
+  schedules(...args: Parameters<CliClient['schedules']>): Promise<readonly ScheduleJson[]> {
+    return this.answer('schedules', args, this.plans);
+  }
+  putSchedule(...args: Parameters<CliClient['putSchedule']>): Promise<ScheduleJson> {
+    return this.answer('putSchedule', args, scheduleOf({ key: args[0] }));
+  }
+  dropSchedule(...args: Parameters<CliClient['dropSchedule']>): Promise<void> {
+    return this.answer('dropSchedule', args, undefined);
   }
   list(...args: Parameters<CliClient['list']>): Promise<readonly JobJson[]> {
     return this.answer('list', args, this.jobs);
@@ -146,6 +186,7 @@ export async function run(
       return options.client ?? new FakeClient();
     },
     interruptible: () => ({ signal: controller.signal, release() {} }),
+    now: () => NOW,
   };
   const exit = await main(argv, io);
   return { exit, ...written };

@@ -4,10 +4,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FakeNode, ID_1, listen, serverOf } from '../http/fake-node.ts';
 
 const ROOT = resolve(import.meta.dirname ?? '.', '../..');
@@ -18,6 +19,25 @@ beforeAll(async () => {
   url = `http://${await listen(app)}`;
 });
 afterAll(() => app.close());
+
+/** A node that listens on a free port, once it says where. */
+async function startNode(dataDir: string) {
+  const args = ['--import', 'tsx', 'bin/polaris.ts', 'node', '--listen', '127.0.0.1:0', '--data-dir', dataDir];
+  const child = spawn(process.execPath, args, {
+    ...{ cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] as const },
+    env: { PATH: process.env['PATH'] ?? '' },
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk) => {
+      said += chunk;
+    });
+  }
+  const told = (pattern: RegExp) => expect.poll(() => said, { timeout: 60_000, interval: 20 }).toMatch(pattern);
+  await told(/"listening"/);
+  const port = Number(/"address":"127\.0\.0\.1:(\d+)"/.exec(said)?.[1]);
+  return { child, port, told, exit: once(child, 'exit') };
+}
 
 async function polaris(...args: readonly string[]) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'bin/polaris.ts', ...args], {
@@ -50,4 +70,32 @@ test('a node whose address is taken says so, and is no fault of Polaris', async 
   } finally {
     rmSync(dataDir, { recursive: true });
   }
+});
+
+describe('a node that is told to stop', () => {
+  let dataDir: string;
+  beforeEach(() => {
+    dataDir = mkdtempSync(join(tmpdir(), 'polaris-cli-'));
+  });
+  afterEach(() => rmSync(dataDir, { recursive: true }));
+
+  test('ends in order at the first signal', async () => {
+    const { child, exit } = await startNode(dataDir);
+    child.kill('SIGTERM');
+    expect(await exit).toEqual([0, null]);
+  });
+
+  test('ends at once at the second one, whatever it still waits for', async () => {
+    const { child, port, told, exit } = await startNode(dataDir);
+    // Half a request: the server would wait for the rest of it before it closes.
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.on('error', () => socket.destroy());
+    socket.write('POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{');
+    child.kill('SIGTERM');
+    await told(/"stopping"/);
+    child.kill('SIGINT');
+    expect(await exit).toEqual([1, null]);
+    socket.destroy();
+  });
 });

@@ -83,7 +83,21 @@ describe('a field that is wrong is named', () => {
     ['metadata that is too large', { metadata: { a: 'x'.repeat(METADATA_BYTES_MAX) } }, 'METADATA_TOO_LARGE', /65536/],
     ['options that are a list', { options: [] }, 'BAD_OPTION', /object/],
     ['an unknown option', { options: { comitEvery: 1 } }, 'BAD_OPTION', /"comitEvery"/],
-    ['an option of a later version', { options: { onDone: 'http://h' } }, 'BAD_OPTION', /"onDone"/],
+    ['an option of a later version', { options: { ordered: true } }, 'BAD_OPTION', /"ordered"/],
+    ['a cron text among the options', { options: { every: '@daily' } }, 'BAD_OPTION', /"every"/],
+    ['a time that is a text', { options: { at: '2026-01-01T00:00Z' } }, 'BAD_OPTION', /^at /],
+    ['half an id to wait for', { options: { after: '1111' } }, 'BAD_OPTION', /^after /],
+    ['no address to tell the end to', { options: { onDone: 'ftp://h/x' } }, 'BAD_OPTION', /^onDone /],
+    ['a throttle of no kind', { options: { throttle: { url: 'http://h' } } }, 'BAD_OPTION', /^throttle/],
+    [
+      'a throttle with a field too many',
+      { options: { throttle: { kind: 'url', url: 'http://h', x: 1 } } },
+      'BAD_OPTION',
+      /^throttle/,
+    ],
+    ['a weight of 0', { options: { weight: 0 } }, 'BAD_OPTION', /^weight /],
+    ['a priority beyond the highest', { options: { priority: 101 } }, 'BAD_OPTION', /^priority /],
+    ['a rate that is a fraction', { options: { pointsPerSecond: 0.5 } }, 'BAD_OPTION', /^pointsPerSecond /],
     ['an unknown delivery', { options: { delivery: 'twice' } }, 'BAD_OPTION', /at-most-once/],
     [
       'a delivery that its type cannot keep',
@@ -134,7 +148,7 @@ describe('a request that is wrong as such', () => {
 
   test.each([
     ['DELETE', '/v1/jobs', 'POST, GET, HEAD'],
-    ['PUT', '/v1/jobs/x', 'GET, HEAD'],
+    ['PUT', '/v1/jobs/x', 'GET, HEAD, PATCH'],
     ['GET', '/v1/jobs/x/pause', 'POST'],
     ['POST', '/v1/cluster', 'GET, HEAD'],
     ['PATCH', '/livez', 'GET, HEAD'],

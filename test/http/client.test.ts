@@ -3,6 +3,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
+import { METADATA_BYTES_MAX } from '../../src/base/limits.ts';
 import { PolarisClient } from '../../src/client/client.ts';
 import { jobId } from '../ranges/fixtures.ts';
 import { FakeNode, ID_1, ID_2, listen, serverOf } from './fake-node.ts';
@@ -103,6 +104,61 @@ test('what is not retryable is tried once', async () => {
   };
   expect(await codeOf(client.resume(ID_1))).toBe('WRONG_STATE');
   expect(tries).toBe(1);
+});
+
+test('jobs are controlled through the client', async () => {
+  node.pen.submit({ id: ID_1, options: { maxAttempts: 1 } });
+  expect((await client.set('1111', { priority: 5, pointsPerSecond: 10 })).controls).toMatchObject({
+    ...{ priority: 5, pointsPerSecond: 10, weight: 1 },
+  });
+  node.pen.join('w1');
+  node.pen.fail(node.pen.grant(100, { job: ID_1 }), 20, 30);
+  expect((await client.failures(ID_1)).failed).toMatchObject([{ start: 20, end: 30, worker: 'w1' }]);
+  expect((await client.retry(ID_1, { range: [0, 25] })).progress.failed).toBe(5);
+  expect(await codeOf(client.retry(ID_1, { range: [0, 20] }))).toBe('WRONG_STATE');
+});
+
+test('workers are listed and drained through the client', async () => {
+  node.pen.join('w1');
+  node.pen.join('w2');
+  expect((await client.drainWorker('w2')).draining).toBe(true);
+  expect((await client.workers()).map(({ id, draining }) => [id, draining])).toEqual([
+    ['w1', false],
+    ['w2', true],
+  ]);
+  expect((await client.drainWorker('w2', false)).draining).toBe(false);
+  expect(await codeOf(client.drainWorker('w3'))).toBe('NOT_FOUND');
+});
+
+test('schedules go their whole way through the client', async () => {
+  const put = await client.putSchedule('nightly', { cron: '@daily', job: GOOD });
+  expect(put).toMatchObject({ key: 'nightly', job: { name: 'mail' } });
+  expect(await client.schedules()).toEqual([put]);
+  expect(await client.schedule('nightly')).toEqual(put);
+  await client.dropSchedule('nightly');
+  expect(await codeOf(client.dropSchedule('nightly'))).toBe('NOT_FOUND');
+});
+
+test('a schedule whose removal was not answered at first is removed', async () => {
+  await client.putSchedule('nightly', { cron: '@daily', job: GOOD });
+  const { dropSchedule } = node;
+  let tries = 0;
+  node.dropSchedule = (key, done) =>
+    dropSchedule.call(node, key, (result) => {
+      done(++tries === 1 ? { ok: false, error: new PolarisError('OUTCOME_UNKNOWN') } : result);
+    });
+  await client.dropSchedule('nightly');
+  expect([...node.pen.table.schedules()]).toEqual([]);
+});
+
+test('a list is fetched page by page, and no further than asked for', async () => {
+  const metadata = JSON.stringify({ text: 'x'.repeat(METADATA_BYTES_MAX - 20) });
+  for (let number = 1; number <= 40; number++) node.pen.submit({ id: jobId(number), metadata });
+  expect((await client.list({ limit: 1_500 })).map(({ id }) => id)).toEqual(
+    Array.from({ length: 40 }, (_, at) => jobId(40 - at)),
+  );
+  expect(await client.list({ limit: 30 })).toHaveLength(30);
+  expect(await client.list({ limit: 30, state: 'paused' })).toEqual([]);
 });
 
 describe('out of time', () => {

@@ -6,17 +6,28 @@ import type { FastifyInstance } from 'fastify';
 import { type ErrorCode, PolarisError } from '../../src/base/errors.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
-import type { Address, JobId, Range } from '../../src/base/types.ts';
-import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from '../../src/daemon/api.ts';
+import type { Address, JobId, NodeId, Range } from '../../src/base/types.ts';
+import type {
+  ClusterStatus,
+  Consistency,
+  Done,
+  JobPace,
+  MemberRequest,
+  NodeApi,
+  WorkerStatus,
+} from '../../src/daemon/api.ts';
 import { encodeBackup } from '../../src/daemon/backup.ts';
 import type { JobTypeInfo } from '../../src/daemon/env.ts';
 import { encodeImage, foundingRoster } from '../../src/daemon/roster.ts';
 import { createHttpServer } from '../../src/http/server.ts';
-import type { JobSpec, Outcome, Table } from '../../src/ranges/types.ts';
+import type { Command, Controls, JobSpec, Outcome, ScheduleSpec, Table } from '../../src/ranges/types.ts';
 import { MAIL, Pen } from '../ranges/fixtures.ts';
 
 export const ID_1 = '11111111-1111-4111-8111-111111111111';
 export const ID_2 = '11111111-1111-4111-8111-222222222222';
+
+/** When every schedule is due. */
+export const NEXT_AT = Date.parse('2026-01-02T03:00:00Z');
 
 const MAIL_TYPE: JobTypeInfo = {
   name: MAIL,
@@ -45,6 +56,9 @@ export class FakeNode implements NodeApi {
     { name: 'leader', ok: true },
   ];
   speed: JobPace | null = null;
+  /** What the leader says of every job that it holds. */
+  throttled: string | null = null;
+  readonly draining = new Set<NodeId>();
   waits = 0;
 
   constructor(id = 'n1') {
@@ -89,11 +103,44 @@ export class FakeNode implements NodeApi {
   }
 
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void {
+    this.change({ kind: 'control-job', at: this.pen.at, id, action }, done);
+  }
+
+  retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void {
+    this.change({ kind: 'retry-job', at: this.pen.at, id, range, uncertain }, done);
+  }
+
+  set(id: JobId, changes: Partial<Controls>, done: Done<void>): void {
+    this.change({ kind: 'set-job', at: this.pen.at, id, changes }, done);
+  }
+
+  putSchedule(schedule: ScheduleSpec, done: Done<void>): void {
+    this.change({ kind: 'put-schedule', at: this.pen.at, schedule, nextAt: NEXT_AT }, done);
+  }
+
+  dropSchedule(key: string, done: Done<void>): void {
+    this.change({ kind: 'drop-schedule', at: this.pen.at, key }, done);
+  }
+
+  drainWorker(id: NodeId, draining: boolean, done: Done<void>): void {
     if (this.refused(done)) return;
-    const outcome = this.pen.apply({ kind: 'control-job', id, action });
-    if (this.mute) return;
-    if (outcome.kind === 'ok') done({ ok: true, value: undefined });
-    else done({ ok: false, error: errorOf(outcome) });
+    if (this.pen.table.worker(id) === undefined) {
+      return done({ ok: false, error: new PolarisError('NOT_FOUND', `there is no worker "${id}"`) });
+    }
+    if (draining) this.draining.add(id);
+    else this.draining.delete(id);
+    done({ ok: true, value: undefined });
+  }
+
+  workers(): readonly WorkerStatus[] | null {
+    if (!this.leading) return null;
+    return [...this.pen.table.workers()].map(({ id, address, slots, epochs }) => {
+      return { id, address, slots, busy: epochs.length, draining: this.draining.has(id) };
+    });
+  }
+
+  holdOf(): string | null {
+    return this.throttled;
   }
 
   changeMembers(request: MemberRequest, done: Done<void>): void {
@@ -122,6 +169,14 @@ export class FakeNode implements NodeApi {
 
   readiness(): readonly { readonly name: string; readonly ok: boolean }[] {
     return this.checks;
+  }
+
+  private change(command: Command, done: Done<void>): void {
+    if (this.refused(done)) return;
+    const outcome = this.pen.apply(command);
+    if (this.mute) return;
+    if (outcome.kind === 'ok') done({ ok: true, value: undefined });
+    else done({ ok: false, error: errorOf(outcome) });
   }
 
   private refused<T>(done: Done<T>): boolean {

@@ -85,7 +85,7 @@ describe('a node that does not lead', () => {
 
   test('answers local reads itself', async () => {
     leader.pen.submit({ id: ID_1 });
-    expect(await (await fetch(`${url}/v1/jobs?consistency=local`)).json()).toEqual({ jobs: [] });
+    expect(await (await fetch(`${url}/v1/jobs?consistency=local`)).json()).toEqual({ jobs: [], next: null });
   });
 
   test('refuses bad input without asking anybody', async () => {

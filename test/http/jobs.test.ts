@@ -2,6 +2,7 @@
  * The job resource: submitted once however often it is asked for, and shown as its ranges are.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { METADATA_BYTES_MAX, PAGE_BYTES_MAX } from '../../src/base/limits.ts';
 import { idOfKey } from '../../src/http/submit.ts';
 import { jobId } from '../ranges/fixtures.ts';
 import { FakeNode, ID_1, ID_2, serverOf } from './fake-node.ts';
@@ -39,8 +40,10 @@ describe('submit', () => {
       ...{ id: ID_1, name: 'mail', start: 0, end: 10, metadata: { to: 'all' } },
       options: {
         ...{ delivery: 'at-least-once', commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
-        tolerate: 1_000,
+        ...{ taskTimeoutMs: null, memoryMb: null, priority: 0, weight: 1, maxConcurrency: null },
+        ...{ pointsPerSecond: null, tolerate: 1_000, throttle: null, onDone: null, after: null, at: null },
       },
+      controls: { priority: 0, weight: 1, maxConcurrency: null, pointsPerSecond: null, tolerate: 1_000 },
       ...{ run: 1, state: 'pending', reason: 'no worker offers "mail"' },
       progress: {
         ...{ total: 10, done: 0, failed: 0, uncertain: 0, leased: 0, pending: 10, reexecuted: 0 },
@@ -111,6 +114,42 @@ describe('list', () => {
     expect(await ids('?limit=2')).toEqual([jobId(3), jobId(2)]);
     expect(await ids('?state=cancelled')).toEqual([jobId(2)]);
     expect(await ids('?state=pending&limit=1')).toEqual([jobId(3)]);
+  });
+
+  test('a page tells where the next one begins, and the last one that there is none', async () => {
+    for (const number of [1, 2, 3, 4, 5]) node.pen.submit({ id: jobId(number) });
+    const page = async (query: string) => (await app.inject(`/v1/jobs?limit=2${query}`)).json();
+    const first = await page('');
+    const second = await page(`&after=${first.next}`);
+    const third = await page(`&after=${second.next}`);
+    const pages = [first, second, third];
+    expect(pages.map(({ jobs }) => jobs.map((job: { id: string }) => job.id))).toEqual([
+      [jobId(5), jobId(4)],
+      [jobId(3), jobId(2)],
+      [jobId(1)],
+    ]);
+    expect(third.next).toBeNull();
+    // Both the size and the state may change from page to page.
+    expect((await page(`&state=cancelled&after=${first.next}`)).jobs).toEqual([]);
+  });
+
+  test('a page whose last job was forgotten meanwhile goes on with what is older', async () => {
+    for (const number of [1, 2, 3]) {
+      node.pen.at = 1_000 * number;
+      node.pen.submit({ id: jobId(number) });
+    }
+    const { jobs } = (await app.inject(`/v1/jobs?after=2500.${jobId(9)}`)).json();
+    expect(jobs.map((job: { id: string }) => job.id)).toEqual([jobId(2), jobId(1)]);
+  });
+
+  test('a page ends where its text grows too long, and what is behind it is on the next', async () => {
+    const metadata = JSON.stringify({ text: 'x'.repeat(METADATA_BYTES_MAX - 20) });
+    for (let number = 1; number <= 40; number++) node.pen.submit({ id: jobId(number), metadata });
+    const first = await app.inject('/v1/jobs?limit=1000');
+    expect(first.payload.length).toBeLessThan(PAGE_BYTES_MAX + METADATA_BYTES_MAX + 10_000);
+    const { jobs, next } = first.json();
+    const second = (await app.inject(`/v1/jobs?limit=1000&after=${next}`)).json().jobs;
+    expect(second[0].id).toBe(jobId(40 - jobs.length));
   });
 });
 

@@ -1,0 +1,102 @@
+/**
+ * Admission: whether a job may be submitted as it is asked for, now or by a schedule.
+ *
+ * Shape, range, options and size are judged by the node that is asked; the leader then judges what only it can: whether
+ * the job type is known, whether that type takes the metadata, and whether it can keep the delivery that is wanted.
+ */
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { errorText, PolarisError } from '../base/errors.ts';
+import { CANDIDATES_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
+import type { JobId } from '../base/types.ts';
+import type { JobTypeInfo } from '../daemon/env.ts';
+import { fillOptions } from '../ranges/options.ts';
+import { canonicalJson } from '../ranges/spec.ts';
+import type { Delivery, JobSpec } from '../ranges/types.ts';
+import type { HttpContext } from './route.ts';
+import type { JsonObject, WantedJob } from './schema.ts';
+import { readTable } from './settle.ts';
+
+const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
+
+/** A job that is sound in itself: `spec` lacks its id and what the leader adds. */
+export interface SoundJob {
+  readonly spec: Omit<JobSpec, 'id' | 'exposure'>;
+  readonly metadata: JsonObject;
+}
+
+/** @throws PolarisError METADATA_TOO_LARGE, BAD_METADATA, BAD_OPTION */
+export function soundJob({ name, range, metadata, options }: WantedJob): SoundJob {
+  const text = canonicalJson(metadata);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > METADATA_BYTES_MAX) {
+    throw new PolarisError(
+      'METADATA_TOO_LARGE',
+      `metadata has ${bytes} bytes as canonical JSON, and may have ${METADATA_BYTES_MAX}`,
+    );
+  }
+  const { start, end } = range;
+  return { spec: { name, start, end, metadata: text, options: fillOptions(options) }, metadata };
+}
+
+/** The same wish as a body, to send on. */
+export function wantedBody({ name, range: { start, end }, metadata, options }: WantedJob): JsonObject {
+  return { name, start, end, metadata, options };
+}
+
+/**
+ * The spec without its id, on the leader. `id` names the job that may have it already, null where none can.
+ *
+ * @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION
+ */
+export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | null): Promise<Omit<JobSpec, 'id'>> {
+  const { spec, metadata } = job;
+  const type = context.api.types.find((candidate) => candidate.name === spec.name);
+  const known = await readTable(context.api, 'local', (table) => ({
+    offered: table.everOffered(spec.name),
+    // The first submit settled it. A repeat on a leader that knows the type better or worse must stay the same spec.
+    exposure: (id === null ? undefined : table.job(id))?.spec.exposure ?? null,
+  }));
+  if (type === undefined && !known.offered) {
+    const here = context.api.types.slice(0, CANDIDATES_MAX).map((candidate) => candidate.name);
+    const others = here.length === 0 ? '' : `; the leader itself has ${here.join(', ')}`;
+    throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"${others}`);
+  }
+  const refusal = type === undefined ? null : metadataRefusal(type, metadata);
+  if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
+  checkDelivery(spec, type);
+  // Offers carry no exposure; 'task' can only overstate what may have run twice.
+  return { ...spec, exposure: known.exposure ?? type?.exposure ?? 'task' };
+}
+
+/** What a type can keep is known here or nowhere; the two that Polaris keeps by itself need no word of it. */
+function checkDelivery({ name, options: { delivery } }: SoundJob['spec'], type: JobTypeInfo | undefined): void {
+  const kept = type?.deliveries ?? KEPT_BY_POLARIS;
+  if (kept.includes(delivery)) return;
+  throw new PolarisError('BAD_OPTION', `the job type "${name}" cannot keep ${delivery}; it keeps ${kept.join(', ')}`);
+}
+
+const ajv = new Ajv2020({ strict: false, validateSchema: false, logger: false });
+const validators = new WeakMap<object, ValidateFunction>();
+
+/** Why the job type refuses the metadata, as a sentence; null when it takes it. */
+function metadataRefusal(type: JobTypeInfo, metadata: JsonObject): string | null {
+  if (type.metadataSchema === null) return null;
+  const validate = validators.get(type.metadataSchema) ?? compile(type.name, type.metadataSchema);
+  validators.set(type.metadataSchema, validate);
+  if (validate(metadata)) return null;
+  const issue = validate.errors?.[0];
+  const place = `metadata${(issue?.instancePath ?? '').replaceAll('/', '.')}`;
+  const named = issue?.params['additionalProperty'] ?? issue?.params['unevaluatedProperty'];
+  const which = typeof named === 'string' ? ` ("${named}")` : '';
+  return `the job type "${type.name}" refuses it: ${place} ${issue?.message ?? 'does not fit its schema'}${which}`;
+}
+
+function compile(name: string, schema: Readonly<Record<string, unknown>>): ValidateFunction {
+  try {
+    // The dialect is ours to choose: an author's $schema line may name one that is not loaded here.
+    const { $schema: _dialect, ...rest } = schema;
+    return ajv.compile(rest);
+  } catch (cause) {
+    throw new PolarisError('INTERNAL', `the metadata schema of "${name}" is broken: ${errorText(cause)}`, { cause });
+  }
+}
