@@ -200,14 +200,9 @@ export const HOOK_URL_LENGTH_MAX = 2_048;
 export const HOOK_WORDS_MAX = 64;
 export const HOOK_WORD_LENGTH_MAX = 4_096;
 export const THROTTLE_INTERVAL_MS_MIN = 100;
-export const THROTTLE_INTERVAL_MS_DEFAULT = 5_000;
 export const THROTTLE_INTERVAL_MS_MAX = 3_600_000;
 /** A throttle as JSON: its longest command. */
 export const THROTTLE_LENGTH_MAX = 64 * KIB;
-/** A cron text: six fields with long lists. */
-export const CRON_LENGTH_MAX = 256;
-/** The longest name of a time zone has 32 characters. */
-export const TIME_ZONE_LENGTH_MAX = 64;
 /** Schedules of a cluster: with the largest metadata each, 16 MiB of the table. */
 export const SCHEDULES_MAX = 256;
 export const SCHEDULE_KEY_LENGTH_MAX = 64;

@@ -68,6 +68,11 @@ export interface Executor {
   run(order: TaskOrder): void;
   /** The cursor is committed, and points below `limit` may be handed out. At first those below `windowEnd` of the order. */
   committed(epoch: Epoch, cursor: Point, limit: Point): void;
+  /**
+   * The task hands out nothing at or beyond the end that it answers: about the middle of what it has not begun, or its end
+   * when it can keep no less. No answer comes of a task that is over.
+   */
+  keep(epoch: Epoch, answer: (end: Point) => void): void;
   /** Stop at the next point, then `ended` with 'release' (or what came first). Ignored too long, the code is terminated. */
   release(epoch: Epoch): void;
   /** The lease is lost: terminate at once. `ended` follows, and what it says counts for nothing. */

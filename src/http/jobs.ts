@@ -3,7 +3,6 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { JobView, Table } from '../ranges/types.ts';
-import { failuresCsv } from './failures-csv.ts';
 import { findJob } from './find-job.ts';
 import { onLeader } from './forward.ts';
 import { type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
@@ -22,7 +21,6 @@ export function jobRoutes(context: ReadContext): readonly HttpRoute[] {
     view(context, '/v1/jobs/:id', (job, table) => viewJob(context, job, table)),
     view(context, '/v1/jobs/:id/ranges', rangesJson),
     view(context, '/v1/jobs/:id/verify', verifyJson),
-    { method: 'GET', url: '/v1/jobs/:id/failures', handle: (request, reply) => failures(context, request, reply) },
   ];
 }
 

@@ -11,6 +11,8 @@ export interface Attempt {
   position(): Position;
   /** Points below `limit` may be handed out. */
   committed(cursor: Point, limit: Point): void;
+  /** Gives up the far half of what is not begun, if it can, and gives the end that it keeps. */
+  keep(): Point;
   moveDeadline(at: number): void;
   /** Stop at the next point; terminated after ABORT_GRACE_MS. */
   release(): void;

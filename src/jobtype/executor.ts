@@ -81,6 +81,10 @@ class HostExecutor implements Executor {
     this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
   }
 
+  keep(epoch: Epoch, answer: (end: Point) => void): void {
+    this.#hostOf.get(epoch)?.keep(epoch, answer);
+  }
+
   release(epoch: Epoch): void {
     this.#hostOf.get(epoch)?.release(epoch);
   }

@@ -52,6 +52,8 @@ interface HostedTask {
   committed: Point;
   /** First point that may not be handed out. */
   limit: Point;
+  /** Who asked which end it keeps, in order. */
+  readonly keeping: ((end: Point) => void)[];
   /** It was told to stop, and is killed with its host when this fires. */
   stopping: NodeJS.Timeout | null;
 }
@@ -104,7 +106,15 @@ export class HostProcess {
     assert(!this.#tasks.has(order.epoch), 'an epoch is run once');
     const { cursor } = order;
     const limit = windowEnd(order, order.options);
-    this.#tasks.set(order.epoch, { order, cursor, begun: cursor, committed: cursor, limit, stopping: null });
+    this.#tasks.set(order.epoch, {
+      order,
+      cursor,
+      begun: cursor,
+      committed: cursor,
+      limit,
+      keeping: [],
+      stopping: null,
+    });
     this.#send({ type: 'run', order });
   }
 
@@ -114,6 +124,14 @@ export class HostProcess {
     task.committed = cursor;
     task.limit = limit;
     this.#send({ type: 'committed', epoch, cursor, limit });
+  }
+
+  /** No answer comes of a task that ends first. */
+  keep(epoch: Epoch, answer: (end: Point) => void): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined) return;
+    task.keeping.push(answer);
+    this.#send({ type: 'keep', epoch });
   }
 
   /** The host has its own clock for this; ours is behind it, for a host that is stopped or wedged. */
@@ -206,6 +224,9 @@ export class HostProcess {
       case 'ended':
         this.#ended(report.ending);
         break;
+      case 'kept':
+        this.#kept(report.epoch, report.end);
+        break;
       case 'line':
         this.#options.line(report);
         break;
@@ -215,6 +236,13 @@ export class HostProcess {
       default:
         unreachable(report);
     }
+  }
+
+  /** An end that no honest host says is none. */
+  #kept(epoch: Epoch, end: Point): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined || !Number.isSafeInteger(end) || end < task.begun || end > task.order.end) return;
+    task.keeping.shift()?.(end);
   }
 
   #progress(epoch: Epoch, cursor: Point, begun: Point): void {

@@ -77,7 +77,7 @@ export class JobThread {
     assert(this.free, 'a thread runs one attempt at a time');
     const tenancy: Tenancy = {
       order,
-      cell: Cell.create(order.cursor, windowEnd(order, order.options), deadline),
+      cell: Cell.create(order.cursor, windowEnd(order, order.options), order.end, deadline),
       events,
       grace: null,
       word: null,
@@ -88,6 +88,7 @@ export class JobThread {
       order,
       position: () => positionOf(tenancy),
       committed: (cursor, limit) => this.#committed(tenancy, cursor, limit),
+      keep: () => this.#keep(tenancy),
       moveDeadline: (at) => tenancy.cell.moveDeadline(at),
       release: () => this.#release(tenancy),
       terminate: () => this.#terminate(tenancy),
@@ -104,6 +105,13 @@ export class JobThread {
     cell.commit(cursor, limit);
     // The cell is shared by one tenancy only, so a thread that waits on it is ours.
     if (cell.waiting) this.#post({ type: 'wake' });
+  }
+
+  /** A thread that waits for room looks again: its task may have become shorter. */
+  #keep({ cell }: Tenancy): Point {
+    const end = cell.keepHalf();
+    if (cell.waiting) this.#post({ type: 'wake' });
+    return end;
   }
 
   #release(tenancy: Tenancy): void {

@@ -73,6 +73,11 @@ class Program implements Attempt {
     if (this.#waitsForClaim && limit === this.order.end) this.#start();
   }
 
+  /** It was told its range when it was started. */
+  keep(): Point {
+    return this.order.end;
+  }
+
   /** Nor a cell: the host's own timer terminates it. */
   moveDeadline(): void {}
 

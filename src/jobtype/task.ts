@@ -111,7 +111,7 @@ export class RunningTask implements TaskContext {
   /** `work` returned: what was handed out is done. */
   finish(): { readonly ending: 'complete' | 'release' | 'fail'; readonly error: string } {
     this.#acknowledge(this.#begun);
-    if (this.#cursor === this.end) return { ending: 'complete', error: '' };
+    if (this.#cursor === this.#options.cell.end) return { ending: 'complete', error: '' };
     if (this.#cursor > this.#first || this.stopped) return { ending: 'release', error: '' };
     return { ending: 'fail', error: 'work() returned without taking a point' };
   }
@@ -123,15 +123,21 @@ export class RunningTask implements TaskContext {
     const next = async (): Promise<IteratorResult<T>> => {
       if (asked) throw new PolarisError('BAD_OPTION', 'the next point was asked for before the last one came');
       this.#acknowledge(this.#begun);
-      const end = Math.min(this.#begun + size, this.end);
+      let end = this.#pieceEnd(size);
       if (end === this.#begun || this.stopped) return { done: true, value: undefined };
       if (end > this.#limit) {
         asked = true;
-        const room = await this.#awaitRoom(end);
+        const room = await this.#awaitRoom(size);
         asked = false;
         if (!room) return { done: true, value: undefined };
+        end = this.#pieceEnd(size);
       }
-      return { done: false, value: shape(this.#handOut(end)) };
+      // The far half may have been given to others at this very moment.
+      for (;;) {
+        if (end === this.#begun) return { done: true, value: undefined };
+        if (this.#options.cell.begin(end)) return { done: false, value: shape(this.#handOut(end)) };
+        end = this.#pieceEnd(size);
+      }
     };
     return {
       next,
@@ -143,10 +149,13 @@ export class RunningTask implements TaskContext {
     };
   }
 
+  #pieceEnd(size: number): Point {
+    return Math.min(this.#begun + size, this.#options.cell.end);
+  }
+
   #handOut(end: Point): Range {
     assert(end <= this.#limit, 'nothing beyond the window is handed out');
     const start = this.#begun;
-    this.#options.cell.begin(end);
     this.#begun = end;
     return { start, end };
   }
@@ -163,10 +172,10 @@ export class RunningTask implements TaskContext {
     this.#options.nudge();
   }
 
-  async #awaitRoom(end: Point): Promise<boolean> {
+  async #awaitRoom(size: number): Promise<boolean> {
     return this.#await(() => {
       this.#limit = this.#options.cell.limit;
-      return end <= this.#limit;
+      return this.#pieceEnd(size) <= this.#limit;
     });
   }
 

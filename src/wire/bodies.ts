@@ -11,7 +11,16 @@ import { readThrottle } from '../ranges/hooks.ts';
 import { isTolerance } from '../ranges/options.ts';
 import type { JobOptions, Offer, Throttle, Tolerance } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
-import type { Hello, Place, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
+import type {
+  Hello,
+  LeaseOffer,
+  Place,
+  Refusal,
+  ReportResult,
+  TaskOrder,
+  TaskReport,
+  WireMessage,
+} from './messages.ts';
 import {
   badFrame,
   binary,
@@ -126,7 +135,7 @@ const report = struct<TaskReport>({
   epoch: count,
   cursor: point,
   begun: point,
-  claim: point,
+  claimed: point,
   ending: oneOf(null, 'complete', 'fail', 'release'),
   error: errorText,
 });
@@ -135,6 +144,7 @@ const result = struct<ReportResult>({
   epoch: count,
   cursor: point,
   claimed: point,
+  end: point,
   state: oneOf('live', 'ended', 'stale'),
 });
 
@@ -209,6 +219,10 @@ export const bodies: Bodies = {
     offers: list(struct<Offer>({ name: text(limits.NAME_LENGTH_MAX), hash: token }), limits.OFFERS_MAX),
   }),
   'keep-alive': struct<Body<'keep-alive'>>({ incarnation: count, sequence: count, epochs, draining: flag }),
+  keep: struct<Body<'keep'>>({
+    incarnation: count,
+    offers: list(struct<LeaseOffer>({ epoch: count, end: point }), limits.SLOTS_MAX),
+  }),
   report: struct<Body<'report'>>({
     incarnation: count,
     sequence: count,
@@ -223,6 +237,8 @@ export const bodies: Bodies = {
     epochs,
     orders: list(order, limits.ORDERS_PER_MESSAGE_MAX),
     release: epochs,
+    shrink: epochs,
+    drain: flag,
   }),
   reported: struct<Body<'reported'>>({
     incarnation: count,

@@ -94,14 +94,6 @@ export class FakeNode implements NodeApi {
     else done({ ok: false, error: errorOf(outcome) });
   }
 
-  retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void {
-    if (this.refused(done)) return;
-    const outcome = this.pen.apply({ kind: 'retry-job', id, range, uncertain });
-    if (this.mute) return;
-    if (outcome.kind === 'ok') done({ ok: true, value: undefined });
-    else done({ ok: false, error: errorOf(outcome) });
-  }
-
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void {
     this.change({ kind: 'control-job', at: this.pen.at, id, action }, done);
   }

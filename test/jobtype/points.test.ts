@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HOSTS_SPARE } from '../../src/base/limits.ts';
-import { openBench } from './harness.ts';
+import { type Bench, openBench } from './harness.ts';
 
 describe('points and chunks', () => {
   it('a task of one host after the other runs to its end, in one warm host', async () => {
@@ -220,5 +220,35 @@ describe('at most once', () => {
     const epoch = bench.run('count', { delivery: 'at-most-once' });
     bench.executor.release(epoch);
     expect(await bench.ending(epoch)).toMatchObject({ cursor: 0, begun: 0, ending: 'release' });
+  });
+});
+
+describe('a task that is asked to give up its far half', () => {
+  const kept = (bench: Bench, epoch: number) => new Promise<number>((resolve) => bench.executor.keep(epoch, resolve));
+
+  it('keeps about half of what it has not begun, and ends there', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('count', { end: 100, commitEvery: 10 });
+    expect(await bench.progressed(epoch, 10)).toBe(10);
+    expect(await kept(bench, epoch)).toBe(55);
+    for (let cursor = 10; cursor < 50; cursor += 10) {
+      bench.commit(epoch, cursor);
+      await bench.progressed(epoch, cursor + 10);
+    }
+    bench.commit(epoch, 50);
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 55, begun: 55, ending: 'complete' });
+  });
+
+  it('keeps everything when it is a program', async () => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('exec', {
+      start: 10,
+      end: 20,
+      metadata: { command: ['sh', '-c', 'echo ready; exec sleep 1000'] },
+    });
+    await bench.line('ready');
+    expect(await kept(bench, epoch)).toBe(20);
+    bench.executor.release(epoch);
+    await bench.ending(epoch);
   });
 });

@@ -42,7 +42,7 @@ const report: TaskReport = {
   epoch: FAR,
   cursor: FAR,
   begun: FAR,
-  claim: FAR,
+  claimed: FAR,
   ending: 'fail',
   error: '€'.repeat(ERROR_TEXT_MAX),
 };
@@ -60,6 +60,7 @@ const LARGEST: { readonly [name: string]: WireMessage } = {
   'an append of full entries and one oversized': largestAppend(),
   'leases with sixteen orders': {
     ...{ type: 'leases', incarnation: FAR, sequence: FAR, appliedIndex: FAR, epochs, release: epochs },
+    ...{ shrink: epochs, drain: true },
     orders: Array.from({ length: ORDERS_PER_MESSAGE_MAX }, () => order),
   },
   'reports of failures from every slot': {
