@@ -15,6 +15,7 @@ import type { Delivery } from '../ranges/types.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
+import type { Probe } from './probe.ts';
 
 export interface Clock {
   /** Monotonic milliseconds, fractional. The same clock in all processes of a machine. */
@@ -91,6 +92,7 @@ export interface Env {
   readonly network: Network;
   readonly store: Store;
   readonly executor: Executor;
+  readonly probe: Probe;
   readonly log: Logger;
   /** Hears of every change of state of the Raft core; absent, nothing is even made for it. */
   readonly trace?: (event: TraceEvent) => void;

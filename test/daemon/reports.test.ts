@@ -26,10 +26,10 @@ class Desk {
     send: (to, message) => this.#send(to, message),
   });
 
-  constructor(options: { readonly delivery?: string } = {}) {
+  constructor() {
     this.pen.join('w1');
     this.pen.join('w2');
-    this.pen.submit({ end: 1_000, options });
+    this.pen.submit({ end: 1_000 });
   }
 
   #propose(command: Command, done: Done<Outcome>): number | null {
@@ -54,7 +54,7 @@ class Desk {
     const incarnation = must(this.pen.table.worker(worker), 'the worker has joined').incarnation;
     const filled = reports.map((report) => {
       const { epoch = 0, cursor = 0 } = report;
-      return { ending: null, error: '', begun: cursor, claim: cursor, ...report, epoch, cursor };
+      return { ending: null, error: '', begun: cursor, claimed: cursor, ...report, epoch, cursor };
     });
     this.reports.take(worker, incarnation, sequence, filled);
   }
@@ -97,8 +97,8 @@ describe('progress', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, claimed: 5, state: 'live' }] },
-      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, claimed: 16, state: 'live' }] },
+      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, claimed: 5, end: 10, state: 'live' }] },
+      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, claimed: 16, end: 20, state: 'live' }] },
     ]);
   });
 
@@ -144,39 +144,6 @@ describe('progress', () => {
   });
 });
 
-describe('claims', () => {
-  test('go into the log with the cursor, and the answer tells what is committed', () => {
-    const desk = new Desk({ delivery: 'at-most-once' });
-    const epoch = desk.grant();
-    desk.say('w1', 1, { epoch, cursor: 0, claim: 4 });
-    desk.turn();
-    expect(desk.proposed[0]?.command).toMatchObject({ kind: 'progress', cursors: [{ epoch, cursor: 0, claimed: 4 }] });
-    desk.commit();
-    desk.turn();
-    expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 1, results: [{ epoch, cursor: 0, claimed: 4, state: 'live' }] },
-    ]);
-  });
-
-  test('of an earlier report are kept by a later one that says less', () => {
-    const desk = new Desk({ delivery: 'at-most-once' });
-    const epoch = desk.grant();
-    desk.say('w1', 1, { epoch, cursor: 2, claim: 6 });
-    desk.say('w1', 2, { epoch, cursor: 3, claim: 3 });
-    desk.turn();
-    expect(desk.proposed[0]?.command).toMatchObject({ cursors: [{ epoch, cursor: 3, claimed: 6 }] });
-  });
-
-  test('beyond the end of the task, or behind its cursor, are not believed', () => {
-    const desk = new Desk({ delivery: 'at-most-once' });
-    const epoch = desk.grant();
-    desk.say('w1', 1, { epoch, cursor: 0, claim: 11 });
-    desk.say('w1', 2, { epoch, cursor: 5, claim: 4 });
-    desk.turn();
-    expect(desk.proposed).toEqual([]);
-  });
-});
-
 describe('endings', () => {
   test('are proposed once, however often they are said, and answered as ended with their cursor', () => {
     const desk = new Desk();
@@ -190,7 +157,7 @@ describe('endings', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, claimed: 10, state: 'ended' }] },
+      { to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, claimed: 10, end: 10, state: 'ended' }] },
     ]);
   });
 

@@ -1,5 +1,5 @@
 /**
- * A worker of which the test is the leader and the clock.
+ * A worker whose leader is the test.
  */
 import { must } from '../../src/base/assert.ts';
 import { KEEP_ALIVES_PER_TTL } from '../../src/base/limits.ts';
@@ -33,7 +33,6 @@ export function orderOf(epoch: number, changes: Partial<TaskOrder> = {}): TaskOr
 
 type MessageOf<T extends WorkerMessage['type']> = Extract<WorkerMessage, { readonly type: T }>;
 
-/** A worker whose leader is the test. */
 export class Shop {
   readonly executor;
   readonly hand;
@@ -41,6 +40,8 @@ export class Shop {
   doubts = 0;
   readonly worker: Worker;
   #sequence = 0;
+  /** Of the last report that was taken. */
+  #reportSequence = 0;
   appliedIndex = 100;
 
   constructor(options: { slots?: number; executor?: HandExecutor; ttlMs?: number } = {}) {
@@ -79,7 +80,10 @@ export class Shop {
 
   take<T extends WorkerMessage['type']>(type: T): MessageOf<T>[] {
     const taken = this.sent.filter((one) => one.type === type);
-    for (const one of taken) this.sent.splice(this.sent.indexOf(one), 1);
+    for (const one of taken) {
+      this.sent.splice(this.sent.indexOf(one), 1);
+      if (one.type === 'report') this.#reportSequence = one.sequence;
+    }
     return taken as MessageOf<T>[];
   }
 
@@ -101,8 +105,8 @@ export class Shop {
     this.appliedIndex = Math.max(this.appliedIndex + 1, ...orders.map((order) => order.epoch));
     const epochs = orders.map((order) => order.epoch);
     const { appliedIndex } = this;
-    const base = { type: 'leases', incarnation: 50, sequence: 0, appliedIndex, epochs, orders, release: [] } as const;
-    this.say({ ...base, ...changes });
+    const base = { type: 'leases', incarnation: 50, sequence: 0, appliedIndex, epochs, orders } as const;
+    this.say({ ...base, release: [], shrink: [], drain: false, ...changes });
   }
 
   /** Answers the newest keep-alive. */
@@ -112,9 +116,10 @@ export class Shop {
     this.leases(orders, { sequence: this.#sequence });
   }
 
-  reported(...results: readonly (Omit<ReportResult, 'claimed'> & { readonly claimed?: number })[]): void {
-    const sequence = this.take('report').at(-1)?.sequence ?? 0;
-    const filled = results.map((result) => ({ claimed: result.cursor, ...result }));
-    this.say({ type: 'reported', incarnation: 50, sequence, results: filled });
+  /** Where the test says nothing of it, nothing is claimed and the end is far. */
+  reported(...given: readonly (Omit<ReportResult, 'claimed' | 'end'> & Partial<ReportResult>)[]): void {
+    const results = given.map((result) => ({ claimed: result.cursor, end: 100, ...result }));
+    this.take('report');
+    this.say({ type: 'reported', incarnation: 50, sequence: this.#reportSequence, results });
   }
 }

@@ -31,6 +31,8 @@ export class Attempt {
   reportedAt: number;
   /** First point that may not be begun. */
   allowed: Point;
+  /** First point behind the task, as far as it is still ours. */
+  end: Point;
   releasing = false;
   #limit: Point;
   /** From point `#base`, at `#since`, it has run without a wait. */
@@ -43,6 +45,7 @@ export class Attempt {
     this.recorded = order.cursor;
     this.reportedCursor = order.cursor;
     this.reportedAt = now;
+    this.end = order.end;
     this.#base = order.cursor;
     this.#since = now;
     const isProgram = model.exposure === 'task';
@@ -80,10 +83,20 @@ export class Attempt {
 
   /** Points below `allowed` may be begun. The caller has recorded what was begun. */
   move(allowed: Point, now: number): void {
-    this.allowed = Math.max(this.allowed, allowed);
+    this.allowed = Math.min(this.end, Math.max(this.allowed, allowed));
     if (this.releasing) return;
     this.#rebase(now);
     this.#limit = Math.max(this.#limit, this.allowed);
+  }
+
+  /** Gives up the far half of what is not begun. A program was told its range when it was started. */
+  keepHalf(now: number): Point {
+    if (this.model.exposure === 'task') return this.end;
+    const begun = this.begun(now);
+    this.end = begun + Math.ceil((this.end - begun) / 2);
+    this.allowed = Math.min(this.allowed, this.end);
+    this.#limit = Math.min(this.#limit, this.end);
+    return this.end;
   }
 
   /** Begins nothing more. */

@@ -89,6 +89,15 @@ export class SimExecutor implements Executor {
     this.#plan(running);
   }
 
+  keep(epoch: Epoch, answer: (end: Point) => void): void {
+    const running = this.#running.get(epoch);
+    if (running === undefined) return;
+    this.#record(running);
+    const end = running.attempt.keepHalf(this.#options.scheduler.now);
+    this.#plan(running);
+    this.#tell(() => answer(end));
+  }
+
   release(epoch: Epoch): void {
     const running = this.#running.get(epoch);
     if (running === undefined || running.attempt.releasing) return;
@@ -181,7 +190,7 @@ export class SimExecutor implements Executor {
     const { limit, poison } = attempt;
     const next = [poison < limit ? attempt.timeOf(poison + 1) : attempt.timeOf(limit)];
     const waits = attempt.done(scheduler.now) >= limit && attempt.reportedCursor >= limit;
-    if (waits && !attempt.releasing && limit < attempt.order.end) return;
+    if (waits && !attempt.releasing && limit < attempt.end) return;
     if (attempt.model.exposure === 'window') {
       const byCount = attempt.timeOf(attempt.reportedCursor + attempt.order.options.commitEvery);
       const byTime = Math.max(attempt.reportedAt + commitIntervalMs, attempt.timeOf(attempt.reportedCursor + 1));
@@ -193,7 +202,8 @@ export class SimExecutor implements Executor {
   #act(running: Running): void {
     const { attempt } = running;
     const { now } = this.#options.scheduler;
-    const { epoch, end } = attempt.order;
+    const { epoch } = attempt.order;
+    const { end } = attempt;
     const done = attempt.done(now);
     this.#record(running);
     if (attempt.poison < attempt.limit && now + 1e-6 >= attempt.timeOf(attempt.poison + 1)) {
