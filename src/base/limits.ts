@@ -154,6 +154,8 @@ export const KEEP_ALIVES_PER_TTL = 10;
 export const SUSPECT_QUARTERS_MAX = 3;
 /** Refused connections must last this long to prove a death. */
 export const DEATH_PROOF_MS = 500;
+/** Nodes of this host of which it is remembered that they listened: as many as can be workers. */
+export const ANSWERED_MAX = 10_000;
 /** Full orders in one 'leases' message; the rest comes with the next. 16 × 64 KiB of metadata stay below 2 MiB. */
 export const ORDERS_PER_MESSAGE_MAX = 16;
 /** Slots of one worker. */
@@ -179,6 +181,39 @@ export const FINISHED_JOBS_MAX = 1_000;
 export const FINISHED_JOBS_AGE_MS = 30 * 24 * 3_600_000;
 /** Failed ranges of one job; beyond it neighbours are merged, never dropped. */
 export const FAILED_RANGES_MAX = 1_000;
+/** Priority of a job, from minus this on. */
+export const PRIORITY_MAX = 100;
+/** Weight of a job among those of its priority. */
+export const WEIGHT_MAX = 1_000;
+/** Live tasks that a job may be held to: more than there are slots in the largest cluster. */
+export const CONCURRENCY_MAX = 10_000_000;
+export const POINTS_PER_SECOND_MAX = 1_000_000_000;
+/** A task may be given from a tenth of a second to a week. */
+export const TASK_TIMEOUT_MS_MIN = 100;
+export const TASK_TIMEOUT_MS_MAX = 7 * 24 * 3_600_000;
+/** Heap of one job thread, where a job says something of it. */
+export const TASK_MEMORY_MB_MIN = 16;
+export const TASK_MEMORY_MB_MAX = 65_536;
+/** A URL that the leader calls. */
+export const HOOK_URL_LENGTH_MAX = 2_048;
+/** A command that the leader runs: its words, and the length of one. */
+export const HOOK_WORDS_MAX = 64;
+export const HOOK_WORD_LENGTH_MAX = 4_096;
+export const THROTTLE_INTERVAL_MS_MIN = 100;
+export const THROTTLE_INTERVAL_MS_MAX = 3_600_000;
+/** A throttle as JSON: its longest command. */
+export const THROTTLE_LENGTH_MAX = 64 * KIB;
+/** Schedules of a cluster: with the largest metadata each, 16 MiB of the table. */
+export const SCHEDULES_MAX = 256;
+export const SCHEDULE_KEY_LENGTH_MAX = 64;
+/** Uncertain ranges of one job; beyond it the job pauses, and only what is leased by then can still be added. */
+export const UNCERTAIN_RANGES_MAX = 10_000;
+/** Workers named for one re-executed range: the first few. */
+export const REEXECUTED_WORKERS_MAX = 8;
+/** Failed and uncertain points that a job bears before it pauses, if it does not say otherwise. */
+export const TOLERATE_DEFAULT = 1_000;
+/** So many tasks fail in a row before anything was acknowledged: the job pauses, for its code or its metadata is wrong. */
+export const FIRST_FAILURES_MAX = 20;
 /** Re-executed ranges of one job; beyond it neighbours are merged, which can only overstate. */
 export const REEXECUTED_RANGES_MAX = 1_000;
 /** Returned ranges of one job: one for each lease that ended early and was not granted again. Beyond it nothing new is granted from the frontier. */

@@ -16,6 +16,7 @@ import type { Address } from '../base/types.ts';
 import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
 import { realClock, realPrng, realTimers } from '../daemon/real.ts';
+import { createProbe } from '../daemon/real-probe.ts';
 import { createHttpServer, endWith } from '../http/server.ts';
 import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
 import { loadTypes } from '../jobtype/loader.ts';
@@ -69,6 +70,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     network,
     store,
     executor,
+    probe: createProbe(),
     log,
     ...(config.traceFile === null ? {} : { trace: traceTo(config.traceFile) }),
     fatal: (error) => exitFatal(error, log),

@@ -2,7 +2,8 @@
  * Proof of death: a worker on the leader's own host to which connections were refused for DEATH_PROOF_MS.
  *
  * A broken connection proves nothing, and elsewhere a firewall or a proxy can refuse for the living; on our own host a
- * refusal is the kernel's word that nobody listens there. One answer other than 'refused' starts the count anew.
+ * refusal is the kernel's word that nobody listens there, and a proof when the worker did before (answered.ts). One
+ * answer other than 'refused' starts the count anew.
  */
 import { DEATH_PROOF_MS } from '../base/limits.ts';
 import type { Address, NodeId } from '../base/types.ts';
@@ -18,17 +19,21 @@ interface Suspicion {
 
 export class DeathWatch {
   readonly #env: Env;
+  readonly #listened: (worker: NodeId, address: Address) => boolean;
   readonly #dead: (worker: NodeId) => void;
   readonly #suspicions = new Map<NodeId, Suspicion>();
 
-  constructor(env: Env, dead: (worker: NodeId) => void) {
+  /** @param listened whether the worker was ever seen to listen at the address. */
+  constructor(env: Env, listened: (worker: NodeId, address: Address) => boolean, dead: (worker: NodeId) => void) {
     this.#env = env;
+    this.#listened = listened;
     this.#dead = dead;
   }
 
   /** The connection to the worker is gone. */
   lost(worker: NodeId, address: Address): void {
-    if (this.#suspicions.has(worker) || !this.#env.network.sameHost(address)) return;
+    if (this.#suspicions.has(worker) || !this.#listened(worker, address)) return;
+    if (!this.#env.network.sameHost(address)) return;
     const suspicion: Suspicion = { address, refusedSince: null };
     this.#suspicions.set(worker, suspicion);
     this.#probe(worker, suspicion);

@@ -11,9 +11,11 @@ import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Address, Epoch, NodeId, Point } from '../base/types.ts';
 import type { TraceEvent } from '../raft/trace.ts';
+import type { Delivery } from '../ranges/types.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
+import type { Probe } from './probe.ts';
 
 export interface Clock {
   /** Monotonic milliseconds, fractional. The same clock in all processes of a machine. */
@@ -53,6 +55,8 @@ export interface JobTypeInfo {
   readonly name: string;
   readonly hash: string;
   readonly exposure: 'window' | 'task';
+  /** What its jobs may ask for. */
+  readonly deliveries: readonly Delivery[];
   /** JSON Schema of the metadata; null takes any object. */
   readonly metadataSchema: Readonly<Record<string, unknown>> | null;
 }
@@ -63,8 +67,13 @@ export interface Executor {
   start(handler: ExecutorHandler): void;
   /** Begins a task at `order.cursor`. The lease deadline set last holds for it too. */
   run(order: TaskOrder): void;
-  /** The cursor is committed: points below `cursor + commitEvery` may be handed out. */
-  committed(epoch: Epoch, cursor: Point): void;
+  /** The cursor is committed, and points below `limit` may be handed out. At first those below `windowEnd` of the order. */
+  committed(epoch: Epoch, cursor: Point, limit: Point): void;
+  /**
+   * The task hands out nothing at or beyond the end that it answers: about the middle of what it has not begun, or its end
+   * when it can keep no less. No answer comes of a task that is over.
+   */
+  keep(epoch: Epoch, answer: (end: Point) => void): void;
   /** Stop at the next point, then `ended` with 'release' (or what came first). Ignored too long, the code is terminated. */
   release(epoch: Epoch): void;
   /** The lease is lost: terminate at once. `ended` follows, and what it says counts for nothing. */
@@ -83,6 +92,7 @@ export interface Env {
   readonly network: Network;
   readonly store: Store;
   readonly executor: Executor;
+  readonly probe: Probe;
   readonly log: Logger;
   /** Hears of every change of state of the Raft core; absent, nothing is even made for it. */
   readonly trace?: (event: TraceEvent) => void;

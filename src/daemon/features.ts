@@ -58,6 +58,13 @@ export function protocolOf(kind: Command['kind']): number {
     case 'complete':
     case 'fail':
     case 'release':
+    case 'retry-job':
+    case 'set-job':
+    case 'job-notified':
+    case 'put-schedule':
+    case 'drop-schedule':
+    case 'fire-schedule':
+    case 'shrink':
       return 1;
     default:
       return unreachable(kind);

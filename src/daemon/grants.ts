@@ -1,15 +1,20 @@
 /**
  * Grants: which job gets the next free slot, and how much of it.
  *
- * A job with work and the fewest slots goes first, so that a small job is not stuck behind a large one; equals go in
- * order of submission. The range itself is picked where the grant is applied (ranges/table.ts), so two grants can never
- * want the same points; what is decided here is only job, worker and size, and a wrong guess costs an empty entry.
+ * The job of the highest priority goes first, strictly; among equals the one with the fewest slots for its weight, so that
+ * a small job is not stuck behind a large one; then the one that was submitted first. A job that cannot be given anything
+ * just now (its limit of tasks is reached, its bucket is empty, its throttle holds, its time has not come) keeps nobody
+ * waiting. The range itself is picked where the grant is applied (ranges/table.ts), so two grants can never want the same
+ * points; what is decided here is only job, worker and size, and a wrong guess costs an empty entry.
  */
-import { GRANTS_IN_FLIGHT_MAX, RETRY_MS_MAX, RETRY_MS_MIN, RETURNED_RANGES_MAX } from '../base/limits.ts';
+import { GRANTS_IN_FLIGHT_MAX, RETURNED_RANGES_MAX } from '../base/limits.ts';
 import type { Prng } from '../base/prng.ts';
 import type { JobId, NodeId, Point } from '../base/types.ts';
 import type { Command, JobView, Table, WorkerView } from '../ranges/types.ts';
+import { BackOffs, type Shelf, type Tried } from './back-offs.ts';
+import { Bucket } from './bucket.ts';
 import type { Pace } from './pace.ts';
+import type { Vacancies } from './vacancies.ts';
 
 /** A job whose grant found nothing rests this long. */
 const HOLD_MS = 100;
@@ -21,10 +26,11 @@ interface Candidate {
   readonly job: JobView;
   /** Points of ranges that came back unharmed, and of the part never granted. */
   fresh: number;
-  /** Starts of failed-before ranges whose back-off is over. */
-  readonly retries: Point[];
+  /** Failed-before ranges whose back-off is over. */
+  readonly tried: Tried[];
   /** Slots it has, live and in flight. */
   slots: number;
+  readonly bucket: Bucket | null;
 }
 
 /** What grants that are proposed and not yet applied will take from a job. */
@@ -34,10 +40,19 @@ interface UnderWay {
   readonly retries: Set<Point>;
 }
 
+/** The moment of a plan: monotonic time, and the stamp of the commands. */
+export interface Moment {
+  readonly now: number;
+  readonly at: number;
+}
+
 export interface GrantsOptions {
   readonly table: Table;
   readonly pace: Pace;
   readonly prng: Prng;
+  readonly vacancies: Pick<Vacancies, 'free' | 'slots'>;
+  /** Something outside the table holds the job back. */
+  readonly isHeld: (job: JobId) => boolean;
 }
 
 export class Grants {
@@ -45,51 +60,53 @@ export class Grants {
   readonly #inFlightOfWorker = new Map<NodeId, number>();
   readonly #inFlightOfJob = new Map<JobId, UnderWay>();
   #inFlight = 0;
-  /** When a failed-before range may be tried again: by job, then by start and attempts. Only of ranges that wait. */
-  readonly #eligibleAt = new Map<JobId, ReadonlyMap<string, number>>();
+  readonly #backOffs: BackOffs;
   /** Jobs whose last grant found nothing, and until when they are left alone: a wrong guess must not spin. */
   readonly #heldUntil = new Map<JobId, number>();
-  #nextRetryAt = Number.POSITIVE_INFINITY;
+  /** Of jobs with a rate. */
+  readonly #buckets = new Map<JobId, Bucket>();
+  #nextLookAt = Number.POSITIVE_INFINITY;
 
   constructor(options: GrantsOptions) {
     this.#options = options;
+    this.#backOffs = new BackOffs(options.prng);
   }
 
-  /** Monotonic time at which some back-off or rest ends; infinite when none runs. */
-  get nextRetryAt(): number {
-    return this.#nextRetryAt;
+  /** Monotonic time at which some job can be given more without any other event; infinite when there is none. */
+  get nextLookAt(): number {
+    return this.#nextLookAt;
   }
 
-  /** The grants to propose now, for workers that may take tasks. */
-  plan(workers: readonly WorkerView[], now: number, at: number): GrantCommand[] {
-    // Without a free slot the end of a back-off is no reason to look again; a slot that falls free is.
-    this.#nextRetryAt = Number.POSITIVE_INFINITY;
-    const free = workers.filter((worker) => this.#freeSlots(worker) > 0);
-    if (free.length === 0 || this.#inFlight >= GRANTS_IN_FLIGHT_MAX) return [];
-    const candidates = this.#candidates(now);
-    const slots = workers.reduce((sum, worker) => sum + worker.slots, 0);
+  /** The grants to propose now. */
+  plan(moment: Moment): GrantCommand[] {
+    this.#nextLookAt = Number.POSITIVE_INFINITY;
+    if (this.#inFlight >= GRANTS_IN_FLIGHT_MAX) return [];
+    const { vacancies } = this.#options;
+    // Without a free slot no passing of time is a reason to look again; a slot that falls free is.
+    if (vacancies.free().next().done === true) return [];
+    const candidates = this.#candidates(moment);
     const planned: GrantCommand[] = [];
     // Slot by slot over all workers, so that the first worker does not take everything of a small job.
-    let open = free;
-    while (open.length > 0 && candidates.length > 0) {
+    for (let open: Iterable<WorkerView> = vacancies.free(); ; ) {
       const again: WorkerView[] = [];
       for (const worker of open) {
-        if (this.#inFlight >= GRANTS_IN_FLIGHT_MAX) return planned;
-        const grant = this.#pick(candidates, worker, slots, at);
+        if (candidates.length === 0 || this.#inFlight >= GRANTS_IN_FLIGHT_MAX) return planned;
+        const grant = this.#pick(candidates, worker, moment);
         if (grant === null) continue;
         planned.push(grant);
         this.#count(grant, 1);
-        if (this.#freeSlots(worker) > 0) again.push(worker);
+        if (this.freeSlots(worker) > 0) again.push(worker);
       }
+      if (again.length === 0) return planned;
       open = again;
     }
-    return planned;
   }
 
-  /** A grant was applied and gave a task or not, or the log refused it. */
-  settled(grant: GrantCommand, gave: boolean, now: number): void {
+  /** A grant was applied and gave a task of so many points; 0: it gave none, or the log refused it. */
+  settled(grant: GrantCommand, points: number, now: number): void {
     this.#count(grant, -1);
-    if (!gave) this.#heldUntil.set(grant.job, now + HOLD_MS);
+    this.#buckets.get(grant.job)?.giveBack(grant.size - points, now);
+    if (points === 0) this.#heldUntil.set(grant.job, now + HOLD_MS);
   }
 
   /** Grants to a worker that are proposed and not yet settled. */
@@ -97,9 +114,26 @@ export class Grants {
     return this.#inFlightOfWorker.get(worker) ?? 0;
   }
 
+  /** Whether grants of a job are proposed and not yet settled. */
+  isGranting(job: JobId): boolean {
+    return this.#inFlightOfJob.has(job);
+  }
+
+  freeSlots(worker: WorkerView): number {
+    return worker.slots - worker.epochs.length - this.inFlightOf(worker.id);
+  }
+
+  /** Takes notice of the rate of a job; whether it is less than it was. */
+  noteRate(job: JobView, now: number): boolean {
+    const before = this.#buckets.get(job.spec.id)?.rate ?? Number.POSITIVE_INFINITY;
+    const bucket = this.#bucketOf(job, now);
+    return bucket !== null && bucket.rate < before;
+  }
+
   forgetJob(job: JobId): void {
-    this.#eligibleAt.delete(job);
+    this.#backOffs.forget(job);
     this.#heldUntil.delete(job);
+    this.#buckets.delete(job);
   }
 
   #count({ worker, job, size, retry }: GrantCommand, by: 1 | -1): void {
@@ -116,70 +150,117 @@ export class Grants {
     else this.#inFlightOfJob.set(job, ofJob);
   }
 
-  #freeSlots(worker: WorkerView): number {
-    return worker.slots - worker.epochs.length - this.inFlightOf(worker.id);
-  }
-
-  #candidates(now: number): Candidate[] {
+  /** In order of submission. */
+  #candidates(moment: Moment): Candidate[] {
     const candidates: Candidate[] = [];
     for (const job of this.#options.table.jobs()) {
       if (job.state !== 'pending' && job.state !== 'running') continue;
-      const heldUntil = this.#heldUntil.get(job.spec.id) ?? 0;
-      if (heldUntil > now) {
-        this.#nextRetryAt = Math.min(this.#nextRetryAt, heldUntil);
-        continue;
-      }
+      const bucket = this.#bucketOf(job, moment.now);
+      if (this.#mustWait(job, moment)) continue;
       const underWay = this.#inFlightOfJob.get(job.spec.id);
-      const retries = this.#eligible(job, now).filter((start) => underWay?.retries.has(start) !== true);
-      let fresh = job.returned.length < RETURNED_RANGES_MAX ? job.spec.end - job.frontier : 0;
-      for (const range of job.returned) if (range.attempts === 0) fresh += range.end - range.start;
-      fresh -= underWay?.points ?? 0;
+      const shelf = this.#backOffs.shelf(job, moment.now);
+      const tried = this.#eligible(shelf, underWay, moment.now);
+      const ahead = job.returned.length < RETURNED_RANGES_MAX ? job.spec.end - job.frontier : 0;
+      const fresh = ahead + shelf.freshPoints - (underWay?.points ?? 0);
       const slots = job.tasks.length + (underWay?.slots ?? 0);
-      if (fresh > 0 || retries.length > 0) candidates.push({ job, fresh, retries, slots });
+      const candidate = { job, fresh, tried, slots, bucket };
+      if (this.#canGive(candidate, moment.now)) candidates.push(candidate);
     }
     return candidates;
   }
 
-  /** Starts of the failed-before ranges of a job whose back-off is over. Begins the back-off of those seen first. */
-  #eligible(job: JobView, now: number): Point[] {
-    const before = this.#eligibleAt.get(job.spec.id);
-    const times = new Map<string, number>();
-    const eligible: Point[] = [];
-    for (const { start, attempts } of job.returned) {
-      if (attempts === 0) continue;
-      const key = `${start}:${attempts}`;
-      const at = before?.get(key) ?? now + this.#backOff(attempts);
-      times.set(key, at);
-      if (at <= now) eligible.push(start);
-      else this.#nextRetryAt = Math.min(this.#nextRetryAt, at);
+  /** A job that has to wait for a time, or for something outside. */
+  #mustWait({ spec, state, reason }: JobView, { now, at }: Moment): boolean {
+    // The table itself says what a pending job waits for.
+    if ((state === 'pending' && reason !== null) || this.#options.isHeld(spec.id)) return true;
+    const opensAt = spec.options.at === null ? now : now + spec.options.at - at;
+    const until = Math.max(opensAt, this.#heldUntil.get(spec.id) ?? now);
+    if (until <= now) return false;
+    this.#lookAgainAt(until);
+    return true;
+  }
+
+  #bucketOf({ spec, controls }: JobView, now: number): Bucket | null {
+    const rate = controls.pointsPerSecond;
+    if (rate === null) {
+      this.#buckets.delete(spec.id);
+      return null;
     }
-    // What waits no more is forgotten with the former map.
-    if (times.size > 0) this.#eligibleAt.set(job.spec.id, times);
-    else this.#eligibleAt.delete(job.spec.id);
+    const bucket = this.#buckets.get(spec.id) ?? new Bucket(rate, now);
+    bucket.setRate(rate, now);
+    this.#buckets.set(spec.id, bucket);
+    return bucket;
+  }
+
+  /** Whether the job has a piece to give, room for one more task, and enough in its bucket. */
+  #canGive(candidate: Candidate, now: number): boolean {
+    const { job, fresh, tried, slots, bucket } = candidate;
+    if (slots >= (job.controls.maxConcurrency ?? Number.POSITIVE_INFINITY)) return false;
+    const [first] = tried;
+    if (first === undefined && fresh <= 0) return false;
+    if (bucket === null) return true;
+    if (first !== undefined && bucket.offersWhole(first.points, now)) return true;
+    if (fresh > 0 && bucket.offer(wanted(candidate), now) > 0) return true;
+    if (first !== undefined) this.#lookAgainAt(bucket.readyAt(first.points, true, now));
+    if (fresh > 0) this.#lookAgainAt(bucket.readyAt(wanted(candidate), false, now));
+    return false;
+  }
+
+  /** Failed-before ranges whose back-off is over, but for those that are on their way. */
+  #eligible({ tried }: Shelf, underWay: UnderWay | undefined, now: number): Tried[] {
+    const eligible: Tried[] = [];
+    for (const range of tried.values()) {
+      if (underWay?.retries.has(range.start) === true) continue;
+      if (range.eligibleAt <= now) eligible.push(range);
+      else this.#lookAgainAt(range.eligibleAt);
+    }
     return eligible;
   }
 
-  #backOff(attempts: number): number {
-    const full = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** (attempts - 1));
-    // Half of it is jitter, so that ranges that failed together do not come back together.
-    return full / 2 + (this.#options.prng.next() * full) / 2;
+  #lookAgainAt(time: number): void {
+    this.#nextLookAt = Math.min(this.#nextLookAt, time);
   }
 
-  #pick(candidates: Candidate[], worker: WorkerView, slots: number, at: number): GrantCommand | null {
+  /** The next piece for a worker. A candidate that can give no more then is taken off the list. */
+  #pick(candidates: Candidate[], worker: WorkerView, { now, at }: Moment): GrantCommand | null {
     let best: Candidate | null = null;
     for (const candidate of candidates) {
-      if (candidate.fresh <= 0 && candidate.retries.length === 0) continue;
-      if (best !== null && candidate.slots >= best.slots) continue;
+      if (best !== null && !goesBefore(candidate, best)) continue;
       if (worker.offers.some((offer) => offer.name === candidate.job.spec.name)) best = candidate;
     }
     if (best === null) return null;
+    const { job, bucket } = best;
+    const piece = this.#cut(best, worker.id, now);
     best.slots++;
-    const { spec } = best.job;
-    const grant = { kind: 'grant', at, job: spec.id, worker: worker.id, incarnation: worker.incarnation } as const;
-    const retry = best.retries.shift();
-    if (retry !== undefined) return { ...grant, size: 1, retry };
-    const size = spec.options.taskSize ?? this.#options.pace.size(spec.id, worker.id, best.fresh, slots);
-    best.fresh -= size;
-    return { ...grant, size, retry: null };
+    bucket?.take(piece.size, now);
+    if (!this.#canGive(best, now)) candidates.splice(candidates.indexOf(best), 1);
+    return { kind: 'grant', at, job: job.spec.id, worker: worker.id, incarnation: worker.incarnation, ...piece };
   }
+
+  /** Of a candidate that can give. */
+  #cut(candidate: Candidate, worker: NodeId, now: number): { readonly size: number; readonly retry: Point | null } {
+    const { job, bucket, tried } = candidate;
+    const [first] = tried;
+    if (first !== undefined && (bucket === null || bucket.offersWhole(first.points, now))) {
+      tried.shift();
+      return { size: first.points, retry: first.start };
+    }
+    const { pace, vacancies } = this.#options;
+    const size = job.spec.options.taskSize ?? pace.size(job.spec.id, worker, candidate.fresh, vacancies.slots);
+    const cut = bucket === null ? size : Math.min(size, bucket.offer(wanted(candidate), now));
+    candidate.fresh -= cut;
+    return { size: cut, retry: null };
+  }
+}
+
+/** Points that a job would take from its bucket at once, if there were enough. */
+function wanted({ job, fresh }: Candidate): number {
+  return Math.min(fresh, job.spec.options.taskSize ?? fresh);
+}
+
+/** Equals keep their order. */
+function goesBefore(one: Candidate, other: Candidate): boolean {
+  const [mine, theirs] = [one.job.controls, other.job.controls];
+  if (mine.priority !== theirs.priority) return mine.priority > theirs.priority;
+  return one.slots * theirs.weight < other.slots * mine.weight;
 }

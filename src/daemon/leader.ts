@@ -9,18 +9,22 @@
  * the proposal of a Suspect and the commit of Heard · sessions are judged only after waiting input was read.
  */
 import { unreachable } from '../base/assert.ts';
-import { KEEP_ALIVES_PER_TTL, ORDERS_PER_MESSAGE_MAX, WORKERS_MAX } from '../base/limits.ts';
-import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
-import type { Command, JobView, Outcome, Table, TableEvent, Task, WorkerView } from '../ranges/types.ts';
-import type { LeaderMessage, TaskOrder, WorkerMessage } from '../wire/messages.ts';
-import type { Done, JobPace, Result } from './api.ts';
+import { PolarisError } from '../base/errors.ts';
+import { KEEP_ALIVES_PER_TTL, WORKERS_MAX } from '../base/limits.ts';
+import type { Address, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
+import type { Command, JobView, Outcome, Table, TableEvent, WorkerView } from '../ranges/types.ts';
+import type { LeaderMessage, WorkerMessage } from '../wire/messages.ts';
+import type { Done, JobPace, WorkerStatus } from './api.ts';
 import { DeathWatch } from './death.ts';
+import { Dispatch } from './dispatch.ts';
 import type { Env } from './env.ts';
-import { type GrantCommand, Grants } from './grants.ts';
-import { Pace } from './pace.ts';
+import { Notices } from './notices.ts';
 import { Reports } from './reports.ts';
+import { Rests } from './rests.ts';
+import { ScheduleDuty } from './schedule-duty.ts';
 import { type Session, Sessions, type Verdict } from './sessions.ts';
 import { Stamps } from './stamps.ts';
+import { Tidings } from './tidings.ts';
 
 export interface LeaderOptions {
   readonly env: Env;
@@ -30,6 +34,8 @@ export interface LeaderOptions {
   readonly fresh: () => boolean;
   readonly send: (to: NodeId, message: LeaderMessage) => void;
   readonly isConnected: (node: NodeId) => boolean;
+  /** Whether the node was seen to listen at this address of our host. */
+  readonly listened: (node: NodeId, address: Address) => boolean;
   readonly wake: () => void;
 }
 
@@ -39,39 +45,40 @@ type KeepAlive = Extract<WorkerMessage, { type: 'keep-alive' }>;
 export class Leader {
   readonly #options: LeaderOptions;
   readonly #sessions: Sessions;
-  readonly #pace = new Pace();
-  readonly #grants: Grants;
+  readonly #dispatch: Dispatch;
+  readonly #tidings: Tidings;
   readonly #reports: Reports;
+  readonly #rests = new Rests();
+  readonly #notices: Notices;
+  readonly #schedules: ScheduleDuty;
   readonly #deaths: DeathWatch;
   readonly #stamps: Stamps;
   /** Joins that wait for their entry, by worker: the nonce. */
   readonly #joining = new Map<NodeId, number>();
-  /** Workers that must be told of new or ended leases at the end of this turn. */
-  readonly #toTell = new Set<NodeId>();
-  /** Something changed that may allow a grant. */
-  #plannable = true;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
-    const { env, table } = options;
+    const { env, table, send, wake, propose } = options;
+    const { clock, prng, probe, log } = env;
+    const stamp = () => this.#stamps.next();
     this.#sessions = new Sessions(options.sessionTtlMs);
     this.#stamps = new Stamps(env, table);
-    this.#grants = new Grants({ table, pace: this.#pace, prng: env.prng });
-    this.#reports = new Reports({
-      table,
-      stamp: () => this.#stamps.next(),
-      propose: options.propose,
-      send: options.send,
-    });
-    this.#deaths = new DeathWatch(env, (worker) => this.#proveDead(worker));
-    const now = env.clock.now();
+    this.#tidings = new Tidings({ table, send, wake, session: (worker) => this.#sessions.get(worker) });
+    this.#reports = new Reports({ table, stamp, propose, send });
+    this.#notices = new Notices({ table, clock, prng, probe, log, stamp, propose });
+    this.#schedules = new ScheduleDuty({ table, log, stamp, propose });
+    this.#deaths = new DeathWatch(env, options.listened, (worker) => this.#proveDead(worker));
+    const now = clock.now();
     for (const worker of table.workers()) {
       this.#sessions.open(worker.id, worker.incarnation, now, worker.suspectQuarters);
       if (!options.isConnected(worker.id)) this.#deaths.lost(worker.id, worker.address);
     }
-    for (const job of table.jobs()) {
-      for (const task of job.tasks) this.#pace.granted(task.epoch, task.end - task.cursor, now);
-    }
+    for (const job of table.jobs()) this.#notices.follow(job);
+    this.#dispatch = new Dispatch({
+      ...{ env, table, stamp, propose, wake, tidings: this.#tidings },
+      isAvailable: (worker) => this.#isAvailable(worker),
+      settled: (worker) => this.#grantSettled(worker),
+    });
   }
 
   // ---- from clients ---------------------------------------------------------------------------------------------
@@ -81,9 +88,32 @@ export class Leader {
   }
 
   jobPace(job: JobView): JobPace {
-    const rate = this.#pace.rate(job.spec.id, this.#options.env.clock.now());
-    const left = job.spec.end - job.spec.start - job.coveredPoints - job.failedPoints;
-    return { pointsPerSecond: rate, etaSeconds: rate > 0 && left > 0 ? left / rate : null };
+    return this.#dispatch.jobPace(job);
+  }
+
+  /** Why an open job is given nothing just now, where the table does not say it. */
+  holdOf(job: JobId): string | null {
+    return this.#dispatch.holdOf(job);
+  }
+
+  workers(): WorkerStatus[] {
+    return [...this.#options.table.workers()].map(({ id, address, slots, epochs }) => {
+      const session = this.#sessions.get(id);
+      const draining = session?.resting === true || session?.draining === true;
+      return { id, address, slots, busy: epochs.length, draining };
+    });
+  }
+
+  /** Lets a worker hold nothing, or take tasks again; calls back once the worker has said that it knows. */
+  rest(worker: NodeId, resting: boolean, done: Done<void>): void {
+    const session = this.#sessions.get(worker);
+    if (session === undefined || session.expiring) {
+      return done({ ok: false, error: new PolarisError('NOT_FOUND', `there is no worker "${worker}"`) });
+    }
+    this.#rests.ask(session, resting, this.#options.env.clock.now(), done);
+    this.#tidings.owe(worker);
+    this.#dispatch.heard(worker, true);
+    this.#options.wake();
   }
 
   // ---- from workers ---------------------------------------------------------------------------------------------
@@ -99,6 +129,9 @@ export class Leader {
         if (session !== null) this.#reports.take(from, message.incarnation, message.sequence, message.reports);
         return;
       }
+      case 'keep':
+        if (this.#hear(from, message.incarnation) !== null) this.#dispatch.kept(from, message.offers);
+        return;
       default:
         return unreachable(message);
     }
@@ -159,8 +192,8 @@ export class Leader {
   #keepAlive(from: NodeId, message: KeepAlive): void {
     const session = this.#hear(from, message.incarnation);
     if (session === null) return;
-    if (session.draining && !message.draining) this.#plannable = true;
-    session.draining = message.draining;
+    if (session.draining && !message.draining) this.#dispatch.heard(from, true);
+    this.#rests.heard(session, message.draining);
     session.unanswered = Math.max(session.unanswered, message.sequence);
     session.told = new Set(message.epochs);
     this.#answer(session);
@@ -178,7 +211,7 @@ export class Leader {
     }
     if (session.expiring) return null;
     session.lastHeardAt = env.clock.now();
-    if (!session.heard) this.#plannable = true;
+    this.#dispatch.heard(from, !session.heard);
     session.heard = true;
     if (session.suspected > 0 && !session.hearing) this.#proposeHeard(session);
     return session;
@@ -192,7 +225,7 @@ export class Leader {
       // A Suspect proposed since stands behind this Heard in the log, and needs one of its own.
       if (!result.ok || session.expiring || session.suspected > suspected) return;
       session.suspected = 0;
-      this.#plannable = true;
+      this.#dispatch.heard(worker, true);
       this.#answer(session);
     });
   }
@@ -201,109 +234,48 @@ export class Leader {
   #answer(session: Session): void {
     if (session.unanswered === 0 || session.suspected > 0 || session.expiring || !this.#options.fresh()) return;
     // The answer tells a draining worker that no task is on its way to it.
-    if (session.draining && this.#grants.inFlightOf(session.worker) > 0) return;
+    if (session.draining && this.#dispatch.inFlightOf(session.worker) > 0) return;
     const sequence = session.unanswered;
     session.unanswered = 0;
-    this.#tell(session, sequence);
-  }
-
-  /** Sends what the worker holds; `sequence` 0 is a push that proves nothing about the session. */
-  #tell(session: Session, sequence: number): void {
-    const { table, send } = this.#options;
-    const worker = table.worker(session.worker);
-    if (worker === undefined || worker.incarnation !== session.incarnation) return;
-    const told = new Set<Epoch>();
-    const orders: TaskOrder[] = [];
-    const release: Epoch[] = [];
-    const { epochs } = worker;
-    let isLeft = false;
-    for (const epoch of epochs) {
-      const task = table.task(epoch);
-      const job = task === undefined ? undefined : table.job(task.job);
-      if (task === undefined || job === undefined) continue;
-      if (job.state === 'paused') release.push(epoch);
-      if (!session.told.has(epoch)) {
-        if (orders.length >= ORDERS_PER_MESSAGE_MAX) {
-          isLeft = true;
-          continue;
-        }
-        orders.push(orderOf(job, task));
-      }
-      told.add(epoch);
-    }
-    session.told = told;
-    if (isLeft) this.#tellMore(session.worker);
-    send(session.worker, {
-      type: 'leases',
-      incarnation: session.incarnation,
-      sequence,
-      appliedIndex: table.appliedIndex,
-      epochs,
-      orders,
-      release,
-    });
-  }
-
-  /** The rest of the orders goes with the next turn: a long message would hold up heartbeats. */
-  #tellMore(worker: NodeId): void {
-    this.#toTell.add(worker);
-    this.#options.wake();
+    this.#tidings.tell(session, sequence);
   }
 
   // ---- from the log ---------------------------------------------------------------------------------------------
 
   applied(event: TableEvent): void {
-    const now = this.#options.env.clock.now();
+    this.#dispatch.applied(event);
     switch (event.kind) {
       case 'worker-joined':
-        this.#sessions.open(event.worker, event.incarnation, now, 0).heard = true;
-        this.#plannable = true;
+        this.#sessions.open(event.worker, event.incarnation, this.#options.env.clock.now(), 0).heard = true;
         return;
       case 'worker-ended':
         this.#sessions.close(event.worker, event.incarnation);
         this.#reports.forget(event.worker);
+        this.#tidings.forgetWorker(event.worker);
+        this.#rests.ended(event.worker);
         this.#deaths.forget(event.worker);
-        this.#pace.forgetWorker(event.worker);
         this.#options.send(event.worker, { type: 'ended', incarnation: event.incarnation });
         return;
-      case 'task-granted': {
-        const task = this.#options.table.task(event.epoch);
-        if (task !== undefined) this.#pace.granted(event.epoch, task.end - task.start, now);
-        this.#toTell.add(event.worker);
-        return;
-      }
-      case 'task-progressed':
-        return this.#pace.moved(event.job, event.to - event.from, now);
+      case 'task-granted':
+        return this.#tidings.owe(event.worker);
       case 'task-ended':
-        this.#pace.ended(event.job, event.worker, event.epoch, event.how === 'completed', now);
-        this.#plannable = true;
-        if (event.how === 'cancelled') this.#toTell.add(event.worker);
-        return;
-      case 'job-state':
-        this.#plannable = true;
-        return this.#jobChanged(event.job);
-      case 'job-submitted':
-        this.#plannable = true;
+        this.#tidings.ended(event.worker, event.epoch);
+        if (event.how === 'cancelled') this.#tidings.owe(event.worker);
         return;
       case 'job-evicted':
-        return this.#forgetJob(event.job);
-      case 'range-failed':
-        return;
+        return this.#notices.forget(event.job);
+      case 'job-state':
+      case 'job-finished':
+        return this.#jobChanged(event.job);
       default:
-        return unreachable(event);
     }
   }
 
   #jobChanged(id: JobId): void {
     const job = this.#options.table.job(id);
     if (job === undefined) return;
-    if (job.state === 'paused') for (const task of job.tasks) this.#toTell.add(task.worker);
-    if (job.finishedAt !== null) this.#forgetJob(id);
-  }
-
-  #forgetJob(id: JobId): void {
-    this.#pace.forgetJob(id);
-    this.#grants.forgetJob(id);
+    this.#notices.follow(job);
+    if (job.state === 'paused') for (const task of job.tasks) this.#tidings.owe(task.worker);
   }
 
   // ---- its own initiative ---------------------------------------------------------------------------------------
@@ -317,24 +289,25 @@ export class Leader {
   judge(): void {
     const now = this.#options.env.clock.now();
     for (const verdict of this.#sessions.judge(now)) this.#carryOut(verdict);
-    if (now >= this.#grants.nextRetryAt) this.#plannable = true;
+    this.#dispatch.judge(now);
+    this.#rests.tick(now);
+    this.#notices.tick();
+    this.#schedules.tick();
   }
 
   /** End of a turn: proposes what has gathered, and answers what is applied. */
   flush(): void {
     this.#reports.answer();
     this.#reports.flush();
-    const toTell = [...this.#toTell];
-    this.#toTell.clear();
-    for (const worker of toTell) {
-      const session = this.#sessions.get(worker);
-      if (session !== undefined) this.#tell(session, 0);
-    }
-    if (this.#plannable) this.#plan();
+    this.#tidings.push();
+    this.#dispatch.flush();
   }
 
   close(): void {
     this.#deaths.close();
+    this.#dispatch.close();
+    this.#notices.close();
+    this.#rests.close();
   }
 
   #carryOut(verdict: Verdict): void {
@@ -354,7 +327,9 @@ export class Leader {
     this.#options.env.log.warn({ worker, incarnation, reason }, 'worker-expiring');
     const command: Command = { kind: 'worker-expire', at: this.stamp(), worker, incarnation, reason };
     this.#options.propose(command, (result) => {
-      if (!result.ok) session.expiring = false;
+      if (result.ok) return;
+      session.expiring = false;
+      this.#dispatch.heard(worker, true);
     });
   }
 
@@ -363,38 +338,18 @@ export class Leader {
     if (session !== undefined && !session.expiring) this.#expire(session, 'its address refused connections for 500 ms');
   }
 
-  /** Workers that missed at most two keep-alives, and so can be expected to take a task now. */
-  #available(): WorkerView[] {
-    const { table, env, sessionTtlMs } = this.#options;
-    const now = env.clock.now();
-    const available: WorkerView[] = [];
-    for (const worker of table.workers()) {
-      const session = this.#sessions.get(worker.id);
-      if (session === undefined || session.incarnation !== worker.incarnation) continue;
-      if (!session.heard || session.expiring || session.draining || session.suspected > 0) continue;
-      if (now - session.lastHeardAt <= (3 * sessionTtlMs) / KEEP_ALIVES_PER_TTL) available.push(worker);
-    }
-    return available;
+  /** It missed at most two keep-alives, and so can be expected to take a task now. */
+  #isAvailable(worker: WorkerView): boolean {
+    const session = this.#sessions.get(worker.id);
+    if (session === undefined || session.incarnation !== worker.incarnation) return false;
+    if (!session.heard || session.expiring || session.suspected > 0 || session.draining || session.resting)
+      return false;
+    const silence = this.#options.env.clock.now() - session.lastHeardAt;
+    return silence <= (3 * this.#options.sessionTtlMs) / KEEP_ALIVES_PER_TTL;
   }
 
-  #plan(): void {
-    this.#plannable = false;
-    const { env, propose } = this.#options;
-    const planned = this.#grants.plan(this.#available(), env.clock.now(), this.stamp());
-    for (const grant of planned) propose(grant, (result) => this.#granted(grant, result));
-  }
-
-  #granted(grant: GrantCommand, result: Result<Outcome>): void {
-    this.#grants.settled(grant, result.ok && result.value.kind === 'granted', this.#options.env.clock.now());
-    const session = this.#sessions.get(grant.worker);
+  #grantSettled(worker: NodeId): void {
+    const session = this.#sessions.get(worker);
     if (session?.draining) this.#answer(session);
-    this.#plannable = true;
-    this.#options.wake();
   }
-}
-
-function orderOf(job: JobView, task: Task): TaskOrder {
-  const { id, name, metadata, options } = job.spec;
-  const { epoch, start, end, cursor, attempts } = task;
-  return { epoch, job: id, name, start, end, cursor, metadata, options, attempts };
 }

@@ -131,6 +131,17 @@ export class MemberDuties {
   }
 }
 
+/** The voter that is nearest to the leader, and was heard lately; null when there is none. */
+export function successor({ id: own, configuration, progress }: RaftStatus): NodeId | null {
+  let next: NodeId | null = null;
+  for (const id of configuration.voters) {
+    const peer = progress.get(id);
+    if (id === own || peer === undefined || !peer.recentActive) continue;
+    if (next === null || peer.match > (progress.get(next)?.match ?? 0)) next = id;
+  }
+  return next;
+}
+
 /** A short log is no excuse: whoever has not acknowledged anything in this term may not even live. */
 function hasCaughtUp({ match, recentActive, regressed }: MemberProgress, commit: LogIndex): boolean {
   return match > 0 && recentActive && !regressed && match + CAUGHT_UP_ENTRIES >= commit;

@@ -17,6 +17,8 @@ import type { RosterMember } from './roster.ts';
 
 /** The record is offered again to peers that have not said that they hold it. */
 const FORM_EVERY_MS = 200;
+/** A cluster that waits for one of its founders says so, and again, since the one who starts it looks at the log. */
+const WAITING_EVERY_MS = 5_000;
 
 export interface MembershipOptions {
   readonly env: Env;
@@ -41,6 +43,8 @@ export class Membership {
   /** Voters that hold no record yet, as far as we know. */
   readonly #unformed = new Set<NodeId>();
   #nextFormAt = 0;
+  /** When it is next said for whom the founding waits; null until the first tick, which is too early to say it. */
+  #nextWaitingAt: number | null = null;
   #nextEnlistAt = 0;
   #nextFarewellAt = 0;
   /** To whom this node may still be a guest, by the hello of their connection: one may be behind, and be led by us. */
@@ -258,6 +262,7 @@ export class Membership {
 
   tick(now: number): void {
     if (this.joins && now >= this.#nextEnlistAt) this.#enlist(now);
+    if (this.#formation === null && !this.#isGuest) this.#sayWaiting(now);
     if (now >= this.#nextFarewellAt) this.#sayFarewell(now);
     if (this.#unaware.size > 0 && now >= this.#nextWordAt) this.#sayEnlisted(now);
     if (this.#formation === null || this.#unformed.size === 0 || now < this.#nextFormAt) return;
@@ -294,6 +299,15 @@ export class Membership {
   }
 
   // ---- formation --------------------------------------------------------------------------------------------------
+
+  #sayWaiting(now: number): void {
+    this.#nextWaitingAt ??= now + WAITING_EVERY_MS;
+    if (now < this.#nextWaitingAt) return;
+    this.#nextWaitingAt = now + WAITING_EVERY_MS;
+    const { env, config } = this.#options;
+    const missing = config.peers.map((peer) => peer.id).filter((id) => id !== config.id && !this.#connected.has(id));
+    if (missing.length > 0) env.log.info({ missing }, 'waiting-for-peers');
+  }
 
   #considerFounding(): void {
     const { env, config, contents } = this.#options;

@@ -11,20 +11,23 @@
 import { assert, must, unreachable } from '../base/assert.ts';
 import { ERRORS, type ErrorCode, PolarisError } from '../base/errors.ts';
 import { DRAIN_MS, FAREWELL_MS, HAND_OVER_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
-import type { Address, InstanceId, JobId, LogIndex, NodeId } from '../base/types.ts';
-import type { Command, JobSpec, JobView, Outcome, Table, TableEvent } from '../ranges/types.ts';
+import type { Address, InstanceId, JobId, LogIndex, NodeId, Range } from '../base/types.ts';
+import type { Command, Controls, JobSpec, JobView, Outcome, ScheduleSpec, Table, TableEvent } from '../ranges/types.ts';
 import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
 import { channelOf } from '../wire/network.ts';
-import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi } from './api.ts';
+import { Answered } from './answered.ts';
+import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi, WorkerStatus } from './api.ts';
 import { encodeBackup } from './backup.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
 import { Features } from './features.ts';
 import { admitBeforeFormation, admitToCluster, admitTtl } from './formation.ts';
+import { guardedEnv } from './guarded-env.ts';
 import { Leader } from './leader.ts';
-import { MemberDuties } from './member-duties.ts';
+import { MemberDuties, successor } from './member-duties.ts';
 import { Membership } from './membership.ts';
 import { Replica, type ReplicaMessage } from './replica.ts';
+import { cronTimes } from './schedule-duty.ts';
 import { clusterStatus } from './status.ts';
 import { Worker } from './worker.ts';
 
@@ -40,6 +43,7 @@ export class Node implements NodeApi {
   readonly #contents: StoreContents;
   readonly #membership: Membership;
   readonly #features: Features;
+  readonly #answered: Answered;
   #replica: Replica | null = null;
   #leader: Leader | null = null;
   #memberDuties: MemberDuties | null = null;
@@ -60,20 +64,16 @@ export class Node implements NodeApi {
     this.instanceId = contents.instanceId;
     this.#config = config;
     this.#features = new Features(config.id);
+    this.#answered = new Answered(env);
     this.#contents = contents;
-    this.#env = {
-      ...env,
-      // A write that is durable is an event like any other: nothing follows from it once the node has ended.
-      store: {
-        write: (batch, done) => env.store.write(batch, (error) => this.#guard(() => done(error))),
-        close: () => env.store.close(),
-      },
+    this.#env = guardedEnv(env, {
+      event: (run) => this.#guard(run),
       fatal: (error) => {
         if (this.#phase === 'stopped') return;
         this.#halt();
         env.fatal(error);
       },
-    };
+    });
     this.#membership = new Membership({
       env: this.#env,
       config,
@@ -191,10 +191,40 @@ export class Node implements NodeApi {
   }
 
   control(id: JobId, action: 'pause' | 'resume' | 'cancel', done: Done<void>): void {
-    this.#propose(
-      (at) => ({ kind: 'control-job', at, id, action }),
-      (result) => done(result.ok ? { ok: true, value: undefined } : result),
-    );
+    this.#change((at) => ({ kind: 'control-job', at, id, action }), done);
+  }
+
+  retry(id: JobId, range: Range | null, uncertain: boolean, done: Done<void>): void {
+    this.#change((at) => ({ kind: 'retry-job', at, id, range, uncertain }), done);
+  }
+
+  set(id: JobId, changes: Partial<Controls>, done: Done<void>): void {
+    this.#change((at) => ({ kind: 'set-job', at, id, changes }), done);
+  }
+
+  putSchedule(schedule: ScheduleSpec, done: Done<void>): void {
+    const times = cronTimes(schedule);
+    if (times instanceof PolarisError) return done({ ok: false, error: times });
+    this.#change((at) => ({ kind: 'put-schedule', at, schedule, nextAt: times.next(at) }), done);
+  }
+
+  dropSchedule(key: string, done: Done<void>): void {
+    this.#change((at) => ({ kind: 'drop-schedule', at, key }), done);
+  }
+
+  drainWorker(id: NodeId, draining: boolean, done: Done<void>): void {
+    this.#guard(() => {
+      if (this.#leader === null) return done({ ok: false, error: new PolarisError('NO_LEADER') });
+      this.#leader.rest(id, draining, done);
+    });
+  }
+
+  workers(): readonly WorkerStatus[] | null {
+    return this.#leader?.workers() ?? null;
+  }
+
+  holdOf(id: JobId): string | null {
+    return this.#leader?.holdOf(id) ?? null;
   }
 
   read<T>(consistency: Consistency, look: (table: Table) => T, done: Done<T>): void {
@@ -224,7 +254,8 @@ export class Node implements NodeApi {
 
   readiness(): readonly { readonly name: string; readonly ok: boolean }[] {
     const voter = this.#config.role === 'voter';
-    const applied = this.#replica === null ? !voter : this.#replica.table.appliedIndex >= this.#replica.status().commit;
+    const applied =
+      this.#replica === null ? !voter : this.#replica.table.appliedIndex >= this.#replica.standing().commit;
     return [
       { name: 'formed', ok: this.#membership.clusterId !== null },
       { name: 'leader', ok: this.#leaderNow() !== null },
@@ -256,6 +287,10 @@ export class Node implements NodeApi {
   /** The replica's own view, for the invariants of the simulator. Null before the cluster is formed. */
   get replica(): Replica | null {
     return this.#replica;
+  }
+
+  #change(make: (at: number) => Command, done: Done<void>): void {
+    this.#propose(make, (result) => done(result.ok ? { ok: true, value: undefined } : result));
   }
 
   #propose(make: (at: number) => Command, done: Done<Outcome>): void {
@@ -379,7 +414,7 @@ export class Node implements NodeApi {
   #followLeadership(): void {
     const replica = this.#replica;
     if (replica === null) return;
-    const status = replica.status();
+    const status = replica.standing();
     const leads = status.role === 'leader' && replica.appliedTerm === status.term && this.#phase !== 'stopped';
     if (this.#leader !== null && (!leads || status.term !== this.#leaderTerm)) {
       this.#leader.close();
@@ -396,6 +431,7 @@ export class Node implements NodeApi {
         propose: (command, done) => replica.propose(command, done),
         fresh: () => replica.fresh(),
         send: (to, message) => this.#send(to, message),
+        listened: (node, address) => this.#answered.has(node, address),
         isConnected: (node) => node === this.id || this.#membership.isConnected(node),
         wake: () => this.#wake(),
       });
@@ -423,7 +459,7 @@ export class Node implements NodeApi {
   #leaderNow(): NodeId | null {
     if (this.#phase === 'stopped') return null;
     if (this.#replica === null) return this.#membership.guess;
-    const { role, leader } = this.#replica.status();
+    const { role, leader } = this.#replica.standing();
     if (role === 'leader') return this.#leader === null ? null : this.id;
     return leader;
   }
@@ -442,19 +478,21 @@ export class Node implements NodeApi {
   #connected(peer: Hello): void {
     this.#membership.connected(peer);
     this.#features.heard(peer);
+    this.#answered.connected(peer.nodeId, peer.address);
     this.#leader?.connected(peer.nodeId);
     if (peer.role === 'worker' || peer.joining) this.#sayLeader(peer.nodeId);
   }
 
   #disconnected(peer: NodeId): void {
     this.#membership.disconnected(peer);
+    this.#answered.disconnected(peer);
     this.#leader?.disconnected(peer);
   }
 
   #sayLeader(to: NodeId): void {
     const replica = this.#replica;
     if (replica === null) return;
-    const { term } = replica.status();
+    const { term } = replica.standing();
     this.#send(to, { type: 'leader', leader: this.#leaderNow(), term, members: this.#membership.members() });
   }
 
@@ -473,6 +511,7 @@ export class Node implements NodeApi {
       case 'join':
       case 'keep-alive':
       case 'report':
+      case 'keep':
         if (this.#leader !== null) this.#leader.message(from, message);
         else this.#sayLeader(from);
         return;
@@ -548,13 +587,7 @@ export class Node implements NodeApi {
   #handOver(done: () => void): void {
     const replica = this.#replica;
     if (replica === null || this.#leader === null) return done();
-    const { configuration, progress } = replica.status();
-    let next: NodeId | null = null;
-    for (const id of configuration.voters) {
-      const peer = progress.get(id);
-      if (id === this.id || peer === undefined || !peer.recentActive) continue;
-      if (next === null || peer.match > (progress.get(next)?.match ?? 0)) next = id;
-    }
+    const next = successor(replica.status());
     if (next === null || !replica.raft.transferLeadership(next).ok) return done();
     this.#env.log.info({ to: next }, 'handing-over');
     this.#handedOver = done;

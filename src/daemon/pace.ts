@@ -7,8 +7,9 @@
  *
  * Pure: time is an argument (monotonic milliseconds). In the leader's memory only; a new leader learns anew.
  */
-import { TASK_GROWTH_MAX, TASK_SIZE_FIRST, TASK_SIZE_MAX, TASK_TARGET_MS } from '../base/limits.ts';
-import type { Epoch, JobId, NodeId } from '../base/types.ts';
+import { SHRINK_STUCK_MS, TASK_GROWTH_MAX, TASK_SIZE_FIRST, TASK_SIZE_MAX, TASK_TARGET_MS } from '../base/limits.ts';
+import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
+import type { Task } from '../ranges/types.ts';
 
 /** Weight of the newest task in the average; 0.4 follows a change of load within five tasks. */
 const NEWEST = 0.4;
@@ -38,10 +39,28 @@ interface Meter {
 export class Pace {
   readonly #workers = new Map<JobId, Map<NodeId, WorkerPace>>();
   readonly #meters = new Map<JobId, Meter>();
-  readonly #begun = new Map<Epoch, { readonly at: number; readonly size: number }>();
+  readonly #begun = new Map<Epoch, { readonly at: number; readonly from: Point; readonly size: number }>();
 
-  granted(epoch: Epoch, size: number, now: number): void {
-    this.#begun.set(epoch, { at: now, size });
+  /** A task was granted, or is taken over from another leader at this cursor. */
+  granted({ epoch, cursor, end }: Pick<Task, 'epoch' | 'cursor' | 'end'>, now: number): void {
+    this.#begun.set(epoch, { at: now, from: cursor, size: end - cursor });
+  }
+
+  /** A task has another end now. */
+  shrunk({ epoch, end }: Pick<Task, 'epoch' | 'end'>): void {
+    const begun = this.#begun.get(epoch);
+    if (begun !== undefined) this.#begun.set(epoch, { ...begun, size: Math.max(0, end - begun.from) });
+  }
+
+  /** Milliseconds that a task will still take; infinite where it stands still, null while nothing can be said. */
+  left({ epoch, job, worker, cursor, end }: Omit<Task, 'claimed'>, now: number): number | null {
+    const begun = this.#begun.get(epoch);
+    if (begun === undefined) return null;
+    const elapsed = now - begun.at;
+    if (cursor > begun.from) return ((end - cursor) * elapsed) / (cursor - begun.from);
+    if (elapsed >= SHRINK_STUCK_MS) return Number.POSITIVE_INFINITY;
+    const pace = this.#workers.get(job)?.get(worker);
+    return pace === undefined ? null : (end - cursor) / pace.speed;
   }
 
   /** Points of a job were acknowledged. */
@@ -56,7 +75,7 @@ export class Pace {
   ended(job: JobId, worker: NodeId, epoch: Epoch, completed: boolean, now: number): void {
     const begun = this.#begun.get(epoch);
     this.#begun.delete(epoch);
-    if (begun === undefined || !completed) return;
+    if (begun === undefined || begun.size === 0 || !completed) return;
     const paces = this.#workers.get(job) ?? new Map<NodeId, WorkerPace>();
     this.#workers.set(job, paces);
     const speed = begun.size / Math.max(1, now - begun.at);

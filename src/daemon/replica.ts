@@ -32,7 +32,7 @@ import { openRecord, sealRecord } from '../base/record.ts';
 import type { LogIndex, NodeId, Term } from '../base/types.ts';
 import { NOBODY } from '../raft/configuration.ts';
 import { Raft } from '../raft/raft.ts';
-import type { Entry, ProposeResult, RaftMessage, RaftStatus, Snapshot } from '../raft/types.ts';
+import type { Entry, ProposeResult, RaftMessage, RaftStanding, RaftStatus, Snapshot } from '../raft/types.ts';
 import { encodeCommand } from '../ranges/codec.ts';
 import { JobTable } from '../ranges/table.ts';
 import type { Command, Outcome, Table, TableEvent } from '../ranges/types.ts';
@@ -156,7 +156,7 @@ export class Replica {
     });
     this.#snapshotReceiver = new SnapshotReceiver({
       ...{ id, log, send },
-      standing: () => this.raft.status(),
+      standing: () => this.raft.standing(),
       complete: (message) => this.raft.step(message),
     });
     this.#stateHashes = new StateHashes({ id, log });
@@ -171,12 +171,16 @@ export class Replica {
     return this.raft.status();
   }
 
+  standing(): RaftStanding {
+    return this.raft.standing();
+  }
+
   /**
    * Whether a quorum answered heartbeats that were sent within the shortest election timeout: until then nobody else can
    * have been elected. After a stall of this process the rounds are old and the answer is no, whatever the ticks say.
    */
   fresh(): boolean {
-    const { id, role, term, voters, waived } = this.raft.status();
+    const { id, role, term, voters, waived } = this.raft.standing();
     // A member that was told to campaign may be elected whatever the others hear.
     if (role !== 'leader' || term !== this.#term || waived) return false;
     if (voters.length === 1 && voters[0] === id) return true;
@@ -254,7 +258,7 @@ export class Replica {
       case 'snapshot-ack':
         return this.#snapshotSender.acknowledged(from, message, now);
       case 'state-hash':
-        return endIf(this.#stateHashes.heard(from, message.index, message.hash, this.raft.status().voters));
+        return endIf(this.#stateHashes.heard(from, message.index, message.hash, this.raft.standing().voters));
       default:
         return this.raft.step(message);
     }
@@ -293,7 +297,7 @@ export class Replica {
   }
 
   #watchTerm(): void {
-    const { term, role } = this.raft.status();
+    const { term, role } = this.raft.standing();
     const leading = role === 'leader';
     if (term === this.#term && leading === this.#leading) return;
     if (this.#leading) this.#failProposals(new PolarisError('OUTCOME_UNKNOWN'));
@@ -336,7 +340,7 @@ export class Replica {
 
   #writeOwnSnapshot(snapshot: Snapshot): void {
     this.#ownSnapshot = null;
-    const { snapshotIndex, firstIndex } = this.raft.status();
+    const { snapshotIndex, firstIndex } = this.raft.standing();
     // A snapshot of the leader's that arrived meanwhile stands further on.
     if (snapshot.meta.index <= snapshotIndex) return this.#startWrite();
     const tail = this.#options.logTailEntries ?? LOG_TAIL_ENTRIES;
@@ -372,7 +376,7 @@ export class Replica {
 
   /** Before anybody is answered from this table: it may be the wrong one. */
   #sayStateHash(index: LogIndex): void {
-    const { voters } = this.raft.status();
+    const { voters } = this.raft.standing();
     const { id } = this.#options;
     if (voters.length === 1) return;
     const hash = tableHash(encodeImage(this.roster.snapshot(), this.table.snapshot()));
@@ -418,7 +422,7 @@ export class Replica {
    */
   #considerSnapshot(): void {
     if (this.#ownSnapshot !== null) return;
-    const { snapshotIndex, configuration } = this.raft.status();
+    const { snapshotIndex, configuration } = this.raft.standing();
     const entries = this.table.appliedIndex - snapshotIndex;
     const due = entries >= (this.#options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES);
     if (entries === 0 || (!due && this.#appliedBytes < SNAPSHOT_EVERY_BYTES)) return;

@@ -7,9 +7,15 @@
  */
 import { CURSORS_PER_ENTRY_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, LogIndex, NodeId, Point } from '../base/types.ts';
-import type { Command, Outcome, Table } from '../ranges/types.ts';
+import type { Command, Outcome, Table, Task } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, TaskReport } from '../wire/messages.ts';
 import type { Done } from './api.ts';
+
+/** How far a task is, and how far it may begin. */
+interface Headway {
+  readonly cursor: Point;
+  readonly claimed: Point;
+}
 
 /** The last report of a worker, waiting for its entries. */
 interface Waiting {
@@ -32,7 +38,7 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #options: ReportsOptions;
-  readonly #gathered = new Map<Epoch, Point>();
+  readonly #gathered = new Map<Epoch, Headway>();
   /** Endings proposed and not applied, with the index of their entry: a repeated report does not propose again. */
   readonly #endings = new Map<Epoch, LogIndex>();
   /** Cursors that ended tasks were acknowledged with, until their worker is answered. */
@@ -52,21 +58,32 @@ export class Reports {
       // What no honest worker says is left unsaid; the answer tells it what the table holds.
       if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
       if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));
-      else if (report.cursor > Math.max(task.cursor, this.#gathered.get(report.epoch) ?? task.cursor)) {
-        this.#gathered.set(report.epoch, report.cursor);
-        waiting.gathering = true;
-      } else if (this.#gathered.has(report.epoch)) waiting.gathering = true;
+      else if (this.#gather(task, report)) waiting.gathering = true;
     }
     this.#waiting.set(worker, waiting);
+  }
+
+  /** Whether something of a running task is to be committed. */
+  #gather(task: Task, { epoch, cursor, claimed }: TaskReport): boolean {
+    const known = this.#gathered.get(epoch) ?? task;
+    // A claim made before the task was shrunk may reach beyond its end.
+    const wanted = Math.max(cursor, Math.min(claimed, task.end));
+    if (cursor > known.cursor || wanted > known.claimed) {
+      this.#gathered.set(epoch, {
+        cursor: Math.max(known.cursor, cursor),
+        claimed: Math.max(known.claimed, wanted),
+      });
+    }
+    return this.#gathered.has(epoch);
   }
 
   /** Proposes what has gathered, unless the entry before it is still under way. */
   flush(): void {
     if (this.#progressing || this.#gathered.size === 0) return;
-    const cursors: { epoch: Epoch; cursor: Point }[] = [];
-    for (const [epoch, cursor] of this.#gathered) {
+    const cursors: ({ readonly epoch: Epoch } & Headway)[] = [];
+    for (const [epoch, headway] of this.#gathered) {
       if (cursors.length >= CURSORS_PER_ENTRY_MAX) break;
-      cursors.push({ epoch, cursor });
+      cursors.push({ epoch, ...headway });
       this.#gathered.delete(epoch);
     }
     this.#progressing = true;
@@ -123,14 +140,16 @@ export class Reports {
   #result(waiting: Waiting, report: TaskReport): ReportResult | null {
     const { epoch } = report;
     const settled = this.#settled.get(waiting.worker)?.get(epoch);
-    if (settled !== undefined) return { epoch, cursor: settled, state: 'ended' };
+    if (settled !== undefined) return { epoch, cursor: settled, claimed: settled, end: settled, state: 'ended' };
     const { table } = this.#options;
     // A lease that this table does not know yet is none that has ended.
     if (epoch > table.appliedIndex) return null;
     const task = table.task(epoch);
     if (task === undefined || task.worker !== waiting.worker || task.incarnation !== waiting.incarnation) {
-      return { epoch, cursor: report.cursor, state: 'stale' };
+      const { cursor } = report;
+      return { epoch, cursor, claimed: cursor, end: cursor, state: 'stale' };
     }
-    return { epoch, cursor: task.cursor, state: 'live' };
+    const { cursor, claimed, end } = task;
+    return { epoch, cursor, claimed, end, state: 'live' };
   }
 }

@@ -27,8 +27,12 @@ export interface Session {
   expiring: boolean;
   /** This leader itself has heard from it: only then it is given tasks. */
   heard: boolean;
-  /** Takes no new task. */
+  /** It says that it takes no new task. */
   draining: boolean;
+  /** It is to hold nothing until it is told otherwise. */
+  resting: boolean;
+  /** This leader has had a keep-alive from it, and with it its word on whether it rests. */
+  introduced: boolean;
   /** Sequence of the last keep-alive that waits for an answer; 0 when none does. */
   unanswered: number;
   /** Leases that the worker named in its last keep-alive, or was told of since. */
@@ -62,6 +66,8 @@ export class Sessions {
       expiring: false,
       heard: false,
       draining: false,
+      resting: false,
+      introduced: false,
       unanswered: 0,
       told: new Set(),
       nonce: null,

@@ -16,6 +16,7 @@ import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { KEEP_ALIVES_PER_TTL, SESSION_TTL_MS } from '../base/limits.ts';
 import type { Address, Epoch, Incarnation, InstanceId, LogIndex, Point } from '../base/types.ts';
+import { windowEnd } from '../ranges/lease.ts';
 import type { LeaderMessage, ReportResult, TaskOrder, TaskReport, WorkerMessage } from '../wire/messages.ts';
 import type { Env, ExecutorEnding } from './env.ts';
 
@@ -40,6 +41,10 @@ interface Held {
   cursor: Point;
   begun: Point;
   committed: Point;
+  /** Committed as claimed: only below it may a point of an at-most-once task be begun. Otherwise the cursor. */
+  claimed: Point;
+  /** Nothing at or beyond it is handed out: of the order, or what we said to keep. */
+  end: Point;
   ending: TaskReport['ending'];
   error: string;
   /** Asked back by the leader, or by our own draining. */
@@ -72,6 +77,10 @@ export class Worker {
   #drained: (() => void) | null = null;
   /** While draining, the beat from which on the leader knows of it: once it is answered, no task is on its way to us. */
   #drainSequence = Number.POSITIVE_INFINITY;
+  /** The leader wants this worker to hold nothing, and it goes on living. Kept from session to session. */
+  #resting = false;
+  /** Only an answer to a later beat than this one can end the rest: whoever gives it has heard that we rest. */
+  #restSequence = 0;
   /** When an idle worker stops waiting for that answer. */
   #drainPatienceEndsAt = Number.POSITIVE_INFINITY;
 
@@ -117,8 +126,9 @@ export class Worker {
     const reports: TaskReport[] = [];
     for (const [epoch, task] of this.#held) {
       const { cursor, begun, ending, error } = task;
-      if (task.phase === 'lost' || (ending === null && cursor <= task.committed)) continue;
-      reports.push({ epoch, cursor, begun, ending, error });
+      const claimed = this.#wantedClaim(task);
+      const isNews = ending !== null || cursor > task.committed || claimed > task.claimed;
+      if (task.phase !== 'lost' && isNews) reports.push({ epoch, cursor, begun, claimed, ending, error });
     }
     this.#dirty = false;
     if (reports.length === 0) return;
@@ -186,7 +196,7 @@ export class Worker {
       incarnation: this.#incarnation,
       sequence: this.#sequence,
       epochs: this.#liveEpochs(),
-      draining: this.#drained !== null,
+      draining: this.#isDraining,
     });
     // What was said and not answered is said again.
     this.#dirty = true;
@@ -223,6 +233,7 @@ export class Worker {
     this.#incarnation = incarnation;
     this.#ttlMs = ttlMs;
     this.#sequence = 0;
+    this.#restSequence = 0;
     this.#sent = [];
     this.#appliedIndexSeen = 0;
     this.#finished = new Set();
@@ -298,17 +309,19 @@ export class Worker {
       if (epoch <= message.appliedIndex && !live.has(epoch)) this.#lose(epoch, task);
     }
     for (const epoch of this.#finished) if (!live.has(epoch)) this.#finished.delete(epoch);
+    this.#rest(message.drain, message.sequence);
     for (const order of message.orders) this.#take(order);
     for (const epoch of message.release) {
       const task = this.#held.get(epoch);
       if (task !== undefined) this.#release(epoch, task);
     }
+    for (const epoch of message.shrink) this.#shrink(epoch);
     this.#fill();
     this.#checkDrained();
   }
 
   #take(order: TaskOrder): void {
-    const { epoch, cursor } = order;
+    const { epoch, cursor, claimed, end } = order;
     if (this.#held.has(epoch) || this.#finished.has(epoch)) return;
     const task: Held = {
       order,
@@ -316,13 +329,15 @@ export class Worker {
       cursor,
       begun: cursor,
       committed: cursor,
+      claimed,
+      end,
       ending: null,
       error: '',
       releasing: false,
       fenced: false,
     };
     this.#held.set(epoch, task);
-    if (this.#drained !== null) this.#release(epoch, task);
+    if (this.#isDraining) this.#release(epoch, task);
   }
 
   /** Starts what waits, as slots allow. */
@@ -338,7 +353,23 @@ export class Worker {
       running++;
       task.phase = 'running';
       this.#options.env.executor.run(task.order);
+      // Some code may begin nothing before its first claim is committed.
+      this.#dirty = true;
     }
+  }
+
+  /** Somebody else could take the far half of what we have not begun: says which end is kept, and keeps to it. */
+  #shrink(epoch: Epoch): void {
+    const task = this.#held.get(epoch);
+    if (task === undefined || task.phase !== 'running' || task.releasing) return;
+    const { env, turn } = this.#options;
+    env.executor.keep(epoch, (end) => turn(() => this.#kept(epoch, task, end)));
+  }
+
+  #kept(epoch: Epoch, task: Held, end: Point): void {
+    if (this.#held.get(epoch) !== task || task.phase === 'lost' || this.#incarnation === null) return;
+    task.end = Math.max(task.cursor, Math.min(task.end, end));
+    this.#options.send({ type: 'keep', incarnation: this.#incarnation, offers: [{ epoch, end: task.end }] });
   }
 
   #release(epoch: Epoch, task: Held): void {
@@ -391,9 +422,22 @@ export class Worker {
   }
 
   /** How far the code of a task may have come at most. */
-  #exposedTo({ order, committed }: Held): Point {
-    const type = this.#options.env.executor.types.find((one) => one.name === order.name);
-    return type?.exposure === 'window' ? Math.min(order.end, committed + order.options.commitEvery) : order.end;
+  #exposedTo({ order, committed, claimed, end }: Held): Point {
+    if (order.options.delivery === 'at-most-once') return claimed;
+    return this.#takesPoints(order) ? Math.min(end, committed + order.options.commitEvery) : end;
+  }
+
+  /** What a task wants to be free to begin: the next stretch, or all of it where it is begun at once. */
+  #wantedClaim(task: Held): Point {
+    const { order, cursor, claimed, end, phase, releasing } = task;
+    if (order.options.delivery !== 'at-most-once') return cursor;
+    if (phase !== 'running' || releasing) return Math.max(claimed, cursor);
+    return Math.max(claimed, this.#takesPoints(order) ? Math.min(end, cursor + order.options.commitEvery) : end);
+  }
+
+  /** Whether its code takes point after point, and does not begin the whole task at once. */
+  #takesPoints({ name }: TaskOrder): boolean {
+    return this.#options.env.executor.types.find((one) => one.name === name)?.exposure === 'window';
   }
 
   #finish(task: Held, ending: ExecutorEnding['ending'], error: string): void {
@@ -405,18 +449,40 @@ export class Worker {
 
   #reported(sequence: number, results: readonly ReportResult[]): void {
     if (sequence === this.#reportSequence) this.#reportSentAt = null;
-    for (const { epoch, cursor, state } of results) {
+    for (const result of results) {
+      const { epoch, state } = result;
       const task = this.#held.get(epoch);
       if (task === undefined) continue;
       if (state === 'ended') this.#forget(epoch);
       else if (state === 'stale') this.#lose(epoch, task);
-      else if (cursor > task.committed) {
-        task.committed = cursor;
-        if (task.phase === 'running') this.#options.env.executor.committed(epoch, cursor);
-      }
+      else this.#committed(task, result);
     }
     // What happened since the report was sent is still marked; what the log could not take is said again at the next beat.
     this.#fill();
+  }
+
+  #committed(task: Held, { epoch, cursor, claimed, end }: ReportResult): void {
+    task.end = Math.min(task.end, end);
+    if (cursor <= task.committed && claimed <= task.claimed) return;
+    task.committed = Math.max(task.committed, cursor);
+    task.claimed = Math.max(task.claimed, claimed);
+    const window = { cursor: task.committed, claimed: task.claimed, end: task.end };
+    const limit = windowEnd(window, task.order.options);
+    if (task.phase === 'running') this.#options.env.executor.committed(epoch, task.committed, limit);
+  }
+
+  get #isDraining(): boolean {
+    return this.#drained !== null || this.#resting;
+  }
+
+  /** The leader asks for a rest, or ends it. It hears at once that we know. */
+  #rest(resting: boolean, sequence: number): void {
+    if (resting === this.#resting || (!resting && sequence <= this.#restSequence)) return;
+    this.#resting = resting;
+    this.#restSequence = this.#sequence;
+    this.#options.env.log.info({ draining: resting }, 'drain-asked');
+    this.#nextBeatAt = 0;
+    if (resting) for (const [epoch, task] of this.#held) this.#release(epoch, task);
   }
 
   #checkDrained(): void {

@@ -9,7 +9,10 @@ import type { JobLine, Position } from './protocol.ts';
 export interface Attempt {
   readonly order: TaskOrder;
   position(): Position;
-  committed(cursor: Point): void;
+  /** Points below `limit` may be handed out. */
+  committed(cursor: Point, limit: Point): void;
+  /** Gives up the far half of what is not begun, if it can, and gives the end that it keeps. */
+  keep(): Point;
   moveDeadline(at: number): void;
   /** Stop at the next point; terminated after ABORT_GRACE_MS. */
   release(): void;

@@ -5,7 +5,7 @@
  * the host reads it when it wants to report, and messages are left for the moments when one of the two sleeps.
  *
  * Invariants: cursor <= begun, in whatever order the two are read · only the thread writes them · only the host writes
- * committed, deadline and stop.
+ * committed, limit, end, deadline and stop · what was handed out lies below the end.
  */
 import { assert } from '../base/assert.ts';
 import type { Point } from '../base/types.ts';
@@ -14,7 +14,9 @@ const CURSOR = 0;
 const BEGUN = 1;
 const COMMITTED = 2;
 const DEADLINE = 3;
-const WORDS = 4;
+const LIMIT = 4;
+const END = 5;
+const WORDS = 6;
 const STOP = 0;
 const WAITING = 1;
 const FLAGS = 2;
@@ -33,21 +35,29 @@ export class Cell {
     this.#flags = new Int32Array(buffer, WORDS * BigInt64Array.BYTES_PER_ELEMENT, FLAGS);
   }
 
-  static create(cursor: Point, deadline: number): Cell {
+  static create(cursor: Point, limit: Point, end: Point, deadline: number): Cell {
     const bytes = WORDS * BigInt64Array.BYTES_PER_ELEMENT + FLAGS * Int32Array.BYTES_PER_ELEMENT;
     const cell = new Cell(new SharedArrayBuffer(bytes));
     cell.begin(cursor);
     cell.acknowledge(cursor);
-    cell.commit(cursor);
+    cell.commit(cursor, limit);
+    Atomics.store(cell.#words, END, BigInt(end));
     cell.moveDeadline(deadline);
     return cell;
   }
 
   // ---- the thread's side ----
 
-  /** Every point below `begun` was handed out. Written before a point is seen by job code. */
-  begin(begun: Point): void {
+  /**
+   * Every point below `begun` was handed out. Written before a point is seen by job code. False, and nothing is begun, when
+   * the host has cut the task short of it meanwhile: each side writes first and then looks at what the other wrote.
+   */
+  begin(begun: Point): boolean {
+    const before = this.begun;
     Atomics.store(this.#words, BEGUN, BigInt(begun));
+    if (begun <= this.end) return true;
+    Atomics.store(this.#words, BEGUN, BigInt(before));
+    return false;
   }
 
   acknowledge(cursor: Point): void {
@@ -70,8 +80,21 @@ export class Cell {
 
   // ---- the host's side ----
 
-  commit(cursor: Point): void {
+  /** Points below `limit` may be handed out. */
+  commit(cursor: Point, limit: Point): void {
     Atomics.store(this.#words, COMMITTED, BigInt(cursor));
+    Atomics.store(this.#words, LIMIT, BigInt(limit));
+  }
+
+  /** Cuts the task short at about the middle of what is not begun, and gives the end that it now has. */
+  keepHalf(): Point {
+    const { begun, end } = this;
+    const middle = begun + Math.ceil((end - begun) / 2);
+    Atomics.store(this.#words, END, BigInt(middle));
+    // The thread may have begun more before it could see the new end.
+    const kept = Math.max(middle, this.begun);
+    Atomics.store(this.#words, END, BigInt(kept));
+    return kept;
   }
 
   /** Monotonic milliseconds. */
@@ -101,5 +124,13 @@ export class Cell {
 
   get committed(): Point {
     return Number(Atomics.load(this.#words, COMMITTED));
+  }
+
+  get end(): Point {
+    return Number(Atomics.load(this.#words, END));
+  }
+
+  get limit(): Point {
+    return Number(Atomics.load(this.#words, LIMIT));
   }
 }

@@ -4,6 +4,7 @@
  * Think of a clerk with a tray: `points()` lays one sheet on the desk at a time, and reaching for the next sheet says
  * that the last one is done. The tray holds no more sheets than the office may lose: nothing at or beyond the committed
  * cursor + `commitEvery` is handed out, so that a clerk who drops dead leaves at most so many sheets to be done again.
+ * At most once, every sheet is signed for before it is handed out, and one that was signed for is not handed out again.
  *
  * A job type is a folder. Its name is the job type's name, and its `index.js` exports exactly one class with a `work`
  * method; extending `Client` gives that class its types and nothing else, so plain JavaScript may leave it out.
@@ -12,6 +13,7 @@
  * one task has one sequence: every `points()` and `chunks()` of it goes on where the other stopped.
  */
 import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
+import type { Delivery } from '../ranges/types.ts';
 
 /** One attempt at one task, as job code sees it. */
 export interface TaskContext<M = Readonly<Record<string, Json>>> {
@@ -23,6 +25,8 @@ export interface TaskContext<M = Readonly<Record<string, Json>>> {
   readonly epoch: Epoch;
   /** Times this range failed before. */
   readonly attempts: number;
+  /** What the job asked for. At most once, a point that throws is uncertain, and never comes again by itself. */
+  readonly delivery: Delivery;
   /** The node that runs it. */
   readonly worker: NodeId;
   readonly metadata: M;
@@ -55,6 +59,12 @@ export interface TaskContext<M = Readonly<Record<string, Json>>> {
 export abstract class Client<M = Readonly<Record<string, Json>>> {
   /** JSON Schema that the metadata of a job must meet at submit. Without one, any object is taken. */
   declare static readonly metadata?: Readonly<Record<string, unknown>>;
+
+  /**
+   * The deliveries that jobs of this type may ask for: 'at-least-once' and 'at-most-once', which Polaris keeps by itself,
+   * unless it says otherwise. 'exactly-once' belongs here only where every effect goes through a sink that fences.
+   */
+  declare static readonly deliveries?: readonly Delivery[];
 
   /**
    * Returning says that every point that was handed out is done; short of the end, the rest goes back without a failure

@@ -4,6 +4,7 @@
 import { fork } from 'node:child_process';
 import { z } from 'zod';
 import { DESCRIBE_MS, METADATA_BYTES_MAX } from '../base/limits.ts';
+import { DELIVERIES } from '../ranges/options.ts';
 import type { Description } from './exported.ts';
 
 /** The answer of the child. It runs user code, so it is read like anything else from outside. */
@@ -13,6 +14,7 @@ const ANSWER = z.discriminatedUnion('ok', [
     description: z.object({
       kind: z.enum(['client', 'program']),
       metadataSchema: z.record(z.string(), z.unknown()).nullable(),
+      deliveries: z.array(z.enum(DELIVERIES)),
     }),
   }),
   z.object({ ok: z.literal(false), error: z.string() }),

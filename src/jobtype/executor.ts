@@ -77,8 +77,12 @@ class HostExecutor implements Executor {
     host.run(order);
   }
 
-  committed(epoch: Epoch, cursor: Point): void {
-    this.#hostOf.get(epoch)?.committed(epoch, cursor);
+  committed(epoch: Epoch, cursor: Point, limit: Point): void {
+    this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
+  }
+
+  keep(epoch: Epoch, answer: (end: Point) => void): void {
+    this.#hostOf.get(epoch)?.keep(epoch, answer);
   }
 
   release(epoch: Epoch): void {

@@ -5,18 +5,29 @@
 import { pathToFileURL } from 'node:url';
 import { errorText } from '../base/errors.ts';
 import { METADATA_BYTES_MAX } from '../base/limits.ts';
+import { DELIVERIES } from '../ranges/options.ts';
+import type { Delivery } from '../ranges/types.ts';
 import type { Client } from './client.ts';
 import type { JobTypeKind } from './protocol.ts';
 
-export type ClientClass = (new () => Client) & { readonly metadata?: unknown };
+/** Without the help of the job type. */
+const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
+
+export type ClientClass = (new () => Client) & { readonly metadata?: unknown; readonly deliveries?: unknown };
 
 export type ExportedType =
-  | { readonly kind: Extract<JobTypeKind, 'client'>; readonly metadata: unknown; readonly type: ClientClass }
-  | { readonly kind: Extract<JobTypeKind, 'program'>; readonly metadata: unknown };
+  | {
+      readonly kind: Extract<JobTypeKind, 'client'>;
+      readonly metadata: unknown;
+      readonly deliveries: unknown;
+      readonly type: ClientClass;
+    }
+  | { readonly kind: Extract<JobTypeKind, 'program'>; readonly metadata: unknown; readonly deliveries: unknown };
 
 export interface Description {
   readonly kind: JobTypeKind;
   readonly metadataSchema: Readonly<Record<string, unknown>> | null;
+  readonly deliveries: readonly Delivery[];
 }
 
 /**
@@ -29,8 +40,8 @@ export function exportedClass(module: Readonly<Record<string, unknown>>): Export
     throw new Error(`its index.js exports ${found.size} classes with a work() method; it must export exactly one`);
   }
   const [type] = found;
-  if (isProgram(type)) return { kind: 'program', metadata: type.metadata };
-  if (isClient(type)) return { kind: 'client', metadata: type.metadata, type };
+  if (isProgram(type)) return { kind: 'program', metadata: type.metadata, deliveries: type.deliveries };
+  if (isClient(type)) return { kind: 'client', metadata: type.metadata, deliveries: type.deliveries, type };
   throw new Error('its index.js exports no class with a work() method');
 }
 
@@ -38,14 +49,24 @@ function isClient(value: unknown): value is ClientClass {
   return typeof value === 'function' && typeof value.prototype?.work === 'function';
 }
 
-function isProgram(value: unknown): value is { readonly kind: 'program'; readonly metadata?: unknown } {
+function isProgram(
+  value: unknown,
+): value is { readonly kind: 'program'; readonly metadata?: unknown; readonly deliveries?: unknown } {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'program';
 }
 
 /** Imports the module into this process. @throws Error with the reason when it is no job type. */
 export async function describeModule(module: string): Promise<Description> {
   const type = exportedClass(await import(pathToFileURL(module).href));
-  return { kind: type.kind, metadataSchema: plainSchema(type.metadata) };
+  const { kind } = type;
+  return { kind, metadataSchema: plainSchema(type.metadata), deliveries: deliveriesOf(type.deliveries) };
+}
+
+function deliveriesOf(declared: unknown): readonly Delivery[] {
+  if (declared === undefined) return KEPT_BY_POLARIS;
+  const known = DELIVERIES.filter((delivery) => Array.isArray(declared) && declared.includes(delivery));
+  if (Array.isArray(declared) && known.length > 0 && known.length === declared.length) return known;
+  throw new Error(`static deliveries must list some of ${DELIVERIES.join(', ')}`);
 }
 
 function plainSchema(schema: unknown): Description['metadataSchema'] {

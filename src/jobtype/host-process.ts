@@ -22,6 +22,7 @@ import {
 } from '../base/limits.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
 import type { ExecutorEnding, ExecutorHandler } from '../daemon/env.ts';
+import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { captureLines } from './lines.ts';
 import type { LoadedType } from './loader.ts';
@@ -49,6 +50,10 @@ interface HostedTask {
   cursor: Point;
   begun: Point;
   committed: Point;
+  /** First point that may not be handed out. */
+  limit: Point;
+  /** Who asked which end it keeps, in order. */
+  readonly keeping: ((end: Point) => void)[];
   /** It was told to stop, and is killed with its host when this fires. */
   stopping: NodeJS.Timeout | null;
 }
@@ -100,15 +105,33 @@ export class HostProcess {
     assert(!this.#settled, 'a host that is gone runs nothing');
     assert(!this.#tasks.has(order.epoch), 'an epoch is run once');
     const { cursor } = order;
-    this.#tasks.set(order.epoch, { order, cursor, begun: cursor, committed: cursor, stopping: null });
+    const limit = windowEnd(order, order.options);
+    this.#tasks.set(order.epoch, {
+      order,
+      cursor,
+      begun: cursor,
+      committed: cursor,
+      limit,
+      keeping: [],
+      stopping: null,
+    });
     this.#send({ type: 'run', order });
   }
 
-  committed(epoch: Epoch, cursor: Point): void {
+  committed(epoch: Epoch, cursor: Point, limit: Point): void {
     const task = this.#tasks.get(epoch);
-    if (task === undefined || cursor <= task.committed) return;
+    if (task === undefined) return;
     task.committed = cursor;
-    this.#send({ type: 'committed', epoch, cursor });
+    task.limit = limit;
+    this.#send({ type: 'committed', epoch, cursor, limit });
+  }
+
+  /** No answer comes of a task that ends first. */
+  keep(epoch: Epoch, answer: (end: Point) => void): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined) return;
+    task.keeping.push(answer);
+    this.#send({ type: 'keep', epoch });
   }
 
   /** The host has its own clock for this; ours is behind it, for a host that is stopped or wedged. */
@@ -201,6 +224,9 @@ export class HostProcess {
       case 'ended':
         this.#ended(report.ending);
         break;
+      case 'kept':
+        this.#kept(report.epoch, report.end);
+        break;
       case 'line':
         this.#options.line(report);
         break;
@@ -210,6 +236,13 @@ export class HostProcess {
       default:
         unreachable(report);
     }
+  }
+
+  /** An end that no honest host says is none. */
+  #kept(epoch: Epoch, end: Point): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined || !Number.isSafeInteger(end) || end < task.begun || end > task.order.end) return;
+    task.keeping.shift()?.(end);
   }
 
   #progress(epoch: Epoch, cursor: Point, begun: Point): void {
@@ -263,7 +296,8 @@ export class HostProcess {
 
   #endingOfDead(task: HostedTask, reason: string): ExecutorEnding {
     const { epoch, end, options } = task.order;
-    const exposed = this.#options.type.kind === 'program' ? end : Math.min(end, task.committed + options.commitEvery);
+    const beginsAll = this.#options.type.kind === 'program' && options.delivery !== 'at-most-once';
+    const exposed = beginsAll ? end : task.limit;
     const begun = Math.max(task.begun, exposed);
     const position = { epoch, cursor: task.cursor, begun };
     // A task that was told to stop did so, one way or the other.

@@ -49,8 +49,14 @@ class Host {
         this.#run(order.order);
         break;
       case 'committed':
-        this.#attempts.get(order.epoch)?.committed(order.cursor);
+        this.#attempts.get(order.epoch)?.committed(order.cursor, order.limit);
         break;
+      case 'keep': {
+        const { epoch } = order;
+        const end = this.#attempts.get(epoch)?.keep();
+        if (end !== undefined) report({ type: 'kept', epoch, end });
+        break;
+      }
       case 'release':
         this.#attempts.get(order.epoch)?.release();
         break;

@@ -14,6 +14,7 @@ import { errorText } from '../base/errors.ts';
 import { ABORT_GRACE_MS, JOB_LOG_LINES_PER_SECOND, TERMINATE_GRACE_MS, THREAD_HEAP_MB } from '../base/limits.ts';
 import type { Point } from '../base/types.ts';
 import type { ExecutorEnding } from '../daemon/env.ts';
+import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Attempt, AttemptEvents } from './attempt.ts';
 import { Cell } from './cell.ts';
@@ -74,13 +75,20 @@ export class JobThread {
 
   run(order: TaskOrder, deadline: number, events: AttemptEvents): Attempt {
     assert(this.free, 'a thread runs one attempt at a time');
-    const tenancy: Tenancy = { order, cell: Cell.create(order.cursor, deadline), events, grace: null, word: null };
+    const tenancy: Tenancy = {
+      order,
+      cell: Cell.create(order.cursor, windowEnd(order, order.options), order.end, deadline),
+      events,
+      grace: null,
+      word: null,
+    };
     this.#tenancy = tenancy;
     this.#post({ type: 'run', order, cell: tenancy.cell.buffer });
     return {
       order,
       position: () => positionOf(tenancy),
-      committed: (cursor) => this.#committed(tenancy, cursor),
+      committed: (cursor, limit) => this.#committed(tenancy, cursor, limit),
+      keep: () => this.#keep(tenancy),
       moveDeadline: (at) => tenancy.cell.moveDeadline(at),
       release: () => this.#release(tenancy),
       terminate: () => this.#terminate(tenancy),
@@ -93,10 +101,17 @@ export class JobThread {
     this.#worker.postMessage(order);
   }
 
-  #committed({ cell }: Tenancy, cursor: Point): void {
-    cell.commit(cursor);
+  #committed({ cell }: Tenancy, cursor: Point, limit: Point): void {
+    cell.commit(cursor, limit);
     // The cell is shared by one tenancy only, so a thread that waits on it is ours.
     if (cell.waiting) this.#post({ type: 'wake' });
+  }
+
+  /** A thread that waits for room looks again: its task may have become shorter. */
+  #keep({ cell }: Tenancy): Point {
+    const end = cell.keepHalf();
+    if (cell.waiting) this.#post({ type: 'wake' });
+    return end;
   }
 
   #release(tenancy: Tenancy): void {

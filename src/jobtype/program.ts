@@ -47,6 +47,8 @@ class Program implements Attempt {
   #stderrTail = '';
   #grace: NodeJS.Timeout | null = null;
   #stuck: NodeJS.Timeout | null = null;
+  #limit: Point;
+  #waitsForClaim = false;
   #released = false;
   #over = false;
 
@@ -56,6 +58,7 @@ class Program implements Attempt {
     this.#recordsDir = recordsDir;
     this.#cursor = order.cursor;
     this.#begun = order.cursor;
+    this.#limit = order.claimed;
     // In a later turn, so that the attempt is known before it can end.
     setImmediate(() => this.#start());
   }
@@ -64,8 +67,16 @@ class Program implements Attempt {
     return { epoch: this.order.epoch, cursor: this.#cursor, begun: this.#begun };
   }
 
-  /** A program has no window. */
-  committed(): void {}
+  /** A program has no window. At most once, it waits until its whole task is claimed. */
+  committed(_cursor: Point, limit: Point): void {
+    this.#limit = limit;
+    if (this.#waitsForClaim && limit === this.order.end) this.#start();
+  }
+
+  /** It was told its range when it was started. */
+  keep(): Point {
+    return this.order.end;
+  }
 
   /** Nor a cell: the host's own timer terminates it. */
   moveDeadline(): void {}
@@ -73,12 +84,14 @@ class Program implements Attempt {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    if (this.#waitsForClaim) return this.#end('release', '');
     this.#signal('SIGTERM');
     this.#grace = setTimeout(() => this.terminate(), ABORT_GRACE_MS);
   }
 
   terminate(): void {
     this.#released = true;
+    if (this.#waitsForClaim) return this.#end('release', '');
     this.#signal('SIGKILL');
     this.#stuck ??= setTimeout(() => {
       this.#events.stuck('job host was ended: a program of it could not be killed');
@@ -92,6 +105,9 @@ class Program implements Attempt {
       this.#end('release', '');
       return;
     }
+    const { order } = this;
+    this.#waitsForClaim = order.options.delivery === 'at-most-once' && this.#limit < order.end;
+    if (this.#waitsForClaim) return;
     let command: Command;
     try {
       command = commandOf(this.order);

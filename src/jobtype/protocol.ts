@@ -27,7 +27,8 @@ export interface HostSetup {
 export type HostOrder =
   | HostSetup
   | { readonly type: 'run'; readonly order: TaskOrder }
-  | { readonly type: 'committed'; readonly epoch: Epoch; readonly cursor: Point }
+  | { readonly type: 'committed'; readonly epoch: Epoch; readonly cursor: Point; readonly limit: Point }
+  | { readonly type: 'keep'; readonly epoch: Epoch }
   | { readonly type: 'release'; readonly epoch: Epoch }
   | { readonly type: 'abort'; readonly epoch: Epoch }
   | { readonly type: 'deadline'; readonly at: number };
@@ -50,6 +51,7 @@ export interface JobLine {
 export type HostReport =
   | { readonly type: 'progress'; readonly positions: readonly Position[] }
   | { readonly type: 'ended'; readonly ending: ExecutorEnding }
+  | { readonly type: 'kept'; readonly epoch: Epoch; readonly end: Point }
   | JobLine
   /** The host is about to kill itself, and why. */
   | { readonly type: 'dying'; readonly reason: string };

@@ -5,11 +5,12 @@
  * half a window was acknowledged the host is nudged to report it, so that the commit is back before the other half is
  * used up and a job of cheap points never stands still.
  *
- * Invariant: nothing at or beyond committed + commitEvery is handed out.
+ * Invariant: nothing at or beyond the limit of the cell is handed out.
  */
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
+import type { Delivery } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Cell } from './cell.ts';
 import type { TaskContext } from './client.ts';
@@ -29,6 +30,7 @@ export class RunningTask implements TaskContext {
   readonly end: Point;
   readonly epoch: Epoch;
   readonly attempts: number;
+  readonly delivery: Delivery;
   readonly worker: NodeId;
   readonly metadata: Readonly<Record<string, Json>>;
   readonly signal: AbortSignal;
@@ -53,6 +55,7 @@ export class RunningTask implements TaskContext {
     this.end = order.end;
     this.epoch = order.epoch;
     this.attempts = order.attempts;
+    this.delivery = order.options.delivery;
     this.worker = options.worker;
     this.metadata = JSON.parse(order.metadata);
     this.signal = this.#abort.signal;
@@ -60,7 +63,7 @@ export class RunningTask implements TaskContext {
     this.#first = order.cursor;
     this.#cursor = order.cursor;
     this.#begun = order.cursor;
-    this.#limit = order.cursor + this.#commitEvery;
+    this.#limit = options.cell.limit;
     this.#nudged = order.cursor;
   }
 
@@ -108,7 +111,7 @@ export class RunningTask implements TaskContext {
   /** `work` returned: what was handed out is done. */
   finish(): { readonly ending: 'complete' | 'release' | 'fail'; readonly error: string } {
     this.#acknowledge(this.#begun);
-    if (this.#cursor === this.end) return { ending: 'complete', error: '' };
+    if (this.#cursor === this.#options.cell.end) return { ending: 'complete', error: '' };
     if (this.#cursor > this.#first || this.stopped) return { ending: 'release', error: '' };
     return { ending: 'fail', error: 'work() returned without taking a point' };
   }
@@ -120,15 +123,21 @@ export class RunningTask implements TaskContext {
     const next = async (): Promise<IteratorResult<T>> => {
       if (asked) throw new PolarisError('BAD_OPTION', 'the next point was asked for before the last one came');
       this.#acknowledge(this.#begun);
-      const end = Math.min(this.#begun + size, this.end);
+      let end = this.#pieceEnd(size);
       if (end === this.#begun || this.stopped) return { done: true, value: undefined };
       if (end > this.#limit) {
         asked = true;
-        const room = await this.#awaitRoom(end);
+        const room = await this.#awaitRoom(size);
         asked = false;
         if (!room) return { done: true, value: undefined };
+        end = this.#pieceEnd(size);
       }
-      return { done: false, value: shape(this.#handOut(end)) };
+      // The far half may have been given to others at this very moment.
+      for (;;) {
+        if (end === this.#begun) return { done: true, value: undefined };
+        if (this.#options.cell.begin(end)) return { done: false, value: shape(this.#handOut(end)) };
+        end = this.#pieceEnd(size);
+      }
     };
     return {
       next,
@@ -140,10 +149,13 @@ export class RunningTask implements TaskContext {
     };
   }
 
+  #pieceEnd(size: number): Point {
+    return Math.min(this.#begun + size, this.#options.cell.end);
+  }
+
   #handOut(end: Point): Range {
     assert(end <= this.#limit, 'nothing beyond the window is handed out');
     const start = this.#begun;
-    this.#options.cell.begin(end);
     this.#begun = end;
     return { start, end };
   }
@@ -160,10 +172,10 @@ export class RunningTask implements TaskContext {
     this.#options.nudge();
   }
 
-  async #awaitRoom(end: Point): Promise<boolean> {
+  async #awaitRoom(size: number): Promise<boolean> {
     return this.#await(() => {
-      this.#limit = this.#options.cell.committed + this.#commitEvery;
-      return end <= this.#limit;
+      this.#limit = this.#options.cell.limit;
+      return this.#pieceEnd(size) <= this.#limit;
     });
   }
 

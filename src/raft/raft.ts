@@ -46,6 +46,7 @@ import type {
   RaftInitial,
   RaftMessage,
   RaftOptions,
+  RaftStanding,
   RaftStatus,
   Ready,
   Role,
@@ -242,11 +243,9 @@ export class Raft implements RaftCore {
     return this.#leadership?.quorumRound() ?? 0;
   }
 
-  status(): RaftStatus {
+  standing(): RaftStanding {
     const leadership = this.#leadership;
     const configuration = this.#configuration;
-    const voters = votersOf(configuration);
-    const progress = leadership?.progress() ?? new Map();
     return {
       id: this.#options.id,
       role: this.#role,
@@ -260,13 +259,18 @@ export class Raft implements RaftCore {
       lastTerm: this.#log.lastTerm,
       snapshotIndex: this.#log.snapshot.meta.index,
       configuration,
-      voters,
+      voters: votersOf(configuration),
       settled: leadership?.isSettled ?? false,
-      match: new Map([...progress].filter(([id]) => voters.includes(id)).map(([id, { match }]) => [id, match])),
-      progress,
       transferee: leadership?.transferee ?? null,
       waived: leadership?.isWaived ?? false,
     };
+  }
+
+  status(): RaftStatus {
+    const standing = this.standing();
+    const progress = this.#leadership?.progress() ?? new Map();
+    const ofVoters = [...progress].filter(([id]) => standing.voters.includes(id));
+    return { ...standing, match: new Map(ofVoters.map(([id, { match }]) => [id, match])), progress };
   }
 
   /** For checkers: null where the entry is compacted away or does not exist. */

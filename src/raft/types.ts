@@ -201,8 +201,8 @@ export interface MemberProgress {
   readonly regressed: boolean;
 }
 
-/** For status pages and for the invariants of the simulator. */
-export interface RaftStatus {
+/** Where a node stands: what its driver asks for several times a turn, and what costs nothing to say. */
+export interface RaftStanding {
   readonly id: NodeId;
   readonly role: Role;
   readonly term: Term;
@@ -220,10 +220,6 @@ export interface RaftStatus {
   readonly voters: readonly NodeId[];
   /** Leader only: the own-term no-op is committed, so reads and answers are allowed. */
   readonly settled: boolean;
-  /** Leader only: last index known to be on each voter's disk. */
-  readonly match: ReadonlyMap<NodeId, LogIndex>;
-  /** Leader only: every member of the configuration, itself included. */
-  readonly progress: ReadonlyMap<NodeId, MemberProgress>;
   /** Leader only: who is to lead next. Proposals are refused meanwhile. */
   readonly transferee: NodeId | null;
   /**
@@ -231,6 +227,14 @@ export interface RaftStatus {
    * prove that nobody else leads; reads are not touched.
    */
   readonly waived: boolean;
+}
+
+/** All of it, for status pages, for changes of the membership and for the invariants of the simulator. */
+export interface RaftStatus extends RaftStanding {
+  /** Leader only: last index known to be on each voter's disk. */
+  readonly match: ReadonlyMap<NodeId, LogIndex>;
+  /** Leader only: every member of the configuration, itself included. */
+  readonly progress: ReadonlyMap<NodeId, MemberProgress>;
 }
 
 /**
@@ -283,5 +287,6 @@ export interface RaftCore {
   readonly round: number;
   /** Leader only, else 0: the highest round that a quorum (itself counted) has answered. */
   quorumRound(): number;
+  standing(): RaftStanding;
   status(): RaftStatus;
 }

@@ -11,19 +11,37 @@ import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import {
   ADDRESS_LENGTH_MAX,
+  CRON_LENGTH_MAX,
   CURSORS_PER_ENTRY_MAX,
   ERROR_TEXT_MAX,
   HASH_LENGTH_MAX,
+  HOOK_URL_LENGTH_MAX,
   ID_LENGTH_MAX,
   METADATA_BYTES_MAX,
   NAME_LENGTH_MAX,
   OFFERS_MAX,
+  SCHEDULE_KEY_LENGTH_MAX,
   SLOTS_MAX,
+  THROTTLE_LENGTH_MAX,
+  TIME_ZONE_LENGTH_MAX,
 } from '../base/limits.ts';
+import type { Range } from '../base/types.ts';
 import { Fields, type Packed, packFields, unpackFields } from './fields.ts';
-import { OPTION_ROWS } from './spec.ts';
+import { readThrottle } from './hooks.ts';
+import { DELIVERIES, isTolerance, NUMBER_OPTIONS } from './options.ts';
 import { clipText, utf8Length } from './text.ts';
-import type { Command, Ending, JobOptions, JobSpec, Offer } from './types.ts';
+import type {
+  Command,
+  Controls,
+  Ending,
+  JobOptions,
+  JobSpec,
+  Offer,
+  ScheduledSpec,
+  ScheduleSpec,
+  Throttle,
+  Tolerance,
+} from './types.ts';
 
 /** A kind's place in this list is its number on disk: add at the end, never take one out. */
 const KINDS = [
@@ -38,8 +56,20 @@ const KINDS = [
   'complete',
   'fail',
   'release',
+  'retry-job',
+  'set-job',
+  'job-notified',
+  'put-schedule',
+  'drop-schedule',
+  'fire-schedule',
+  'shrink',
 ] as const satisfies readonly Command['kind'][];
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
+/** Digits of 2^53-1. */
+const TOLERANCE_LENGTH_MAX = 16;
+type Steering = 'set-job' | 'job-notified' | 'put-schedule' | 'drop-schedule' | 'fire-schedule' | 'shrink';
+
+const CONTROL_NAMES = ['priority', 'weight', 'maxConcurrency', 'pointsPerSecond', 'tolerate'] as const;
 const EXPOSURES = ['window', 'task'] as const;
 
 /**
@@ -69,6 +99,24 @@ function commandToFields(command: Command): readonly Packed[] {
       return [kind, command.at, specToFields(command.spec)];
     case 'control-job':
       return [kind, command.at, command.id, ACTIONS.indexOf(command.action)];
+    case 'retry-job': {
+      const { at, id, range, uncertain } = command;
+      return [kind, at, id, range === null ? null : range.start, range === null ? null : range.end, uncertain ? 1 : 0];
+    }
+    case 'set-job':
+      return [kind, command.at, command.id, ...controlsToFields(command.changes)];
+    case 'job-notified':
+      return [kind, command.at, command.id, command.run, command.ok ? 1 : 0];
+    case 'put-schedule':
+      return [kind, command.at, scheduleToFields(command.schedule), command.nextAt];
+    case 'drop-schedule':
+      return [kind, command.at, command.key];
+    case 'fire-schedule': {
+      const { at, key, due, next, missed, id } = command;
+      return [kind, at, key, due, next, missed, id];
+    }
+    case 'shrink':
+      return [kind, command.at, command.epoch, command.end];
     case 'worker-join': {
       const { at, worker, instanceId, address, slots } = command;
       return [kind, at, worker, instanceId, address, slots, offersToFields(command.offers)];
@@ -82,7 +130,7 @@ function commandToFields(command: Command): readonly Packed[] {
     case 'grant':
       return [kind, command.at, command.job, command.worker, command.incarnation, command.size, command.retry];
     case 'progress':
-      return [kind, command.at, command.cursors.map((report) => [report.epoch, report.cursor])];
+      return [kind, command.at, command.cursors.map((report) => [report.epoch, report.cursor, report.claimed])];
     case 'fail':
       return [kind, command.at, ...endingToFields(command), clipText(command.error, ERROR_TEXT_MAX)];
     case 'complete':
@@ -107,6 +155,14 @@ function readCommand(fields: Fields): Command {
       return { kind, at: fields.natural(), spec: fields.nested('the spec of a job', fieldsToSpec) };
     case 'control-job':
       return { kind, at: fields.natural(), id: readId(fields), action: fields.choice(ACTIONS) };
+    case 'retry-job':
+      return {
+        kind,
+        at: fields.natural(),
+        id: readId(fields),
+        range: readRangeOrAll(fields),
+        uncertain: fields.integer(0, 1) === 1,
+      };
     case 'worker-join':
       return {
         kind,
@@ -152,6 +208,45 @@ function readCommand(fields: Fields): Command {
     case 'release':
       return { kind, at: fields.natural(), ...readEnding(fields) };
     default:
+      return readSteering(kind, fields);
+  }
+}
+
+/** What people and the leader do to jobs and schedules that are there. */
+function readSteering(kind: Steering, fields: Fields): Extract<Command, { readonly kind: Steering }> {
+  switch (kind) {
+    case 'set-job':
+      return { kind, at: fields.natural(), id: readId(fields), changes: readChanges(fields) };
+    case 'job-notified':
+      return {
+        kind,
+        at: fields.natural(),
+        id: readId(fields),
+        run: fields.natural(),
+        ok: fields.integer(0, 1) === 1,
+      };
+    case 'put-schedule':
+      return {
+        kind,
+        at: fields.natural(),
+        schedule: fields.nested('a schedule', fieldsToSchedule),
+        nextAt: fields.nullable((some) => some.natural()),
+      };
+    case 'drop-schedule':
+      return { kind, at: fields.natural(), key: readKey(fields) };
+    case 'fire-schedule':
+      return {
+        kind,
+        at: fields.natural(),
+        key: readKey(fields),
+        due: fields.natural(),
+        next: fields.nullable((some) => some.natural()),
+        missed: fields.natural(),
+        id: readId(fields),
+      };
+    case 'shrink':
+      return { kind, at: fields.natural(), epoch: fields.natural(), end: fields.point() };
+    default:
       return unreachable(kind);
   }
 }
@@ -160,8 +255,16 @@ function readId(fields: Fields): string {
   return fields.text(1, ID_LENGTH_MAX);
 }
 
-function readCursor(fields: Fields): { readonly epoch: number; readonly cursor: number } {
-  return { epoch: fields.natural(), cursor: fields.point() };
+function readCursor(fields: Fields): { readonly epoch: number; readonly cursor: number; readonly claimed: number } {
+  return { epoch: fields.natural(), cursor: fields.point(), claimed: fields.point() };
+}
+
+function readRangeOrAll(fields: Fields): Range | null {
+  const start = fields.nullable((some) => some.point());
+  const end = fields.nullable((some) => some.point());
+  if (start === null && end === null) return null;
+  if (start === null || end === null || start >= end) fields.fail('has a range that is empty or half given');
+  return { start, end };
 }
 
 function endingToFields(ending: Ending): readonly number[] {
@@ -173,14 +276,21 @@ function readEnding(fields: Fields): Ending {
 }
 
 export function specToFields(spec: JobSpec): readonly Packed[] {
-  const { commitEvery, commitIntervalMs, taskSize, maxAttempts } = spec.options;
-  const options = [commitEvery, commitIntervalMs, taskSize, maxAttempts];
-  return [spec.id, spec.name, spec.start, spec.end, spec.metadata, options, EXPOSURES.indexOf(spec.exposure)];
+  return [spec.id, ...workToFields(spec)];
 }
 
 export function fieldsToSpec(fields: Fields): JobSpec {
-  const spec: JobSpec = {
-    id: readId(fields),
+  return { id: readId(fields), ...readWork(fields) };
+}
+
+/** All of a spec but the id of its job. */
+function workToFields(spec: ScheduledSpec): readonly Packed[] {
+  const { name, start, end, metadata, options, exposure } = spec;
+  return [name, start, end, metadata, optionsToFields(options), EXPOSURES.indexOf(exposure)];
+}
+
+function readWork(fields: Fields): ScheduledSpec {
+  const spec: ScheduledSpec = {
     name: fields.text(1, NAME_LENGTH_MAX),
     start: fields.point(),
     end: fields.point(),
@@ -195,14 +305,110 @@ export function fieldsToSpec(fields: Fields): JobSpec {
   return spec;
 }
 
-function readOptions(fields: Fields): JobOptions {
-  const read = (name: keyof JobOptions): number => fields.integer(OPTION_ROWS[name].min, OPTION_ROWS[name].max);
+export function scheduleToFields({ key, cron, timeZone, spec }: ScheduleSpec): readonly Packed[] {
+  return [key, cron, timeZone, workToFields(spec)];
+}
+
+export function fieldsToSchedule(fields: Fields): ScheduleSpec {
   return {
-    commitEvery: read('commitEvery'),
-    commitIntervalMs: read('commitIntervalMs'),
-    taskSize: fields.nullable(() => read('taskSize')),
-    maxAttempts: read('maxAttempts'),
+    key: readKey(fields),
+    cron: fields.text(1, CRON_LENGTH_MAX),
+    timeZone: fields.text(1, TIME_ZONE_LENGTH_MAX),
+    spec: fields.nested('the job of a schedule', readWork),
   };
+}
+
+function readKey(fields: Fields): string {
+  return fields.text(1, SCHEDULE_KEY_LENGTH_MAX);
+}
+
+function optionsToFields(options: JobOptions): readonly Packed[] {
+  const { delivery, tolerate, throttle, onDone, after, at, ...numbers } = options;
+  const { commitEvery, commitIntervalMs, taskSize, taskTimeoutMs, memoryMb, maxAttempts } = numbers;
+  const { priority, weight, maxConcurrency, pointsPerSecond } = numbers;
+  return [
+    ...[DELIVERIES.indexOf(delivery), commitEvery, commitIntervalMs, taskSize, taskTimeoutMs, memoryMb, maxAttempts],
+    ...[priority, weight, maxConcurrency, pointsPerSecond, String(tolerate)],
+    ...[throttle === null ? null : JSON.stringify(throttle), onDone, after, at],
+  ];
+}
+
+function readOptions(fields: Fields): JobOptions {
+  return {
+    delivery: fields.choice(DELIVERIES),
+    commitEvery: readNumber(fields, 'commitEvery'),
+    commitIntervalMs: readNumber(fields, 'commitIntervalMs'),
+    taskSize: fields.nullable((some) => readNumber(some, 'taskSize')),
+    taskTimeoutMs: fields.nullable((some) => readNumber(some, 'taskTimeoutMs')),
+    memoryMb: fields.nullable((some) => readNumber(some, 'memoryMb')),
+    maxAttempts: readNumber(fields, 'maxAttempts'),
+    ...readControls(fields),
+    throttle: fields.nullable(readHook),
+    onDone: fields.nullable((some) => some.text(1, HOOK_URL_LENGTH_MAX)),
+    after: fields.nullable(readId),
+    at: fields.nullable((some) => readNumber(some, 'at')),
+  };
+}
+
+function readNumber(fields: Fields, name: keyof typeof NUMBER_OPTIONS): number {
+  return fields.integer(NUMBER_OPTIONS[name].min, NUMBER_OPTIONS[name].max);
+}
+
+export function controlsToFields(controls: Partial<Controls>): readonly Packed[] {
+  return CONTROL_NAMES.map((name) => {
+    const value = controls[name];
+    // One is left as it is, another set to "no bound": only the second is a null of its own.
+    if (value === undefined) return null;
+    return [typeof value === 'string' || name === 'tolerate' ? String(value) : value];
+  });
+}
+
+export function readControls(fields: Fields): Controls {
+  return {
+    priority: readNumber(fields, 'priority'),
+    weight: readNumber(fields, 'weight'),
+    maxConcurrency: fields.nullable((some) => readNumber(some, 'maxConcurrency')),
+    pointsPerSecond: fields.nullable((some) => readNumber(some, 'pointsPerSecond')),
+    tolerate: readTolerance(fields),
+  };
+}
+
+/** Controls as they are in a job: all of them. */
+export function wholeControlsToFields(controls: Controls): readonly Packed[] {
+  const { priority, weight, maxConcurrency, pointsPerSecond, tolerate } = controls;
+  return [priority, weight, maxConcurrency, pointsPerSecond, String(tolerate)];
+}
+
+function readChanges(fields: Fields): Partial<Controls> {
+  const changes: { -readonly [name in keyof Controls]?: Controls[name] } = {};
+  const change = <N extends keyof Controls>(name: N, read: (some: Fields) => Controls[N]): void => {
+    const value = fields.nullable((some) => some.nested('a change', (one) => ({ read: read(one) })));
+    if (value !== null) changes[name] = value.read;
+  };
+  change('priority', (some) => readNumber(some, 'priority'));
+  change('weight', (some) => readNumber(some, 'weight'));
+  change('maxConcurrency', (some) => some.nullable((one) => readNumber(one, 'maxConcurrency')));
+  change('pointsPerSecond', (some) => some.nullable((one) => readNumber(one, 'pointsPerSecond')));
+  change('tolerate', readTolerance);
+  return changes;
+}
+
+function readTolerance(fields: Fields): Tolerance {
+  const text = fields.text(1, TOLERANCE_LENGTH_MAX);
+  const value = text.endsWith('%') ? text : Number(text);
+  return isTolerance(value) ? value : fields.fail('tolerates neither points nor a percentage');
+}
+
+function readHook(fields: Fields): Throttle {
+  const text = fields.text(1, THROTTLE_LENGTH_MAX);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    fields.fail('has a throttle that is no JSON');
+  }
+  const read = readThrottle(value);
+  return 'throttle' in read ? read.throttle : fields.fail(`has a malformed throttle (${read.complaint})`);
 }
 
 export function offersToFields(offers: readonly Offer[]): readonly Packed[] {

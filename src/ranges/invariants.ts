@@ -6,7 +6,13 @@
  * and the tests, which call it after every command.
  */
 import { assert } from '../base/assert.ts';
-import { FAILED_RANGES_MAX, OPEN_RANGES_MAX, REEXECUTED_RANGES_MAX } from '../base/limits.ts';
+import {
+  FAILED_RANGES_MAX,
+  OPEN_RANGES_MAX,
+  REEXECUTED_RANGES_MAX,
+  REEXECUTED_WORKERS_MAX,
+  UNCERTAIN_RANGES_MAX,
+} from '../base/limits.ts';
 import type { Range } from '../base/types.ts';
 import { isFinished } from './job.ts';
 import type { JobView, Table } from './types.ts';
@@ -42,6 +48,7 @@ export function checkJob(job: JobView): void {
   checkTiling(job);
   checkTasks(job);
   checkReturned(job);
+  checkUncertain(job);
   checkReexecuted(job);
   checkState(job);
 }
@@ -77,6 +84,9 @@ function checkTasks(job: JobView): void {
     assert(task.epoch > before, 'tasks come in order of their epochs');
     before = task.epoch;
     assert(task.start <= task.cursor && task.cursor <= task.end, 'a cursor lies within its task');
+    assert(task.cursor <= task.claimed && task.claimed <= task.end, 'a claim reaches from the cursor into the task');
+    const claims = job.spec.options.delivery === 'at-most-once';
+    assert(claims || task.claimed === task.cursor, 'only at-most-once jobs claim');
     const acknowledged = task.cursor === task.start || covers(job.covered, { start: task.start, end: task.cursor });
     assert(acknowledged, 'points below a cursor are covered');
   }
@@ -92,14 +102,32 @@ function checkReturned(job: JobView): void {
   }
 }
 
+function checkUncertain(job: JobView): void {
+  const { uncertain } = job;
+  assert(uncertain.length <= UNCERTAIN_RANGES_MAX + OPEN_RANGES_MAX, 'uncertain ranges are bounded');
+  assert(uncertain.length === 0 || job.spec.options.delivery === 'at-most-once', 'only claims leave points uncertain');
+  let before = job.spec.start;
+  for (const range of uncertain) {
+    assert(before <= range.start && range.start < range.end, 'uncertain ranges ascend and are not empty');
+    assert(covers(job.covered, range), 'uncertain points are covered');
+    before = range.end;
+  }
+  assert(sumOf(uncertain) === job.uncertainPoints, 'uncertain points are counted right');
+}
+
 function checkReexecuted(job: JobView): void {
   assert(job.failed.length <= FAILED_RANGES_MAX, 'failed ranges are bounded');
   assert(job.reexecuted.length <= REEXECUTED_RANGES_MAX, 're-executed ranges are bounded');
   let points = 0;
-  let last: { readonly end: number; readonly times: number } = { end: job.spec.start, times: 0 };
+  let last: { readonly end: number; readonly times: number; readonly workers: readonly string[] } = {
+    ...{ end: job.spec.start, times: 0, workers: [] },
+  };
   for (const range of job.reexecuted) {
     assert(last.end <= range.start && range.start < range.end, 're-executed ranges ascend and are not empty');
-    assert(last.end < range.start || last.times !== range.times, 're-executed neighbours that touch differ');
+    const differ = last.times !== range.times || last.workers.join() !== range.workers.join();
+    assert(last.end < range.start || differ, 're-executed neighbours that touch differ');
+    const named = range.workers.length;
+    assert(named >= 1 && named <= REEXECUTED_WORKERS_MAX, 'a re-executed range names who ran it again, some of them');
     assert(range.times >= 1, 'a re-executed range ran again at least once');
     points += (range.end - range.start) * range.times;
     last = range;
@@ -115,6 +143,11 @@ function checkState(job: JobView): void {
   assert(!isFinished(state) || job.tasks.length === 0, 'a finished job has no task');
   assert(state !== 'done' || job.coveredPoints === total, 'a done job is covered');
   assert(state !== 'failed' || job.failedPoints > 0, 'a failed job has failed ranges');
+  assert(job.run >= 1, 'a job runs at least once');
+  assert(job.waitsFor === null || job.startedAt === null, 'a job that waits for another has not begun');
+  assert(job.waitsFor === null || !isFinished(state), 'a finished job waits for nobody');
+  assert(job.notify === null || job.spec.options.onDone !== null, 'only who asked is told');
+  assert(job.notify === null || job.notify.run <= job.run, 'nobody is told of a run that is to come');
   const over = job.tasks.length === 0 && job.coveredPoints + job.failedPoints === total;
   assert(over === (state === 'done' || state === 'failed'), 'a job is finished when covered and failed ranges tile it');
   assert(state !== 'pending' || job.startedAt === null, 'a pending job was never granted');

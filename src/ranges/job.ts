@@ -4,26 +4,50 @@
  * Think of a long wall to be painted. The frontier is how far the ladder line has got; behind it each stretch is painted
  * (covered), has a painter before it (a lease), was left by one (returned), or will not hold paint (failed). Stretches
  * change hands, but together they are always the whole wall, and the job is finished when only painted and failed ones
- * are left.
+ * are left. It is set to work again when a person wants another try at what failed: that is its next run.
  *
  * Invariants: covered, rests of leases, returned, failed and [frontier, end) tile [start, end) · coverage grows only by
- * [old cursor, reported cursor) of a live lease · a finished job has no lease and never changes again.
+ * [old cursor, reported cursor) of a live lease, and at-most-once by what a lease leaves uncertain · a finished job has
+ * no lease and changes only by a retry.
  */
 import { assert } from '../base/assert.ts';
-import { ERROR_TEXT_MAX, OPEN_RANGES_MAX, RETURNED_RANGES_MAX } from '../base/limits.ts';
-import type { Epoch, Incarnation, NodeId, Point, Range } from '../base/types.ts';
+import {
+  ERROR_TEXT_MAX,
+  FAILED_RANGES_MAX,
+  FIRST_FAILURES_MAX,
+  OPEN_RANGES_MAX,
+  RETURNED_RANGES_MAX,
+  UNCERTAIN_RANGES_MAX,
+} from '../base/limits.ts';
+import type { Epoch, Incarnation, JobId, NodeId, Point, Range } from '../base/types.ts';
 import { addFailed } from './failed.ts';
 import { IntervalSet } from './interval-set.ts';
 import { begunEnd, type Closing, type Emit, exposedEnd, forward, type Lease } from './lease.ts';
+import { controlsOf, toleratedPoints } from './options.ts';
 import { addReexecuted, reexecutedPoints } from './reexecuted.ts';
 import { ReturnedRanges } from './returned.ts';
+import { blame } from './suspects.ts';
 import { clipText } from './text.ts';
-import type { Ending, FailedRange, JobSpec, JobState, JobView, Reexecuted, Returned } from './types.ts';
+import type {
+  Controls,
+  Ending,
+  FailedRange,
+  JobSpec,
+  JobState,
+  JobView,
+  Reexecuted,
+  Returned,
+  Uncertain,
+} from './types.ts';
+import { addUncertain, cutOut } from './uncertain.ts';
 
 /** All of a job that cannot be worked out from the rest: what a snapshot holds. */
 export interface JobImage {
   readonly spec: JobSpec;
+  readonly controls: Controls;
   readonly state: JobState;
+  readonly waitsFor: JobId | null;
+  readonly notify: { readonly run: number } | null;
   readonly reason: string | null;
   readonly createdAt: number;
   readonly startedAt: number | null;
@@ -33,7 +57,13 @@ export interface JobImage {
   readonly returned: readonly Returned[];
   readonly tasks: readonly Lease[];
   readonly failed: readonly FailedRange[];
+  readonly uncertain: readonly Uncertain[];
   readonly reexecuted: readonly Reexecuted[];
+  readonly run: number;
+  /** Failed and uncertain points that a person has seen: those of the last start, resume or retry. */
+  readonly forgiven: number;
+  /** Tasks that failed in a row since then; null once anything was acknowledged. */
+  readonly firstFailures: number | null;
 }
 
 export interface GrantRequest {
@@ -63,12 +93,21 @@ export class Job {
   #tasks: readonly Lease[] | null = null;
   #failed: readonly FailedRange[] = Object.freeze([]);
   #failedPoints = 0;
+  #uncertain: readonly Uncertain[] = Object.freeze([]);
+  #uncertainPoints = 0;
   #reexecuted: readonly Reexecuted[] = Object.freeze([]);
   #reexecutedPoints = 0;
+  #controls: Controls;
+  #waitsFor: JobId | null = null;
+  #notify: { readonly run: number } | null = null;
+  #run = 1;
+  #forgiven = 0;
+  #firstFailures: number | null = 0;
 
   constructor(spec: JobSpec, createdAt: number, covered: readonly Range[] = []) {
     this.spec = spec;
     this.createdAt = createdAt;
+    this.#controls = Object.freeze(controlsOf(spec.options));
     this.#frontier = spec.start;
     this.#covered = IntervalSet.from(covered);
     this.view = this.#makeView();
@@ -87,13 +126,21 @@ export class Job {
       job.#leasedPoints += lease.end - lease.cursor;
     }
     job.#setFailed(Object.freeze([...image.failed]));
+    job.#setUncertain(Object.freeze([...image.uncertain]));
     job.#setReexecuted(Object.freeze([...image.reexecuted]));
+    job.#controls = Object.freeze(image.controls);
+    job.#waitsFor = image.waitsFor;
+    job.#notify = image.notify;
+    job.#run = image.run;
+    job.#forgiven = image.forgiven;
+    job.#firstFailures = image.firstFailures;
     job.#checkTally();
     return job;
   }
 
   get image(): JobImage {
-    return { ...this.view, tasks: this.#listLeases() };
+    const tasks = this.#listLeases();
+    return { ...this.view, tasks, forgiven: this.#forgiven, firstFailures: this.#firstFailures };
   }
 
   get finished(): boolean {
@@ -107,15 +154,17 @@ export class Job {
   /** A lease on a range picked here, or null when there is nothing to give. */
   grant(request: GrantRequest, emit: Emit): Lease | null {
     if (this.#state !== 'pending' && this.#state !== 'running') return null;
+    if (this.#waitsFor !== null || request.at < (this.spec.options.at ?? 0)) return null;
     const picked = request.retry === null ? this.#pick(request.size) : this.#returned.takeTried(request.retry);
     if (picked === null) return null;
     const { start, end, touched, attempts, error } = picked;
     const { epoch, worker, incarnation } = request;
-    const lease = { epoch, job: this.spec.id, start, end, cursor: start, worker, incarnation, attempts, error };
+    const { id: job } = this.spec;
+    const lease = { epoch, job, start, end, cursor: start, claimed: start, worker, incarnation, attempts, error };
     this.#leases.set(epoch, lease);
     this.#leasedPoints += end - start;
     this.#tasks = null;
-    if (touched > start) this.#setReexecuted(addReexecuted(this.#reexecuted, { start, end: touched }));
+    if (touched > start) this.#setReexecuted(addReexecuted(this.#reexecuted, { start, end: touched }, worker));
     this.#startedAt ??= request.at;
     this.#checkTally();
     emit({ kind: 'task-granted', job: this.spec.id, epoch, worker });
@@ -123,8 +172,17 @@ export class Job {
     return lease;
   }
 
-  /** False when the epoch is not live here or the cursor lies beyond its end. A cursor that goes back says nothing new. */
-  progress(epoch: Epoch, cursor: Point, emit: Emit): boolean {
+  /**
+   * False when the epoch is not live here or the cursor or the claim lies beyond its end. A cursor or claim that goes back
+   * says nothing new.
+   */
+  progress(epoch: Epoch, cursor: Point, claimed: Point, emit: Emit): boolean {
+    const lease = this.#leases.get(epoch);
+    if (lease === undefined || claimed > lease.end) return false;
+    if (this.#claims && claimed > lease.claimed) {
+      this.#leases.set(epoch, { ...lease, claimed });
+      this.#tasks = null;
+    }
     return this.#advance(epoch, cursor, emit) !== null;
   }
 
@@ -159,6 +217,55 @@ export class Job {
     this.#close(lease, { how: 'expired', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
   }
 
+  /**
+   * The worker hands out nothing at or beyond `end`: what lies behind goes back untouched. False when the epoch is not
+   * live; true, and nothing changes, where there is nothing to cut off or no room for one range more.
+   */
+  shrink(epoch: Epoch, end: Point, emit: Emit): boolean {
+    const lease = this.#leases.get(epoch);
+    if (lease === undefined) return false;
+    const kept = Math.max(end, lease.claimed);
+    const crowded = this.#returned.count + this.#leases.size >= OPEN_RANGES_MAX;
+    if (kept >= lease.end || crowded || this.spec.exposure === 'task') return true;
+    this.#leases.set(epoch, { ...lease, end: kept });
+    this.#leasedPoints -= lease.end - kept;
+    this.#tasks = null;
+    this.#returned.put({ start: kept, end: lease.end, touched: kept, attempts: 0, error: '' });
+    this.#checkTally();
+    emit({ kind: 'task-shrunk', job: this.spec.id, epoch, worker: lease.worker, end: kept });
+    return true;
+  }
+
+  /** Other controls for what is to come. False when it is finished. */
+  set(changes: Partial<Controls>): boolean {
+    if (this.finished) return false;
+    this.#controls = Object.freeze({ ...this.#controls, ...changes });
+    return true;
+  }
+
+  /** It is not to begin before that job is done. */
+  waitFor(job: JobId): void {
+    assert(this.#startedAt === null, 'only a job that has not begun waits for another');
+    this.#waitsFor = job;
+  }
+
+  /** The job that it waits for has ended. */
+  followed(how: JobState, emit: Emit): void {
+    const { id } = this.spec;
+    if (this.#waitsFor === null || this.finished) return;
+    if (how !== 'done') return this.#become('paused', `job ${this.#waitsFor}, which it waits for, ended ${how}`, emit);
+    this.#waitsFor = null;
+    // Its state is what it was, and yet it can be granted from now on.
+    emit({ kind: 'job-state', job: id, state: this.#state, reason: this.#reason });
+  }
+
+  /** Somebody took the word of this run, or nobody ever will. False when it was said already. */
+  notified(run: number): boolean {
+    if (this.#notify?.run !== run) return false;
+    this.#notify = null;
+    return true;
+  }
+
   pause(emit: Emit): boolean {
     if (this.finished) return false;
     this.#become('paused', 'by request', emit);
@@ -167,8 +274,42 @@ export class Job {
 
   resume(emit: Emit): boolean {
     if (this.finished) return false;
+    if (this.#state === 'paused') {
+      this.#forgive();
+      // A person lets it go on, whatever became of the job before it.
+      this.#waitsFor = null;
+    }
     this.#become(this.#startedAt === null ? 'pending' : 'running', null, emit);
     return true;
+  }
+
+  /**
+   * Failed points within `range` (everywhere when it is null), and uncertain ones if asked, are pending again; a finished
+   * job begins its next run, a paused one goes on. Gives why not, or null when it is done.
+   */
+  retry(range: Range | null, withUncertain: boolean, emit: Emit): string | null {
+    if (this.#state === 'cancelled') return 'it was cancelled';
+    const failed = cutOut(this.#failed, range);
+    const uncertain = withUncertain
+      ? cutOut(this.#uncertain, range)
+      : { inside: Object.freeze([]), outside: this.#uncertain };
+    const back: readonly Range[] = [...failed.inside, ...uncertain.inside];
+    if (back.length === 0) return withUncertain ? 'nothing there failed or is uncertain' : 'nothing there failed';
+    const open = this.#returned.count + this.#leases.size + back.length;
+    if (open > OPEN_RANGES_MAX || failed.outside.length > FAILED_RANGES_MAX) return 'choose a range with fewer of them';
+    this.#setFailed(failed.outside);
+    this.#setUncertain(uncertain.outside);
+    for (const { start, end } of uncertain.inside) this.#covered.subtract(start, end);
+    // They ran, or may have: whoever gets them runs them again.
+    for (const { start, end } of back) this.#returned.put({ start, end, touched: end, attempts: 0, error: '' });
+    this.#checkTally();
+    this.#forgive();
+    if (this.finished) {
+      this.#run += 1;
+      this.#finishedAt = null;
+    }
+    if (this.#state !== 'running') this.#enter('running', null, emit);
+    return null;
   }
 
   /** Ends all leases at once. A job of which nothing was left but the last word of a worker is finished, not cancelled. */
@@ -180,8 +321,7 @@ export class Job {
     }
     if (this.finished) return true;
     this.#returned.compact();
-    this.#finishedAt = at;
-    this.#become('cancelled', null, emit);
+    this.#finish('cancelled', null, at, emit);
     this.#checkTally();
     return true;
   }
@@ -207,10 +347,11 @@ export class Job {
     const from = lease.cursor;
     const fresh = this.#covered.add(from, cursor);
     assert(fresh === cursor - from, 'a covered point is never leased again');
-    const moved = { ...lease, cursor };
+    const moved = { ...lease, cursor, claimed: Math.max(lease.claimed, cursor) };
     this.#leases.set(epoch, moved);
     this.#leasedPoints -= cursor - from;
     this.#tasks = null;
+    this.#firstFailures = null;
     this.#checkTally();
     emit({ kind: 'task-progressed', job: this.spec.id, epoch, worker: lease.worker, from, to: cursor });
     return moved;
@@ -223,42 +364,98 @@ export class Job {
     this.#tasks = null;
     const rest = cursor < end ? { start: cursor, end } : null;
     emit({ kind: 'task-ended', job: this.spec.id, epoch, worker, how: closing.how, rest });
-    if (rest !== null) {
-      const { attempts, error } = lease;
-      if (closing.how === 'failed') this.#placeFailure(lease, closing, emit);
-      else this.#returned.put({ ...rest, touched: closing.touched, attempts, error });
-    }
+    if (rest !== null) this.#placeRest(lease, closing, emit);
     this.#checkTally();
+    if (closing.how === 'failed' && this.#firstFailures !== null) this.#firstFailures += 1;
     this.#settle(closing.at, emit);
+    this.#judgeTrouble(lease.worker, closing.error, emit);
   }
 
-  /** The rest of a failed lease: back on the shelf while it has attempts left, else a failed range. */
-  #placeFailure(lease: Lease, { touched, error, at }: Closing, emit: Emit): void {
-    const range = { start: lease.cursor, end: lease.end };
-    const attempts = lease.attempts + 1;
-    if (attempts >= this.spec.options.maxAttempts) {
-      const failed = addFailed(this.#failed, { ...range, error, attempts, worker: lease.worker, at });
-      if (failed !== null) {
-        this.#setFailed(failed);
-        emit({ kind: 'range-failed', job: this.spec.id, range, error });
-        return;
-      }
-      // Nothing is dropped and nothing grows without a bound: a person must look at a job that is torn like this.
-      this.#become('paused', `it has ${this.#failed.length} failed ranges that cannot be merged`, emit);
+  /** What a lease left behind its cursor: uncertain, failed, or back on a shelf. */
+  #placeRest(lease: Lease, closing: Closing, emit: Emit): void {
+    const { cursor, end, attempts, error } = lease;
+    if (this.#claims) return this.#placeClaimed(lease, closing, emit);
+    if (closing.how === 'failed') return this.#placeFailure(lease, closing, emit);
+    this.#returned.put({ start: cursor, end, touched: closing.touched, attempts, error });
+  }
+
+  /** At most once: what was begun and not acknowledged never runs again by itself; what was not begun goes back unharmed. */
+  #placeClaimed(lease: Lease, { touched, at }: Closing, emit: Emit): void {
+    const { cursor, end, epoch, worker } = lease;
+    if (touched > cursor) {
+      const range = { start: cursor, end: touched };
+      this.#covered.add(cursor, touched);
+      this.#setUncertain(addUncertain(this.#uncertain, { ...range, epoch, worker, at }));
+      emit({ kind: 'range-uncertain', job: this.spec.id, range, worker });
     }
-    this.#returned.put({ ...range, touched, attempts, error });
+    if (touched < end) this.#returned.put({ start: touched, end, touched, attempts: 0, error: '' });
+  }
+
+  /** The suspects of a failed lease: back on the shelf, whole or in halves, or failed for good. */
+  #placeFailure(lease: Lease, { touched, error, at }: Closing, emit: Emit): void {
+    const maySplit = this.#returned.count + this.#leases.size + 3 <= OPEN_RANGES_MAX;
+    const { back, failed } = blame(lease, touched, error, this.spec.options.maxAttempts, maySplit);
+    for (const range of back) this.#returned.put(range);
+    if (failed === null) return;
+    const { start, end, attempts } = failed;
+    const longer = addFailed(this.#failed, { start, end, error, attempts, worker: lease.worker, at });
+    if (longer !== null) {
+      this.#setFailed(longer);
+      emit({ kind: 'range-failed', job: this.spec.id, range: { start, end }, error });
+      return;
+    }
+    // Nothing is dropped and nothing grows without a bound: a person must look at a job that is torn like this.
+    this.#become('paused', `it has ${this.#failed.length} failed ranges that cannot be merged`, emit);
+    this.#returned.put({ start, end, touched, attempts, error });
+  }
+
+  /** Pauses a job that fares worse than it may. */
+  #judgeTrouble(worker: NodeId, error: string, emit: Emit): void {
+    if (this.finished || this.#state === 'paused') return;
+    const trouble = this.#failedPoints + this.#uncertainPoints - this.#forgiven;
+    const tolerated = toleratedPoints(this.#controls.tolerate, this.#total);
+    if ((this.#firstFailures ?? 0) >= FIRST_FAILURES_MAX) {
+      const last = `the last on ${worker}: ${error}`;
+      this.#become('paused', `its first ${FIRST_FAILURES_MAX} tasks failed in a row, ${last}`, emit);
+    } else if (trouble > tolerated) {
+      const counts = `${this.#failedPoints} points failed and ${this.#uncertainPoints} are uncertain`;
+      this.#become('paused', `${counts}, more than it tolerates (${this.#controls.tolerate})`, emit);
+    } else if (this.#uncertain.length > UNCERTAIN_RANGES_MAX) {
+      this.#become('paused', `it has ${this.#uncertain.length} uncertain ranges`, emit);
+    }
+  }
+
+  /** A person has seen what went wrong so far. */
+  #forgive(): void {
+    this.#forgiven = this.#failedPoints + this.#uncertainPoints;
+    this.#firstFailures = 0;
+  }
+
+  get #claims(): boolean {
+    return this.spec.options.delivery === 'at-most-once';
   }
 
   #settle(at: number, emit: Emit): void {
     if (this.#leases.size > 0 || this.#covered.points + this.#failedPoints < this.#total) return;
+    if (this.#failedPoints === 0) this.#finish('done', null, at, emit);
+    else this.#finish('failed', `${this.#failedPoints} points failed`, at, emit);
+  }
+
+  #finish(state: 'done' | 'failed' | 'cancelled', reason: string | null, at: number, emit: Emit): void {
     this.#finishedAt = at;
-    if (this.#failedPoints === 0) this.#become('done', null, emit);
-    else this.#become('failed', `${this.#failedPoints} points failed`, emit);
+    this.#waitsFor = null;
+    if (this.spec.options.onDone !== null) this.#notify = { run: this.#run };
+    this.#become(state, reason, emit);
+    emit({ kind: 'job-finished', job: this.spec.id, run: this.#run, state });
   }
 
   #become(state: JobState, reason: string | null, emit: Emit): void {
     if (this.#state === state) return;
-    assert(!this.finished, 'a finished job never changes again');
+    assert(!this.finished, 'a finished job changes only by a retry');
+    this.#enter(state, reason, emit);
+  }
+
+  #enter(state: JobState, reason: string | null, emit: Emit): void {
     this.#state = state;
     this.#reason = reason;
     emit({ kind: 'job-state', job: this.spec.id, state, reason });
@@ -271,6 +468,11 @@ export class Job {
   #setFailed(failed: readonly FailedRange[]): void {
     this.#failed = failed;
     this.#failedPoints = failed.reduce((points, range) => points + (range.end - range.start), 0);
+  }
+
+  #setUncertain(uncertain: readonly Uncertain[]): void {
+    this.#uncertain = uncertain;
+    this.#uncertainPoints = uncertain.reduce((points, range) => points + (range.end - range.start), 0);
   }
 
   #setReexecuted(reexecuted: readonly Reexecuted[]): void {
@@ -299,6 +501,15 @@ export class Job {
     return Object.freeze({
       spec: job.spec,
       createdAt: job.createdAt,
+      get controls() {
+        return job.#controls;
+      },
+      get waitsFor() {
+        return job.#waitsFor;
+      },
+      get notify() {
+        return job.#notify;
+      },
       get state() {
         return job.#state;
       },
@@ -331,6 +542,15 @@ export class Job {
       },
       get failedPoints() {
         return job.#failedPoints;
+      },
+      get uncertain() {
+        return job.#uncertain;
+      },
+      get uncertainPoints() {
+        return job.#uncertainPoints;
+      },
+      get run() {
+        return job.#run;
       },
       get reexecuted() {
         return job.#reexecuted;

@@ -65,9 +65,16 @@ export class Jobs {
 
   finish(id: JobId): void {
     const job = must(this.#byId.get(id), 'a job that finishes is in the table');
-    assert(job.finished && !this.#finished.has(id), 'a job finishes once');
+    assert(job.finished && !this.#finished.has(id), 'a job stands in line once');
     this.#finished.add(id);
     this.#openMetadataBytes -= utf8Length(job.spec.metadata);
+  }
+
+  /** A finished job is set to work again. */
+  reopen(id: JobId): void {
+    const job = must(this.#byId.get(id), 'a job that is set to work again is in the table');
+    assert(this.#finished.delete(id), 'only a finished job is set to work again');
+    this.#openMetadataBytes += utf8Length(job.spec.metadata);
   }
 
   /** Lets go of finished jobs that are too many or too old, or whose metadata takes the room of `wanted`. */

@@ -7,7 +7,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import type { Point } from '../base/types.ts';
-import type { Ending, JobSpec, TableEvent, Task } from './types.ts';
+import type { Ending, JobOptions, JobSpec, TableEvent, Task } from './types.ts';
 
 /** A task with the error of its last failure, which goes back with the rest when the worker is lost. */
 export interface Lease extends Task {
@@ -28,11 +28,23 @@ export interface Closing {
   readonly at: number;
 }
 
+/** A task, as far as it says what may be handed out. */
+export type Windowed = Pick<Task, 'cursor' | 'claimed' | 'end'>;
+
+/**
+ * First point that a worker may not hand out to code that takes points: what is claimed bounds at-most-once jobs, all
+ * others may be `commitEvery` points ahead of the committed cursor.
+ */
+export function windowEnd({ cursor, claimed, end }: Windowed, options: JobOptions): Point {
+  return options.delivery === 'at-most-once' ? claimed : forward(cursor, options.commitEvery, end);
+}
+
 /** First point behind all that the worker of this lease may have begun without having said so. */
 export function exposedEnd(lease: Lease, spec: JobSpec): Point {
+  if (spec.options.delivery === 'at-most-once') return lease.claimed;
   switch (spec.exposure) {
     case 'window':
-      return forward(lease.cursor, spec.options.commitEvery, lease.end);
+      return windowEnd(lease, spec.options);
     case 'task':
       return lease.end;
     default:

@@ -48,7 +48,9 @@ function withoutWorkers(image: TableImage, at: number): TableImage {
   jobs.forEach((job, place) => {
     if (isFinished(job.state) && !wasFinished.has(place)) finished.push(place);
   });
-  return { jobs, finished, workers: [], offeredNames: image.offeredNames };
+  // Times that came meanwhile are nobody's business, and those to come a person's.
+  const schedules = image.schedules.map((schedule) => ({ ...schedule, nextAt: null }));
+  return { jobs, finished, workers: [], offeredNames: image.offeredNames, schedules };
 }
 
 function withoutLeases(image: JobImage, at: number): JobImage {

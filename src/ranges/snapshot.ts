@@ -17,16 +17,28 @@ import {
   OPEN_JOBS_MAX,
   OPEN_RANGES_MAX,
   REEXECUTED_RANGES_MAX,
+  REEXECUTED_WORKERS_MAX,
+  SCHEDULES_MAX,
   SLOTS_MAX,
   SUSPECT_QUARTERS_MAX,
+  UNCERTAIN_RANGES_MAX,
   WORKERS_MAX,
 } from '../base/limits.ts';
 import type { JobId, Range } from '../base/types.ts';
-import { fieldsToOffers, fieldsToSpec, offersToFields, specToFields } from './codec.ts';
+import {
+  fieldsToOffers,
+  fieldsToSchedule,
+  fieldsToSpec,
+  offersToFields,
+  readControls,
+  scheduleToFields,
+  specToFields,
+  wholeControlsToFields,
+} from './codec.ts';
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import type { JobImage } from './job.ts';
 import type { Lease } from './lease.ts';
-import type { FailedRange, JobState, Reexecuted, Returned } from './types.ts';
+import type { FailedRange, JobState, Reexecuted, Returned, Schedule, Uncertain } from './types.ts';
 import type { WorkerImage } from './workers.ts';
 
 export interface TableImage {
@@ -38,6 +50,8 @@ export interface TableImage {
   readonly workers: readonly WorkerImage[];
   /** The longest unseen first. */
   readonly offeredNames: readonly string[];
+  /** In key order. */
+  readonly schedules: readonly Schedule[];
 }
 
 /** Of this layout. A node that reads another refuses it, and does not guess. */
@@ -55,6 +69,10 @@ export function encodeTable(image: TableImage): Uint8Array {
     image.finished,
     image.workers.map(workerToFields),
     image.offeredNames,
+    image.schedules.map((schedule) => {
+      const { nextAt, lastJob, skipped } = schedule;
+      return [scheduleToFields(schedule), nextAt, lastJob, skipped];
+    }),
   ]);
 }
 
@@ -69,6 +87,7 @@ export function decodeTable(bytes: Uint8Array): TableImage {
     finished: fields.items(JOBS_MAX, 'finished jobs', (some) => some.integer(0, jobs.length - 1)),
     workers: fields.list(WORKERS_MAX, 'a worker of a snapshot', fieldsToWorker),
     offeredNames: fields.items(OFFERED_NAMES_MAX, 'offered names', (some) => some.text(1, NAME_LENGTH_MAX)),
+    schedules: fields.list(SCHEDULES_MAX, 'a schedule', readSchedule),
   };
   fields.close();
   return image;
@@ -77,6 +96,9 @@ export function decodeTable(bytes: Uint8Array): TableImage {
 function jobToFields(job: JobImage): Packed {
   return [
     specToFields(job.spec),
+    wholeControlsToFields(job.controls),
+    job.waitsFor,
+    job.notify === null ? null : job.notify.run,
     STATES.indexOf(job.state),
     job.reason,
     job.createdAt,
@@ -87,7 +109,11 @@ function jobToFields(job: JobImage): Packed {
     job.returned.map(({ start, end, touched, attempts, error }) => [start, end, touched, attempts, error]),
     job.tasks.map(leaseToFields),
     job.failed.map(({ start, end, error, attempts, worker, at }) => [start, end, error, attempts, worker, at]),
-    job.reexecuted.map(({ start, end, times }) => [start, end, times]),
+    job.uncertain.map(({ start, end, epoch, worker, at }) => [start, end, epoch, worker, at]),
+    job.reexecuted.map(({ start, end, times, workers }) => [start, end, times, workers]),
+    job.run,
+    job.forgiven,
+    job.firstFailures,
   ];
 }
 
@@ -95,6 +121,9 @@ function fieldsToJob(fields: Fields): JobImage {
   const spec = fields.nested('the spec of a job', fieldsToSpec);
   return {
     spec,
+    controls: fields.nested('the controls of a job', readControls),
+    waitsFor: fields.nullable((some) => some.text(1, ID_LENGTH_MAX)),
+    notify: fields.nullable((some) => ({ run: some.natural() })),
     state: fields.choice(STATES),
     reason: fields.nullable((some) => some.text(0, ERROR_TEXT_MAX)),
     createdAt: fields.natural(),
@@ -105,7 +134,21 @@ function fieldsToJob(fields: Fields): JobImage {
     returned: fields.list(OPEN_RANGES_MAX, 'a returned range', readReturned),
     tasks: fields.list(OPEN_RANGES_MAX, 'a task', (some) => readLease(some, spec.id)),
     failed: fields.list(FAILED_RANGES_MAX, 'a failed range', readFailed),
+    // What was leased when the job paused may still add to the uncertain ranges.
+    uncertain: fields.list(UNCERTAIN_RANGES_MAX + OPEN_RANGES_MAX, 'an uncertain range', readUncertain),
     reexecuted: fields.list(REEXECUTED_RANGES_MAX, 'a re-executed range', readReexecuted),
+    run: fields.integer(1, Number.MAX_SAFE_INTEGER),
+    forgiven: fields.natural(),
+    firstFailures: fields.nullable((some) => some.natural()),
+  };
+}
+
+function readSchedule(fields: Fields): Schedule {
+  return {
+    ...fields.nested('what a schedule submits', fieldsToSchedule),
+    nextAt: fields.nullable((some) => some.natural()),
+    lastJob: fields.nullable((some) => some.text(1, ID_LENGTH_MAX)),
+    skipped: fields.natural(),
   };
 }
 
@@ -123,8 +166,8 @@ function readReturned(fields: Fields): Returned {
 }
 
 function leaseToFields(lease: Lease): Packed {
-  const { epoch, start, end, cursor, worker, incarnation, attempts, error } = lease;
-  return [epoch, start, end, cursor, worker, incarnation, attempts, error];
+  const { epoch, start, end, cursor, claimed, worker, incarnation, attempts, error } = lease;
+  return [epoch, start, end, cursor, claimed, worker, incarnation, attempts, error];
 }
 
 function readLease(fields: Fields, job: JobId): Lease {
@@ -133,6 +176,7 @@ function readLease(fields: Fields, job: JobId): Lease {
     job,
     ...readRange(fields),
     cursor: fields.point(),
+    claimed: fields.point(),
     worker: fields.text(1, ID_LENGTH_MAX),
     incarnation: fields.natural(),
     attempts: fields.natural(),
@@ -150,8 +194,21 @@ function readFailed(fields: Fields): FailedRange {
   };
 }
 
+function readUncertain(fields: Fields): Uncertain {
+  return {
+    ...readRange(fields),
+    epoch: fields.natural(),
+    worker: fields.text(1, ID_LENGTH_MAX),
+    at: fields.natural(),
+  };
+}
+
 function readReexecuted(fields: Fields): Reexecuted {
-  return { ...readRange(fields), times: fields.integer(1, Number.MAX_SAFE_INTEGER) };
+  return {
+    ...readRange(fields),
+    times: fields.integer(1, Number.MAX_SAFE_INTEGER),
+    workers: fields.items(REEXECUTED_WORKERS_MAX, 'workers', (some) => some.text(1, ID_LENGTH_MAX)),
+  };
 }
 
 function workerToFields(worker: WorkerImage): Packed {

@@ -1,5 +1,5 @@
 /**
- * What was asked for: canonical metadata, options filled in, and when two submits ask for the same.
+ * What was asked for: canonical metadata, and when two submits ask for the same.
  *
  * A client that heard no answer submits again with the same id. Whether that is "the same job again" must not hang on
  * the order of keys or on who wrote 1.0 for 1, so metadata is kept as canonical JSON (RFC 8785) and options are filled
@@ -7,33 +7,9 @@
  */
 import canonicalize from 'canonicalize';
 import { errorText, PolarisError } from '../base/errors.ts';
-import {
-  COMMIT_EVERY_DEFAULT,
-  COMMIT_EVERY_MAX,
-  COMMIT_INTERVAL_MS_DEFAULT,
-  COMMIT_INTERVAL_MS_MAX,
-  COMMIT_INTERVAL_MS_MIN,
-  MAX_ATTEMPTS_DEFAULT,
-  MAX_ATTEMPTS_MAX,
-  TASK_SIZE_MAX,
-} from '../base/limits.ts';
 import type { Json } from '../base/types.ts';
-import type { JobOptions, JobSpec } from './types.ts';
-
-interface OptionRow {
-  readonly min: number;
-  readonly max: number;
-  /** Null is then a value of its own, and the default. */
-  readonly fallback: number | null;
-}
-
-/** Every option, its bounds and its default: fillOptions, sameSpec and the codec all go by these rows. */
-export const OPTION_ROWS = {
-  commitEvery: { min: 1, max: COMMIT_EVERY_MAX, fallback: COMMIT_EVERY_DEFAULT },
-  commitIntervalMs: { min: COMMIT_INTERVAL_MS_MIN, max: COMMIT_INTERVAL_MS_MAX, fallback: COMMIT_INTERVAL_MS_DEFAULT },
-  taskSize: { min: 1, max: TASK_SIZE_MAX, fallback: null },
-  maxAttempts: { min: 1, max: MAX_ATTEMPTS_MAX, fallback: MAX_ATTEMPTS_DEFAULT },
-} as const satisfies Record<keyof JobOptions, OptionRow>;
+import { sameOptions } from './options.ts';
+import type { JobSpec } from './types.ts';
 
 /** @throws PolarisError BAD_METADATA for what has no canonical form: NaN, half a surrogate pair, a circle, endless depth. */
 export function canonicalJson(value: Json): string {
@@ -56,39 +32,6 @@ export function sameSpec(left: JobSpec, right: JobSpec): boolean {
     left.end === right.end &&
     left.metadata === right.metadata &&
     left.exposure === right.exposure &&
-    optionNames().every((name) => left.options[name] === right.options[name])
+    sameOptions(left.options, right.options)
   );
-}
-
-/** @throws PolarisError BAD_OPTION naming the option, when one is unknown or out of its bounds. */
-export function fillOptions(partial: Readonly<Record<string, unknown>>): JobOptions {
-  for (const name of Object.keys(partial)) {
-    if (!Object.hasOwn(OPTION_ROWS, name)) {
-      throw new PolarisError('BAD_OPTION', `there is no option "${name}"; there are ${optionNames().join(', ')}`);
-    }
-  }
-  const given = (name: keyof JobOptions): unknown => (Object.hasOwn(partial, name) ? partial[name] : undefined);
-  return {
-    commitEvery: fillNumber('commitEvery', given('commitEvery')),
-    commitIntervalMs: fillNumber('commitIntervalMs', given('commitIntervalMs')),
-    taskSize: (given('taskSize') ?? null) === null ? null : checkOption('taskSize', given('taskSize')),
-    maxAttempts: fillNumber('maxAttempts', given('maxAttempts')),
-  };
-}
-
-function optionNames(): readonly (keyof JobOptions)[] {
-  return Object.keys(OPTION_ROWS) as (keyof JobOptions)[];
-}
-
-function fillNumber(name: Exclude<keyof JobOptions, 'taskSize'>, value: unknown): number {
-  return value === undefined ? OPTION_ROWS[name].fallback : checkOption(name, value);
-}
-
-function checkOption(name: keyof JobOptions, value: unknown): number {
-  const { min, max } = OPTION_ROWS[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
-    const said = typeof value === 'number' ? String(value) : typeof value;
-    throw new PolarisError('BAD_OPTION', `${name} must be an integer from ${min} to ${max}, not ${said}`);
-  }
-  return value;
 }

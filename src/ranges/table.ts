@@ -13,15 +13,16 @@
  */
 import { assert, InvariantError, must, unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { WORKERS_MAX } from '../base/limits.ts';
+import { SCHEDULES_MAX, WORKERS_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
 import { decodeCommand } from './codec.ts';
 import { checkTable } from './invariants.ts';
 import { isFinished, Job } from './job.ts';
 import { Jobs } from './jobs.ts';
+import { Schedules } from './schedules.ts';
 import { decodeTable, encodeTable, type TableImage } from './snapshot.ts';
 import { sameSpec } from './spec.ts';
-import type { Command, JobView, Outcome, Table, TableEvent, Task, WorkerView } from './types.ts';
+import type { Command, JobState, JobView, Outcome, Schedule, Table, TableEvent, Task, WorkerView } from './types.ts';
 import { type Worker, Workers } from './workers.ts';
 
 type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>;
@@ -35,6 +36,9 @@ export class JobTable implements Table {
   #jobs = new Jobs();
   #jobOfEpoch = new Map<Epoch, Job>();
   #workers = new Workers();
+  #schedules = new Schedules();
+  /** Jobs that wait for another one, by that one. */
+  #waiting = new Map<JobId, Set<Job>>();
   /** Of the command that is being applied. */
   #events: TableEvent[] = [];
   readonly #emit = (event: TableEvent): void => this.#follow(event);
@@ -76,6 +80,14 @@ export class JobTable implements Table {
     for (const worker of this.#workers.inOrder()) yield worker.view;
   }
 
+  schedules(): Iterable<Schedule> {
+    return this.#schedules.inOrder();
+  }
+
+  schedule(key: string): Schedule | undefined {
+    return this.#schedules.get(key);
+  }
+
   everOffered(name: string): boolean {
     return this.#workers.everOffered(name);
   }
@@ -86,6 +98,7 @@ export class JobTable implements Table {
       finished: this.#jobs.finishedPlaces(),
       workers: this.#workers.inOrder().map((worker) => worker.view),
       offeredNames: this.#workers.offeredNames,
+      schedules: this.#schedules.inOrder(),
     });
   }
 
@@ -103,6 +116,8 @@ export class JobTable implements Table {
     this.#jobs = restored.#jobs;
     this.#jobOfEpoch = restored.#jobOfEpoch;
     this.#workers = restored.#workers;
+    this.#schedules = restored.#schedules;
+    this.#waiting = restored.#waiting;
   }
 
   #load(index: LogIndex, image: TableImage): void {
@@ -114,6 +129,8 @@ export class JobTable implements Table {
       this.#jobs.add(job);
       for (const task of jobImage.tasks) this.#link(job, task);
     }
+    for (const schedule of image.schedules) this.#schedules.restore(schedule);
+    for (const job of this.#jobs.values()) if (job.view.waitsFor !== null) this.#awaits(job, job.view.waitsFor);
     for (const worker of this.#workers.inOrder()) worker.sortEpochs();
     for (const place of image.finished) this.#jobs.finish(must(image.jobs[place], 'a finished job is a job').spec.id);
     const finished = image.jobs.filter((job) => isFinished(job.state));
@@ -128,6 +145,26 @@ export class JobTable implements Table {
         return this.#submit(command);
       case 'control-job':
         return this.#control(command);
+      case 'retry-job':
+        return this.#retry(command);
+      case 'set-job':
+        return this.#set(command);
+      case 'job-notified':
+        return this.#jobs.get(command.id)?.notified(command.run) ? OK : NOTHING;
+      case 'put-schedule': {
+        if (this.#schedules.put(command.schedule, command.nextAt)) return OK;
+        return refused('OVERLOADED', `there are ${SCHEDULES_MAX} schedules; drop one of them`);
+      }
+      case 'drop-schedule':
+        if (this.#schedules.drop(command.key)) return OK;
+        return refused('NOT_FOUND', `there is no schedule "${command.key}"`);
+      case 'fire-schedule':
+        return this.#fire(command);
+      case 'shrink': {
+        const { epoch, end } = command;
+        if (this.#jobOfEpoch.get(epoch)?.shrink(epoch, end, this.#emit)) return OK;
+        return refused('STALE_EPOCH', `epoch ${epoch} has ended`);
+      }
       case 'worker-join':
         return this.#join(index, command);
       case 'worker-expire':
@@ -156,9 +193,17 @@ export class JobTable implements Table {
     }
     const refusal = this.#jobs.refusal(spec);
     if (refusal !== null) return refused('TOO_MANY_JOBS', refusal);
-    this.#jobs.evict(at, spec, this.#emit);
-    this.#jobs.add(new Job(spec, at));
+    const { after } = spec.options;
+    const before = after === null ? undefined : this.#jobs.get(after);
+    if (after !== null && before === undefined) {
+      return refused('JOB_NOT_FOUND', `there is no job ${after}, after which ${spec.id} is to run`);
+    }
+    const job = new Job(spec, at);
+    this.#jobs.add(job);
     this.#emit({ kind: 'job-submitted', job: spec.id });
+    if (before !== undefined) this.#chain(job, before);
+    // At last, since it may be the one that this one comes after.
+    this.#jobs.evict(at, null, this.#emit);
     return { kind: 'created', id: spec.id };
   }
 
@@ -180,6 +225,50 @@ export class JobTable implements Table {
       default:
         return unreachable(action);
     }
+  }
+
+  #retry({ id, range, uncertain }: CommandOf<'retry-job'>): Outcome {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return refused('JOB_NOT_FOUND', `there is no job ${id}`);
+    const { finished } = job;
+    const crowded = finished ? this.#jobs.refusal(job.spec) : null;
+    if (crowded !== null) return refused('TOO_MANY_JOBS', crowded);
+    const refusal = job.retry(range, uncertain, this.#emit);
+    if (refusal !== null) return refused('WRONG_STATE', `job ${id} has nothing to retry: ${refusal}`);
+    if (finished) this.#jobs.reopen(id);
+    return OK;
+  }
+
+  #chain(job: Job, before: Job): void {
+    const { state, spec } = before.view;
+    if (state === 'done') return;
+    job.waitFor(spec.id);
+    if (before.finished) job.followed(state, this.#emit);
+    this.#awaits(job, spec.id);
+  }
+
+  #awaits(job: Job, id: JobId): void {
+    const waiting = this.#waiting.get(id) ?? new Set();
+    this.#waiting.set(id, waiting.add(job));
+  }
+
+  #set({ id, changes }: CommandOf<'set-job'>): Outcome {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return refused('JOB_NOT_FOUND', `there is no job ${id}`);
+    if (job.set(changes)) return OK;
+    return refused('WRONG_STATE', `job ${id} is ${job.view.state}: there is nothing to set`);
+  }
+
+  /** A time that was fired already is not due any more. */
+  #fire({ key, at, due, next, missed, id }: CommandOf<'fire-schedule'>): Outcome {
+    const schedule = this.#schedules.get(key);
+    if (schedule === undefined || schedule.nextAt !== due) return NOTHING;
+    const { lastJob, spec } = schedule;
+    const isBusy = lastJob !== null && this.#jobs.get(lastJob)?.finished === false;
+    const outcome = isBusy ? NOTHING : this.#submit({ kind: 'submit-job', at, spec: { id, ...spec } });
+    const isMade = outcome.kind === 'created';
+    this.#schedules.passed(key, next, missed + (isMade ? 0 : 1), isMade ? id : null);
+    return outcome;
   }
 
   #join(incarnation: Incarnation, command: CommandOf<'worker-join'>): Outcome {
@@ -230,8 +319,8 @@ export class JobTable implements Table {
 
   #progress({ cursors }: CommandOf<'progress'>): Outcome {
     const stale: Epoch[] = [];
-    for (const { epoch, cursor } of cursors) {
-      const live = this.#jobOfEpoch.get(epoch)?.progress(epoch, cursor, this.#emit) ?? false;
+    for (const { epoch, cursor, claimed } of cursors) {
+      const live = this.#jobOfEpoch.get(epoch)?.progress(epoch, cursor, claimed, this.#emit) ?? false;
       if (!live) stale.push(epoch);
     }
     return { kind: 'progressed', stale };
@@ -268,7 +357,18 @@ export class JobTable implements Table {
       must(this.#workers.get(event.worker), 'the worker of a lease is in the table').lost(event.epoch);
     } else if (event.kind === 'job-state' && isFinished(event.state)) {
       this.#jobs.finish(event.job);
+    } else if (event.kind === 'job-finished') {
+      this.#followUp(event.job, event.state);
     }
+  }
+
+  /** Those that wait for a job that has ended, in the order in which they were submitted. */
+  #followUp(id: JobId, how: JobState): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    // After another end the jobs stay, paused: a retry may still lead to the one that they wait for.
+    if (how === 'done') this.#waiting.delete(id);
+    for (const job of waiting) if (job.view.waitsFor === id) job.followed(how, this.#emit);
   }
 
   #link(job: Job, task: Task): void {

@@ -5,7 +5,7 @@
  * what came back, and who works on what. Memory grows with open tasks and holes, never with points.
  *
  * Invariants: tasks of a job never overlap · epochs only grow · a covered point is never leased again ·
- * covered + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
+ * covered (uncertain points included) + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
  */
 import type { Address, Epoch, Incarnation, InstanceId, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
 
@@ -42,13 +42,31 @@ export type Throttle = { readonly intervalMs: number } & (
 
 /** Options of a job, all filled in. */
 export interface JobOptions {
+  readonly delivery: Delivery;
   /** At most this many points beyond the committed cursor are handed out: what one lost slot may repeat. */
   readonly commitEvery: number;
   readonly commitIntervalMs: number;
   /** Points of a task; null lets the leader adapt it. */
   readonly taskSize: number | null;
-  /** Times a returned range is begun before it counts as failed. */
+  /** An attempt that runs longer has failed; null lets it run. */
+  readonly taskTimeoutMs: number | null;
+  /** Heap of a job thread; null: that of limits.ts. */
+  readonly memoryMb: number | null;
+  /** Times a failing point is begun before it counts as failed. */
   readonly maxAttempts: number;
+  /** What the controls of the job begin with. */
+  readonly priority: number;
+  readonly weight: number;
+  readonly maxConcurrency: number | null;
+  readonly pointsPerSecond: number | null;
+  readonly tolerate: Tolerance;
+  readonly throttle: Throttle | null;
+  /** Where the end of each run is told. */
+  readonly onDone: string | null;
+  /** Waits for this job to be done. */
+  readonly after: JobId | null;
+  /** Epoch ms: nothing is granted before. */
+  readonly at: number | null;
 }
 
 /** What was asked for; two submits of one id are the same if and only if these are equal byte for byte. */
@@ -112,6 +130,42 @@ export type Command =
       readonly id: JobId;
       readonly action: 'pause' | 'resume' | 'cancel';
     }
+  /** Failed points (and uncertain ones, if asked) inside the range, or all of them, are pending again. */
+  | {
+      readonly kind: 'retry-job';
+      readonly at: number;
+      readonly id: JobId;
+      readonly range: Range | null;
+      readonly uncertain: boolean;
+    }
+  /** Changes the controls of an open job. */
+  | { readonly kind: 'set-job'; readonly at: number; readonly id: JobId; readonly changes: Partial<Controls> }
+  /** Somebody took the word that a run has ended, or nobody did for very long. */
+  | {
+      readonly kind: 'job-notified';
+      readonly at: number;
+      readonly id: JobId;
+      readonly run: number;
+      readonly ok: boolean;
+    }
+  /** In place of the one of its key. */
+  | {
+      readonly kind: 'put-schedule';
+      readonly at: number;
+      readonly schedule: ScheduleSpec;
+      readonly nextAt: number | null;
+    }
+  | { readonly kind: 'drop-schedule'; readonly at: number; readonly key: string }
+  /** Its time has come: submits its job as `id`, unless the last one is not finished. `missed` times came and went before. */
+  | {
+      readonly kind: 'fire-schedule';
+      readonly at: number;
+      readonly key: string;
+      readonly due: number;
+      readonly next: number | null;
+      readonly missed: number;
+      readonly id: JobId;
+    }
   | {
       readonly kind: 'worker-join';
       readonly at: number;
@@ -153,8 +207,11 @@ export type Command =
   | {
       readonly kind: 'progress';
       readonly at: number;
-      readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point }[];
+      /** `claimed` matters to at-most-once jobs: the first point that may not be begun. */
+      readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point; readonly claimed: Point }[];
     }
+  /** The worker hands out nothing at or beyond `end` and what lies behind goes back. */
+  | { readonly kind: 'shrink'; readonly at: number; readonly epoch: Epoch; readonly end: Point }
   /** `cursor` short of the committed end is progress plus release. */
   | ({ readonly kind: 'complete'; readonly at: number } & Ending)
   | ({ readonly kind: 'fail'; readonly at: number; readonly error: string } & Ending)
@@ -179,8 +236,10 @@ export type Outcome =
         | 'WRONG_STATE'
         | 'TOO_MANY_JOBS'
         | 'STALE_EPOCH'
+        /** No such schedule. */
+        | 'NOT_FOUND'
         | 'INSTANCE_MISMATCH'
-        /** A join beyond WORKERS_MAX. */
+        /** A join beyond WORKERS_MAX, a schedule beyond SCHEDULES_MAX. */
         | 'OVERLOADED';
       readonly detail: string;
     };
@@ -189,6 +248,8 @@ export type Outcome =
 export type TableEvent =
   | { readonly kind: 'job-submitted'; readonly job: JobId }
   | { readonly kind: 'job-state'; readonly job: JobId; readonly state: JobState; readonly reason: string | null }
+  /** Once for each run of a job, in the turn in which it finishes. */
+  | { readonly kind: 'job-finished'; readonly job: JobId; readonly run: number; readonly state: JobState }
   | { readonly kind: 'job-evicted'; readonly job: JobId }
   | { readonly kind: 'worker-joined'; readonly worker: NodeId; readonly incarnation: Incarnation }
   | {
@@ -207,6 +268,13 @@ export type TableEvent =
       readonly to: Point;
     }
   | {
+      readonly kind: 'task-shrunk';
+      readonly job: JobId;
+      readonly epoch: Epoch;
+      readonly worker: NodeId;
+      readonly end: Point;
+    }
+  | {
       readonly kind: 'task-ended';
       readonly job: JobId;
       readonly epoch: Epoch;
@@ -215,7 +283,8 @@ export type TableEvent =
       /** Points of [cursor, end) that went back or failed; null when nothing is left. */
       readonly rest: Range | null;
     }
-  | { readonly kind: 'range-failed'; readonly job: JobId; readonly range: Range; readonly error: string };
+  | { readonly kind: 'range-failed'; readonly job: JobId; readonly range: Range; readonly error: string }
+  | { readonly kind: 'range-uncertain'; readonly job: JobId; readonly range: Range; readonly worker: NodeId };
 
 /** A lease. Points below `cursor` are covered. */
 export interface Task {
@@ -224,6 +293,8 @@ export interface Task {
   readonly start: Point;
   readonly end: Point;
   readonly cursor: Point;
+  /** At most once: points from here on must not be begun. The cursor otherwise. */
+  readonly claimed: Point;
   readonly worker: NodeId;
   readonly incarnation: Incarnation;
   /** Times this range was begun before, and failed. */
@@ -250,17 +321,32 @@ export interface FailedRange {
   readonly at: number;
 }
 
-/** Points of a range that may have run more than once: at most `times` times again. */
+/** Points that were claimed and never acknowledged, by this worker under this lease: they ran once or not at all. */
+export interface Uncertain {
+  readonly start: Point;
+  readonly end: Point;
+  readonly epoch: Epoch;
+  readonly worker: NodeId;
+  readonly at: number;
+}
+
+/** Points of a range that may have run more than once: at most `times` times again, by these workers (the first few). */
 export interface Reexecuted {
   readonly start: Point;
   readonly end: Point;
   readonly times: number;
+  readonly workers: readonly NodeId[];
 }
 
 /** A job as others see it; a view that must not be changed. */
 export interface JobView {
   readonly spec: JobSpec;
+  readonly controls: Controls;
   readonly state: JobState;
+  /** The job that must be done first; null when none is waited for. */
+  readonly waitsFor: JobId | null;
+  /** The last run that ended and that nobody was told of yet; null where nobody asked, or all is told. */
+  readonly notify: { readonly run: number } | null;
   /** Why it is paused or failed; null otherwise. */
   readonly reason: string | null;
   readonly createdAt: number;
@@ -275,6 +361,11 @@ export interface JobView {
   readonly tasks: readonly Task[];
   readonly failed: readonly FailedRange[];
   readonly failedPoints: number;
+  /** Part of what is covered. */
+  readonly uncertain: readonly Uncertain[];
+  readonly uncertainPoints: number;
+  /** How often it has been set to work: 1, and one more for each retry after it had finished. */
+  readonly run: number;
   readonly reexecuted: readonly Reexecuted[];
   readonly reexecutedPoints: number;
 }
@@ -309,6 +400,9 @@ export interface Table {
   worker(id: NodeId): WorkerView | undefined;
   /** In id order. */
   workers(): Iterable<WorkerView>;
+  /** In key order. */
+  schedules(): Iterable<Schedule>;
+  schedule(key: string): Schedule | undefined;
   /** Whether some worker ever offered this job type (kept after it left). */
   everOffered(name: string): boolean;
   /** Canonical bytes of the whole state. */

@@ -7,9 +7,20 @@ import { PolarisError } from '../base/errors.ts';
 import * as limits from '../base/limits.ts';
 import { openRecord } from '../base/record.ts';
 import type { Configuration, Entry, SnapshotMeta } from '../raft/types.ts';
-import type { JobOptions, Offer } from '../ranges/types.ts';
+import { readThrottle } from '../ranges/hooks.ts';
+import { isTolerance } from '../ranges/options.ts';
+import type { JobOptions, Offer, Throttle, Tolerance } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
-import type { Hello, Place, Refusal, ReportResult, TaskOrder, TaskReport, WireMessage } from './messages.ts';
+import type {
+  Hello,
+  LeaseOffer,
+  Place,
+  Refusal,
+  ReportResult,
+  TaskOrder,
+  TaskReport,
+  WireMessage,
+} from './messages.ts';
 import {
   badFrame,
   binary,
@@ -63,6 +74,33 @@ const formation = struct<Formation>({
   members: list(struct<Formation['members'][number]>({ id: nodeId, instanceId: token, address }), limits.MEMBERS_MAX),
 });
 
+/** Points, or a share of them as text. */
+const tolerance: Shape<Tolerance> = {
+  encode: (value) => value,
+  decode(raw, name) {
+    if (!isTolerance(raw)) throw badFrame(`${name} is neither points nor a percentage`);
+    return raw;
+  },
+};
+
+/** As JSON text. */
+const throttle: Shape<Throttle> = {
+  encode: (value) => JSON.stringify(value),
+  decode(raw, name) {
+    const read = typeof raw === 'string' ? readThrottle(parsed(raw, name)) : null;
+    if (read === null || 'complaint' in read) throw badFrame(`${name} is no throttle`);
+    return read.throttle;
+  },
+};
+
+function parsed(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw badFrame(`${name} is no JSON`, cause);
+  }
+}
+
 const order = struct<TaskOrder>({
   epoch: count,
   job: token,
@@ -70,12 +108,25 @@ const order = struct<TaskOrder>({
   start: point,
   end: point,
   cursor: point,
+  claimed: point,
   metadata: text(limits.METADATA_BYTES_MAX),
   options: struct<JobOptions>({
+    delivery: oneOf('at-least-once', 'at-most-once', 'exactly-once'),
     commitEvery: count,
     commitIntervalMs: count,
     taskSize: nullable(count),
+    taskTimeoutMs: nullable(count),
+    memoryMb: nullable(count),
     maxAttempts: count,
+    priority: point,
+    weight: count,
+    maxConcurrency: nullable(count),
+    pointsPerSecond: nullable(count),
+    tolerate: tolerance,
+    throttle: nullable(throttle),
+    onDone: nullable(text(limits.HOOK_URL_LENGTH_MAX)),
+    after: nullable(token),
+    at: nullable(count),
   }),
   attempts: count,
 });
@@ -84,11 +135,18 @@ const report = struct<TaskReport>({
   epoch: count,
   cursor: point,
   begun: point,
+  claimed: point,
   ending: oneOf(null, 'complete', 'fail', 'release'),
   error: errorText,
 });
 
-const result = struct<ReportResult>({ epoch: count, cursor: point, state: oneOf('live', 'ended', 'stale') });
+const result = struct<ReportResult>({
+  epoch: count,
+  cursor: point,
+  claimed: point,
+  end: point,
+  state: oneOf('live', 'ended', 'stale'),
+});
 
 export const hello = struct<Hello>({
   protocol: count,
@@ -161,6 +219,10 @@ export const bodies: Bodies = {
     offers: list(struct<Offer>({ name: text(limits.NAME_LENGTH_MAX), hash: token }), limits.OFFERS_MAX),
   }),
   'keep-alive': struct<Body<'keep-alive'>>({ incarnation: count, sequence: count, epochs, draining: flag }),
+  keep: struct<Body<'keep'>>({
+    incarnation: count,
+    offers: list(struct<LeaseOffer>({ epoch: count, end: point }), limits.SLOTS_MAX),
+  }),
   report: struct<Body<'report'>>({
     incarnation: count,
     sequence: count,
@@ -175,6 +237,8 @@ export const bodies: Bodies = {
     epochs,
     orders: list(order, limits.ORDERS_PER_MESSAGE_MAX),
     release: epochs,
+    shrink: epochs,
+    drain: flag,
   }),
   reported: struct<Body<'reported'>>({
     incarnation: count,

@@ -63,6 +63,7 @@ const TYPES: readonly MessageType[] = [
   'enlisted',
   'enlist-refused',
   'expelled',
+  'keep',
 ];
 const TAGS = new Map<MessageType, number>(TYPES.map((type, position) => [type, FIRST_MESSAGE_TAG + position]));
 const RAFT_TYPES: ReadonlySet<string> = new Set<RaftWireMessage['type']>([

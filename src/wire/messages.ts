@@ -26,6 +26,7 @@ export interface TaskOrder {
   readonly start: Point;
   readonly end: Point;
   readonly cursor: Point;
+  readonly claimed: Point;
   /** Canonical JSON text. */
   readonly metadata: string;
   readonly options: JobOptions;
@@ -38,16 +39,26 @@ export interface TaskReport {
   readonly cursor: Point;
   /** First point not begun. */
   readonly begun: Point;
+  /** At most once: the worker wants to begin the points below. The cursor, or what is claimed, when it wants no more. */
+  readonly claimed: Point;
   readonly ending: null | 'complete' | 'fail' | 'release';
   /** Empty unless it failed. */
   readonly error: string;
 }
 
-/** What became of a report: `cursor` is what is committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
+/** What became of a report: `cursor`, `claimed` and `end` are committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
 export interface ReportResult {
   readonly epoch: Epoch;
   readonly cursor: Point;
+  readonly claimed: Point;
+  readonly end: Point;
   readonly state: 'live' | 'ended' | 'stale';
+}
+
+/** The end that a worker keeps of a task. */
+export interface LeaseOffer {
+  readonly epoch: Epoch;
+  readonly end: Point;
 }
 
 /** From worker to leader. */
@@ -71,6 +82,8 @@ export type WorkerMessage =
       /** It takes no new task. */
       readonly draining: boolean;
     }
+  /** To the leader that asked: the worker hands out nothing at or beyond these ends any more. */
+  | { readonly type: 'keep'; readonly incarnation: Incarnation; readonly offers: readonly LeaseOffer[] }
   | {
       readonly type: 'report';
       readonly incarnation: Incarnation;
@@ -106,6 +119,10 @@ export type LeaderMessage =
       readonly epochs: readonly Epoch[];
       readonly orders: readonly TaskOrder[];
       readonly release: readonly Epoch[];
+      /** Asks which end of each it would keep, if others took the rest. */
+      readonly shrink: readonly Epoch[];
+      /** The worker is to give back what it has and to take nothing, until it is told otherwise. */
+      readonly drain: boolean;
     }
   | {
       readonly type: 'reported';

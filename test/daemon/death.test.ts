@@ -3,10 +3,15 @@ import { DEATH_PROOF_MS } from '../../src/base/limits.ts';
 import { DeathWatch } from '../../src/daemon/death.ts';
 import { handEnv } from './fakes.ts';
 
-function watch() {
+function watch(listened = true) {
   const hand = handEnv();
   const dead: string[] = [];
-  return { ...hand, dead, watch: new DeathWatch(hand.env, (worker) => void dead.push(worker)) };
+  const deaths = new DeathWatch(
+    hand.env,
+    () => listened,
+    (worker) => void dead.push(worker),
+  );
+  return { ...hand, dead, watch: deaths };
 }
 
 describe('a death is proved', () => {
@@ -26,6 +31,14 @@ describe('a death is proved', () => {
     const { watch: deaths, network, time, dead } = watch();
     network.probeOutcome = 'refused';
     deaths.lost('w1', 'there:1');
+    time.pass(5_000);
+    expect(dead).toEqual([]);
+  });
+
+  test('not at an address where nobody was ever seen to listen', () => {
+    const { watch: deaths, network, time, dead } = watch(false);
+    network.probeOutcome = 'refused';
+    deaths.lost('w1', 'here:1');
     time.pass(5_000);
     expect(dead).toEqual([]);
   });

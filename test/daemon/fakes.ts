@@ -7,6 +7,8 @@ import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Clock, Env, Executor, ExecutorEnding, ExecutorHandler, Timers } from '../../src/daemon/env.ts';
+import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from '../../src/daemon/probe.ts';
+import { DELIVERIES } from '../../src/ranges/options.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store, StoreContents } from '../../src/store/types.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
@@ -132,10 +134,12 @@ export class HandExecutor implements Executor {
   handler: ExecutorHandler | null = null;
   readonly calls: string[] = [];
   readonly deadlines: number[] = [];
+  /** Who asked which end is kept, by epoch, until the test answers. */
+  readonly keeps = new Map<number, (end: number) => void>();
   stopped: (() => void) | null = null;
 
   constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window') {
-    this.types = names.map((name) => ({ name, hash: 'h', exposure, metadataSchema: null }));
+    this.types = names.map((name) => ({ name, hash: 'h', exposure, deliveries: DELIVERIES, metadataSchema: null }));
   }
 
   start(handler: ExecutorHandler): void {
@@ -146,8 +150,13 @@ export class HandExecutor implements Executor {
     this.calls.push(`run ${order.epoch} at ${order.cursor}`);
   }
 
-  committed(epoch: number, cursor: number): void {
-    this.calls.push(`committed ${epoch} ${cursor}`);
+  committed(epoch: number, cursor: number, limit: number): void {
+    this.calls.push(`committed ${epoch} ${cursor}, up to ${limit}`);
+  }
+
+  keep(epoch: number, answer: (end: number) => void): void {
+    this.calls.push(`keep ${epoch}`);
+    this.keeps.set(epoch, answer);
   }
 
   release(epoch: number): void {
@@ -183,11 +192,45 @@ export class HandExecutor implements Executor {
   }
 }
 
+/** Writes down what it is asked, and answers when the test says so. */
+export class HandProbe implements Probe {
+  readonly asked: { readonly what: string; readonly request: ProbeRequest | null; readonly done: ProbeDone }[] = [];
+  /** What everything is answered with, in the same turn; null leaves it to the test. */
+  answer: ProbeAnswer | null = null;
+
+  run(command: readonly string[], environment: { readonly [name: string]: string }, done: ProbeDone): void {
+    const given = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    this.#ask([...given, ...command].join(' '), null, done);
+  }
+
+  fetch(request: ProbeRequest, done: ProbeDone): void {
+    this.#ask(`${request.method} ${request.url}`, request, done);
+  }
+
+  /** Answers the question that waits longest, and says what it was. */
+  reply(answer: ProbeAnswer): string {
+    const { what, done } = must(this.asked.shift(), 'something was asked');
+    done(answer);
+    return what;
+  }
+
+  #ask(what: string, request: ProbeRequest | null, done: ProbeDone): void {
+    if (this.answer === null) this.asked.push({ what, request, done });
+    else done(this.answer);
+  }
+}
+
+/** The answer of a hook, or of whoever takes a notice. */
+export function answered(status: number, text = ''): ProbeAnswer {
+  return { kind: 'answered', status, text };
+}
+
 export interface HandEnv {
   readonly env: Env;
   readonly time: HandTime;
   readonly network: HandNetwork;
   readonly executor: HandExecutor;
+  readonly probe: HandProbe;
   readonly disk: MemoryDisk;
   readonly store: Store;
   readonly contents: StoreContents;
@@ -211,6 +254,7 @@ export function handEnv(options: HandEnvOptions = {}): HandEnv {
   const schedule = options.schedule ?? ((run: () => void) => time.soon(run));
   const { store, contents } = openMemoryStore(disk, { prng, schedule });
   const network = new HandNetwork();
+  const probe = new HandProbe();
   const fatal: Error[] = [];
   const lines: { event: string; fields: object }[] = [];
   const write = (fields: object, event: string) => void lines.push({ event, fields });
@@ -222,10 +266,11 @@ export function handEnv(options: HandEnvOptions = {}): HandEnv {
     network,
     store,
     executor,
+    probe,
     log,
     fatal: (error) => void fatal.push(error),
   };
-  return { env, time, network, executor, disk, store, contents, fatal, lines };
+  return { env, time, network, executor, probe, disk, store, contents, fatal, lines };
 }
 
 export function helloOf(changes: Partial<Hello> & { readonly nodeId: string }): Hello {

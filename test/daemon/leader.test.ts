@@ -1,130 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { PolarisError } from '../../src/base/errors.ts';
 import { ORDERS_PER_MESSAGE_MAX, SLOTS_MAX } from '../../src/base/limits.ts';
-import type { Done } from '../../src/daemon/api.ts';
-import { Leader } from '../../src/daemon/leader.ts';
-import type { Command, Outcome } from '../../src/ranges/types.ts';
-import type { LeaderMessage } from '../../src/wire/messages.ts';
-import { jobId, MAIL, Pen, type SpecChanges } from '../ranges/fixtures.ts';
-import { handEnv } from './fakes.ts';
-
-const TTL = 4_000;
-type MessageOf<T extends LeaderMessage['type']> = Extract<LeaderMessage, { readonly type: T }>;
-
-/** A leader over a table, whose log commits when the test says so. */
-class Office {
-  readonly pen = new Pen();
-  readonly hand = handEnv();
-  readonly sent: { readonly to: string; readonly message: LeaderMessage }[] = [];
-  readonly proposed: { readonly command: Command; readonly done: Done<Outcome> }[] = [];
-  fresh = true;
-  full = false;
-  #woken = false;
-  #leader: Leader | null = null;
-
-  /** The leader of a new term, over the table as it stands. */
-  lead(connected: readonly string[] = ['w1', 'w2']): Leader {
-    this.#leader?.close();
-    this.proposed.length = 0;
-    this.#leader = new Leader({
-      env: this.hand.env,
-      table: this.pen.table,
-      sessionTtlMs: TTL,
-      propose: (command, done) => this.#propose(command, done),
-      fresh: () => this.fresh,
-      send: (to, message) => void this.sent.push({ to, message }),
-      isConnected: (node) => connected.includes(node),
-      wake: () => {
-        this.#woken = true;
-      },
-    });
-    return this.#leader;
-  }
-
-  get leader(): Leader {
-    return must(this.#leader, 'somebody leads');
-  }
-
-  #propose(command: Command, done: Done<Outcome>): number | null {
-    if (this.full) {
-      done({ ok: false, error: new PolarisError('OVERLOADED') });
-      return null;
-    }
-    this.proposed.push({ command, done });
-    return this.pen.table.appliedIndex + this.proposed.length;
-  }
-
-  /** Commits the first proposal, or all that there are, in their order; and says what they were. */
-  commit(count = this.proposed.length): string[] {
-    return Array.from({ length: count }, () => {
-      const { command, done } = must(this.proposed.shift(), 'something was proposed');
-      const outcome = this.pen.apply(command);
-      for (const event of this.pen.last) this.leader.applied(event);
-      done({ ok: true, value: outcome });
-      return command.kind;
-    });
-  }
-
-  /** Turns until nothing new is proposed and nobody asks for another turn. */
-  run(): string[] {
-    const kinds: string[] = [];
-    for (let turns = 0; turns < 1_000; turns++) {
-      this.#woken = false;
-      this.leader.flush();
-      if (this.proposed.length === 0 && !this.#woken) return kinds;
-      kinds.push(...this.commit());
-    }
-    throw new Error('the leader never rests');
-  }
-
-  control(action: 'pause' | 'resume' | 'cancel'): void {
-    this.pen.control(action);
-    for (const event of this.pen.last) this.leader.applied(event);
-  }
-
-  submit(changes: SpecChanges = {}): void {
-    this.pen.submit(changes);
-    for (const event of this.pen.last) this.leader.applied(event);
-  }
-
-  join(nonce = 1, changes: { worker?: string; slots?: number; instanceId?: string } = {}): void {
-    const { worker = 'w1', slots = 2, instanceId = `i-${worker}` } = changes;
-    const offers = [{ name: MAIL, hash: 'h' }];
-    this.leader.message(worker, { type: 'join', nonce, instanceId, address: 'here:1', slots, offers });
-  }
-
-  beat(sequence: number, { worker = 'w1', epochs = [] as readonly number[], draining = false } = {}): void {
-    const incarnation = this.incarnation(worker);
-    this.leader.message(worker, { type: 'keep-alive', incarnation, sequence, epochs, draining });
-  }
-
-  incarnation(worker = 'w1'): number {
-    return this.pen.table.worker(worker)?.incarnation ?? 0;
-  }
-
-  /** Time goes by, and sessions are judged. */
-  pass(ms: number): void {
-    this.hand.time.pass(ms);
-    this.leader.judge();
-  }
-
-  take<T extends LeaderMessage['type']>(type: T): MessageOf<T>[] {
-    const taken = this.sent.filter((one) => one.message.type === type);
-    for (const one of taken) this.sent.splice(this.sent.indexOf(one), 1);
-    return taken.map((one) => one.message as MessageOf<T>);
-  }
-}
-
-/** An office with one worker that has joined under this leader. */
-function joined(): Office {
-  const office = new Office();
-  office.lead();
-  office.join();
-  office.run();
-  office.sent.length = 0;
-  return office;
-}
+import { jobId } from '../ranges/fixtures.ts';
+import { joined, Office, TTL } from './office.ts';
 
 describe('joining', () => {
   test('a join is answered once its entry is applied', () => {
@@ -328,7 +206,7 @@ describe('the end of a session', () => {
     office.submit({ end: 1, options: { taskSize: 1 } });
     office.run();
     const { epoch } = must(office.pen.job().tasks[0], 'a task was granted');
-    const report = { epoch, cursor: 1, begun: 1, ending: 'complete', error: '' } as const;
+    const report = { epoch, cursor: 1, begun: 1, claimed: 1, ending: 'complete', error: '' } as const;
     const say = () => office.leader.message('w1', { type: 'report', incarnation: 1, sequence: 1, reports: [report] });
     office.pass(TTL);
     // From the proposal of its end on: what follows in the log comes too late anyway.
@@ -379,6 +257,7 @@ describe('giving tasks', () => {
     draining.beat(1, { draining: true });
     draining.submit();
     expect(draining.run()).toEqual([]);
+    draining.leader.rest('w1', false, () => {});
     draining.beat(2, { draining: false });
     expect(draining.run()).toEqual(['grant', 'grant']);
 
@@ -395,7 +274,7 @@ describe('giving tasks', () => {
     office.submit({ end: 1, options: { taskSize: 1 } });
     office.run();
     const { epoch } = must(office.pen.job().tasks[0], 'a task was granted');
-    const report = { epoch, cursor: 0, begun: 1, ending: 'fail', error: 'boom' } as const;
+    const report = { epoch, cursor: 0, begun: 1, claimed: 0, ending: 'fail', error: 'boom' } as const;
     office.leader.message('w1', { type: 'report', incarnation: 1, sequence: 1, reports: [report] });
     expect(office.run()).toEqual(['fail']);
     office.pass(500);
@@ -476,7 +355,8 @@ test('the speed of a job and what is left give its end', () => {
   for (let sequence = 1; sequence <= 10; sequence++) {
     office.pass(100);
     office.beat(sequence, { epochs: [epoch] });
-    const report = { epoch, cursor: sequence * 10, begun: sequence * 10, ending: null, error: '' };
+    const cursor = sequence * 10;
+    const report = { epoch, cursor, begun: cursor, claimed: cursor, ending: null, error: '' };
     office.leader.message('w1', { type: 'report', incarnation: 1, sequence, reports: [report] });
     office.run();
   }

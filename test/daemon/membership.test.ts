@@ -98,6 +98,23 @@ describe('forming', () => {
     expect(second.membership.formation).toBeNull();
   });
 
+  test('names the peers that it waits for, after a while and again, until they are there', () => {
+    const second = new Member('n2');
+    const said = () => second.hand.lines.filter((one) => one.event === 'waiting-for-peers').map((one) => one.fields);
+    const start = second.hand.time.now();
+    second.membership.tick(start);
+    expect(said()).toEqual([]);
+    second.membership.tick(start + 5_000);
+    second.membership.tick(start + 6_000);
+    expect(said()).toEqual([{ missing: ['n1', 'n3'] }]);
+    second.meet('n1');
+    second.membership.tick(start + 10_000);
+    expect(said().at(-1)).toEqual({ missing: ['n3'] });
+    second.meet('n3');
+    second.membership.tick(start + 15_000);
+    expect(said()).toHaveLength(2);
+  });
+
   test('a single voter forms a cluster of its own', () => {
     const alone = new Member('n1', { config: { peers: peersOf('n1') } });
     alone.hand.time.settle();

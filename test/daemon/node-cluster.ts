@@ -40,8 +40,7 @@ export class NodeCluster {
   }
 
   /** Starts a node and connects it with all that know it or that it knows. */
-  start(id: string, changes: Partial<NodeConfig> = {}): Life {
-    const executor = new HandExecutor();
+  start(id: string, changes: Partial<NodeConfig> = {}, executor = new HandExecutor()): Life {
     const schedule = (run: () => void) => {
       if (life.heldWrites === null) this.time.soon(run);
       else life.heldWrites.push(run);

@@ -1,12 +1,12 @@
-import { expect, test } from 'vitest';
-import { TASK_GROWTH_MAX, TASK_SIZE_FIRST, TASK_SIZE_MAX } from '../../src/base/limits.ts';
+import { describe, expect, test } from 'vitest';
+import { SHRINK_STUCK_MS, TASK_GROWTH_MAX, TASK_SIZE_FIRST, TASK_SIZE_MAX } from '../../src/base/limits.ts';
 import { Pace } from '../../src/daemon/pace.ts';
 
 const HUGE = 2 ** 50;
 
 /** Runs one task of `size` points for `ms` and gives the time after it. */
 function run(pace: Pace, epoch: number, size: number, now: number, ms: number): number {
-  pace.granted(epoch, size, now);
+  pace.granted({ epoch, cursor: 0, end: size }, now);
   pace.ended('j', 'w', epoch, true, now + ms);
   return now + ms;
 }
@@ -80,9 +80,47 @@ test('small tasks that do not end are no scraps: the speed is learnt from them',
 
 test('a task that was not completed tells nothing of the speed', () => {
   const pace = new Pace();
-  pace.granted(1, 1_000_000, 0);
+  pace.granted({ epoch: 1, cursor: 0, end: 1_000_000 }, 0);
   pace.ended('j', 'w', 1, false, 1);
   expect(pace.size('j', 'w', HUGE, 1)).toBe(TASK_SIZE_FIRST);
+});
+
+describe('what a task will still take', () => {
+  const task = { epoch: 9, job: 'j', start: 0, end: 1_000, worker: 'w', incarnation: 1, attempts: 0 };
+
+  test('follows from its own headway, whatever the worker did before', () => {
+    const pace = new Pace();
+    run(pace, 1, 10_000, 0, 1_000);
+    pace.granted({ ...task, cursor: 0 }, 2_000);
+    expect(pace.left({ ...task, cursor: 100 }, 4_000)).toBe(18_000);
+  });
+
+  test('counts from where a new leader found it', () => {
+    const pace = new Pace();
+    pace.granted({ ...task, cursor: 500 }, 0);
+    expect(pace.left({ ...task, cursor: 600 }, 1_000)).toBe(4_000);
+  });
+
+  test('is told by the speed of its worker at first, then by its standing still', () => {
+    const pace = new Pace();
+    pace.granted({ ...task, cursor: 0 }, 0);
+    expect(pace.left({ ...task, cursor: 0 }, 10)).toBeNull();
+    expect(pace.left({ ...task, cursor: 0 }, SHRINK_STUCK_MS)).toBe(Number.POSITIVE_INFINITY);
+    run(pace, 1, 10_000, 0, 1_000);
+    expect(pace.left({ ...task, cursor: 0 }, 10)).toBe(100);
+  });
+
+  test('is unknown for a task that nobody told of', () => {
+    expect(new Pace().left({ ...task, cursor: 500 }, 1_000)).toBeNull();
+  });
+});
+
+test('a task that was shrunk tells the speed by the points that it kept', () => {
+  const pace = new Pace();
+  pace.granted({ epoch: 1, cursor: 0, end: 10_000 }, 0);
+  pace.shrunk({ epoch: 1, end: 500 });
+  pace.ended('j', 'w', 1, true, 1_000);
+  expect(pace.size('j', 'w', HUGE, 1)).toBe(500 * TASK_GROWTH_MAX);
 });
 
 test('a worker that is gone, and a job that is over, are forgotten', () => {

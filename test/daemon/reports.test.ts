@@ -54,7 +54,7 @@ class Desk {
     const incarnation = must(this.pen.table.worker(worker), 'the worker has joined').incarnation;
     const filled = reports.map((report) => {
       const { epoch = 0, cursor = 0 } = report;
-      return { ending: null, error: '', begun: cursor, ...report, epoch, cursor };
+      return { ending: null, error: '', begun: cursor, claimed: cursor, ...report, epoch, cursor };
     });
     this.reports.take(worker, incarnation, sequence, filled);
   }
@@ -97,8 +97,8 @@ describe('progress', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, state: 'live' }] },
-      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, state: 'live' }] },
+      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, claimed: 5, end: 10, state: 'live' }] },
+      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, claimed: 16, end: 20, state: 'live' }] },
     ]);
   });
 
@@ -156,7 +156,9 @@ describe('endings', () => {
     expect(desk.answers).toEqual([]);
     desk.commit();
     desk.turn();
-    expect(desk.answers).toEqual([{ to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, state: 'ended' }] }]);
+    expect(desk.answers).toEqual([
+      { to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, claimed: 10, end: 10, state: 'ended' }] },
+    ]);
   });
 
   test('carry their own cursor: one that was gathered before is not said behind them', () => {

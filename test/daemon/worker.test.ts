@@ -1,119 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { KEEP_ALIVES_PER_TTL } from '../../src/base/limits.ts';
-import { Worker } from '../../src/daemon/worker.ts';
-import type { LeaderMessage, ReportResult, TaskOrder, WorkerMessage } from '../../src/wire/messages.ts';
-import { jobId, MAIL, specOf } from '../ranges/fixtures.ts';
-import { HandExecutor, handEnv } from './fakes.ts';
-
-const TTL = 3_000;
-const BEAT = TTL / KEEP_ALIVES_PER_TTL;
-/** ⅔ of the TTL. */
-const FENCE = 2_000;
-const TICK = 20;
-
-function orderOf(epoch: number, changes: Partial<TaskOrder> = {}): TaskOrder {
-  const { options } = specOf({ options: { commitEvery: 10 } });
-  return {
-    epoch,
-    job: jobId(1),
-    name: MAIL,
-    start: 0,
-    end: 100,
-    cursor: 0,
-    metadata: '{}',
-    options,
-    attempts: 0,
-    ...changes,
-  };
-}
-
-type MessageOf<T extends WorkerMessage['type']> = Extract<WorkerMessage, { readonly type: T }>;
-
-/** A worker whose leader is the test. */
-class Shop {
-  readonly executor;
-  readonly hand;
-  readonly sent: WorkerMessage[] = [];
-  doubts = 0;
-  readonly worker: Worker;
-  #sequence = 0;
-  appliedIndex = 100;
-
-  constructor(options: { slots?: number; executor?: HandExecutor; ttlMs?: number } = {}) {
-    this.executor = options.executor ?? new HandExecutor();
-    this.hand = handEnv({ executor: this.executor });
-    this.worker = new Worker({
-      env: this.hand.env,
-      instanceId: 'i',
-      address: 'here:1',
-      slots: options.slots ?? 2,
-      sessionTtlMs: options.ttlMs ?? TTL,
-      send: (message) => void this.sent.push(message),
-      doubtLeader: () => {
-        this.doubts++;
-      },
-      turn: (run) => run(),
-    });
-  }
-
-  get now(): number {
-    return this.hand.time.now();
-  }
-
-  /** Time goes by, tick by tick. */
-  pass(ms: number): void {
-    for (let left = ms; left > 0; left -= TICK) {
-      this.hand.time.pass(Math.min(TICK, left));
-      this.turn();
-    }
-  }
-
-  turn(): void {
-    this.worker.tick();
-    this.worker.flush();
-  }
-
-  take<T extends WorkerMessage['type']>(type: T): MessageOf<T>[] {
-    const taken = this.sent.filter((one) => one.type === type);
-    for (const one of taken) this.sent.splice(this.sent.indexOf(one), 1);
-    return taken as MessageOf<T>[];
-  }
-
-  say(message: LeaderMessage): void {
-    this.worker.message(message);
-    this.worker.flush();
-  }
-
-  /** Joins as incarnation 50. */
-  join(): this {
-    this.turn();
-    const [join] = this.take('join');
-    this.say({ type: 'joined', nonce: must(join, 'it asks to join').nonce, incarnation: 50, sessionTtlMs: TTL });
-    return this;
-  }
-
-  /** What the table holds, at a later index; as a push, or as the answer to the newest keep-alive. */
-  leases(orders: readonly TaskOrder[], changes: Partial<Extract<LeaderMessage, { type: 'leases' }>> = {}): void {
-    this.appliedIndex = Math.max(this.appliedIndex + 1, ...orders.map((order) => order.epoch));
-    const epochs = orders.map((order) => order.epoch);
-    const { appliedIndex } = this;
-    const base = { type: 'leases', incarnation: 50, sequence: 0, appliedIndex, epochs, orders, release: [] } as const;
-    this.say({ ...base, ...changes });
-  }
-
-  /** Answers the newest keep-alive. */
-  answer(orders: readonly TaskOrder[] = []): void {
-    const newest = this.take('keep-alive').at(-1);
-    if (newest !== undefined) this.#sequence = newest.sequence;
-    this.leases(orders, { sequence: this.#sequence });
-  }
-
-  reported(...results: readonly ReportResult[]): void {
-    const sequence = this.take('report').at(-1)?.sequence ?? 0;
-    this.say({ type: 'reported', incarnation: 50, sequence, results });
-  }
-}
+import { MAIL } from '../ranges/fixtures.ts';
+import { HandExecutor } from './fakes.ts';
+import { BEAT, FENCE, orderOf, Shop, TICK, TTL } from './shop.ts';
 
 describe('joining', () => {
   test('is asked for again with the same nonce until it is answered', () => {
@@ -267,8 +156,8 @@ describe('the deadline', () => {
     shop.pass(3 * BEAT);
     // Nothing was committed: the code may have come as far as its window.
     expect(shop.take('report').at(-1)?.reports).toEqual([
-      { epoch: 101, cursor: 4, begun: 10, ending: 'release', error: '' },
-      { epoch: 102, cursor: 0, begun: 0, ending: 'release', error: '' },
+      { epoch: 101, cursor: 4, begun: 10, claimed: 4, ending: 'release', error: '' },
+      { epoch: 102, cursor: 0, begun: 0, claimed: 0, ending: 'release', error: '' },
     ]);
   });
 
@@ -291,7 +180,7 @@ describe('the deadline', () => {
     shop.executor.ended({ epoch: 101, cursor: 4, begun: 5, ending: 'fail', error: 'terminated' });
     shop.pass(BEAT);
     expect(shop.take('report').at(-1)?.reports).toEqual([
-      { epoch: 101, cursor: 4, begun: 10, ending: 'release', error: '' },
+      { epoch: 101, cursor: 4, begun: 10, claimed: 4, ending: 'release', error: '' },
     ]);
   });
 

@@ -7,7 +7,7 @@
 import { sealRecord } from '../../src/base/record.ts';
 import type { MemberChange } from '../../src/daemon/roster.ts';
 import type { Configuration } from '../../src/raft/types.ts';
-import type { Command, JobSpec } from '../../src/ranges/types.ts';
+import type { Command, JobSpec, ScheduledSpec } from '../../src/ranges/types.ts';
 import type { Formation } from '../../src/store/types.ts';
 import type { Hello, Refusal, WireMessage } from '../../src/wire/messages.ts';
 
@@ -47,9 +47,18 @@ export const HELLO: Hello = {
 
 export const REFUSAL: Refusal = { code: 'STRANGER', detail: 'who are you? — nobody' };
 
-const OPTIONS = { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 } as const;
+const OPTIONS = {
+  delivery: 'at-most-once',
+  ...{ commitEvery: 100, commitIntervalMs: 200, taskSize: null, taskTimeoutMs: 60_000, memoryMb: 512, maxAttempts: 3 },
+  ...{ priority: -5, weight: 10, maxConcurrency: 4, pointsPerSecond: 1_000 },
+  tolerate: '2.5%',
+  throttle: { kind: 'prometheus', url: 'http://metrics:9090', query: 'lag', holdAbove: 0.5, intervalMs: 5_000 },
+  onDone: 'https://example.org/done',
+  after: null,
+  at: 1_767_225_600_000,
+} as const;
 const ORDER = {
-  ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096 },
+  ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096, claimed: 4_100 },
   ...{ metadata: '{"template":"welcome"}', options: OPTIONS, attempts: 2 },
 } as const;
 const OFFERS = [
@@ -83,28 +92,29 @@ export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
   'snapshot-ack': { type: 'snapshot-ack', term: 7, attempt: 3, offset: 524_288 },
   'state-hash': { type: 'state-hash', index: 10_000, hash: '0a1b' },
   join: { type: 'join', nonce: 123_456, instanceId: 'i-w1', address: 'w1.example:7080', slots: 8, offers: OFFERS },
+  keep: { type: 'keep', incarnation: 65_536, offers: [{ epoch: 70_000, end: 8_192 }] },
   'keep-alive': { type: 'keep-alive', incarnation: 65_536, sequence: 12, epochs: [70_000, 70_001], draining: true },
   report: {
     ...{ type: 'report', incarnation: 65_536, sequence: 13 },
     reports: [
-      { epoch: 70_000, cursor: -1, begun: 4, ending: null, error: '' },
-      { epoch: 70_001, cursor: 10, begun: 10, ending: 'complete', error: '' },
-      { epoch: 70_002, cursor: 11, begun: 12, ending: 'fail', error: 'ö' },
-      { epoch: 70_003, cursor: 12, begun: 13, ending: 'release', error: '' },
+      { epoch: 70_000, cursor: -1, begun: 4, claimed: 5, ending: null, error: '' },
+      { epoch: 70_001, cursor: 10, begun: 10, claimed: 10, ending: 'complete', error: '' },
+      { epoch: 70_002, cursor: 11, begun: 12, claimed: 11, ending: 'fail', error: 'ö' },
+      { epoch: 70_003, cursor: 12, begun: 13, claimed: 12, ending: 'release', error: '' },
     ],
   },
   joined: { type: 'joined', nonce: 123_456, incarnation: 65_536, sessionTtlMs: 5_000 },
   'join-refused': { type: 'join-refused', nonce: 123_456, code: 'INSTANCE_MISMATCH', detail: 'another one' },
   leases: {
     ...{ type: 'leases', incarnation: 65_536, sequence: 12, appliedIndex: 70_010 },
-    ...{ epochs: [70_000, 70_001], orders: [ORDER], release: [70_001] },
+    ...{ epochs: [70_000, 70_001], orders: [ORDER], release: [70_001], shrink: [70_000], drain: false },
   },
   reported: {
     ...{ type: 'reported', incarnation: 65_536, sequence: 13 },
     results: [
-      { epoch: 70_000, cursor: 3, state: 'live' },
-      { epoch: 70_001, cursor: 10, state: 'ended' },
-      { epoch: 70_002, cursor: 0, state: 'stale' },
+      { epoch: 70_000, cursor: 3, claimed: 4, end: 10, state: 'live' },
+      { epoch: 70_001, cursor: 10, claimed: 10, end: 10, state: 'ended' },
+      { epoch: 70_002, cursor: 0, claimed: 0, end: 0, state: 'stale' },
     ],
   },
   ended: { type: 'ended', incarnation: 65_536 },
@@ -131,6 +141,11 @@ function spec(id: string, changes: Partial<JobSpec> = {}): JobSpec {
   return { ...base, options: OPTIONS, ...changes };
 }
 
+function work(): ScheduledSpec {
+  const { id: _, ...rest } = spec(JOB_1);
+  return rest;
+}
+
 export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   'submit-job': { kind: 'submit-job', at: AT, spec: spec(JOB_1) },
   'control-job': { kind: 'control-job', at: AT + 1, id: JOB_1, action: 'resume' },
@@ -145,13 +160,26 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   progress: {
     ...{ kind: 'progress', at: AT + 5 },
     cursors: [
-      { epoch: 5, cursor: 60 },
-      { epoch: 6, cursor: 100 },
+      { epoch: 5, cursor: 60, claimed: 60 },
+      { epoch: 6, cursor: 100, claimed: 110 },
     ],
   },
   complete: { kind: 'complete', at: AT + 6, epoch: 5, cursor: 100, begun: 100 },
   fail: { kind: 'fail', at: AT + 7, epoch: 6, cursor: 150, begun: 151, error: 'no such user: 150' },
   release: { kind: 'release', at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
+  'retry-job': { kind: 'retry-job', at: AT + 9, id: JOB_1, range: { start: -5, end: 250 }, uncertain: true },
+  'set-job': { kind: 'set-job', at: AT + 10, id: JOB_1, changes: { weight: 7, maxConcurrency: null, tolerate: '5%' } },
+  'job-notified': { kind: 'job-notified', at: AT + 11, id: JOB_1, run: 1, ok: true },
+  'put-schedule': {
+    ...{ kind: 'put-schedule', at: AT + 12, nextAt: AT + 60_000 },
+    schedule: { key: 'nightly', cron: '0 3 * * *', timeZone: 'Europe/Berlin', spec: work() },
+  },
+  'drop-schedule': { kind: 'drop-schedule', at: AT + 14, key: 'hourly' },
+  'fire-schedule': {
+    ...{ kind: 'fire-schedule', at: AT + 13, key: 'nightly', due: AT + 60_000, next: null, missed: 2 },
+    id: '00000000-0000-4000-8000-000000000077',
+  },
+  shrink: { kind: 'shrink', at: AT + 9, epoch: 5, end: 80 },
 };
 
 export const MEMBER_CHANGE: MemberChange = {

@@ -6,7 +6,7 @@ import { LineLimiter, LineSplitter } from '../../src/jobtype/lines.ts';
 
 describe('a cell', () => {
   it('shows to one side what the other wrote', () => {
-    const host = Cell.create(-5, Number.POSITIVE_INFINITY);
+    const host = Cell.create(-5, -5, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY);
     const thread = new Cell(host.buffer);
     expect([thread.cursor, thread.begun, thread.committed, thread.stopped]).toEqual([-5, -5, -5, false]);
     thread.begin(Number.MAX_SAFE_INTEGER);
@@ -18,13 +18,24 @@ describe('a cell', () => {
   });
 
   it('refuses to acknowledge what was not handed out', () => {
-    const cell = Cell.create(0, Number.POSITIVE_INFINITY);
+    const cell = Cell.create(0, 0, 10, Number.POSITIVE_INFINITY);
     cell.begin(3);
     expect(() => cell.acknowledge(4)).toThrow('only points that were handed out are acknowledged');
   });
 
+  it('never gives up what is begun, and begins nothing that it gave up', () => {
+    const host = Cell.create(0, 100, 100, Number.POSITIVE_INFINITY);
+    const thread = new Cell(host.buffer);
+    expect(thread.begin(40)).toBe(true);
+    expect(host.keepHalf()).toBe(70);
+    expect(thread.begin(71)).toBe(false);
+    expect(host.begun).toBe(40);
+    expect(thread.begin(70)).toBe(true);
+    expect(host.keepHalf()).toBe(70);
+  });
+
   it('stops at its deadline by the clock alone, and goes on when it is moved', () => {
-    const cell = Cell.create(0, monotonicMs() - 1);
+    const cell = Cell.create(0, 0, 10, monotonicMs() - 1);
     expect(cell.stopped).toBe(true);
     cell.moveDeadline(monotonicMs() + 60_000);
     expect(cell.stopped).toBe(false);

@@ -5,12 +5,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
+import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import type { Epoch, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding } from '../../src/daemon/env.ts';
 import { monotonicMs } from '../../src/jobtype/deadline.ts';
 import { createExecutor } from '../../src/jobtype/executor.ts';
 import type { LoadedTypes } from '../../src/jobtype/loader.ts';
+import { windowEnd } from '../../src/ranges/lease.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
+import type { Delivery } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { HOST_ENTRY, loadTestTypes } from './paths.ts';
 
@@ -49,6 +53,7 @@ export class Bench {
   readonly dataDir = makeDataDir();
   readonly executor: Executor;
   readonly happenings: Happening[] = [];
+  readonly #orders = new Map<Epoch, TaskOrder>();
   #wakeUps: (() => void)[] = [];
   #epoch = 0;
   #stopped = false;
@@ -60,31 +65,43 @@ export class Bench {
     this.executor.start({
       progress: (epoch, cursor, begun) => {
         this.#happened({ kind: 'progress', epoch, cursor, begun });
-        if (commit) this.executor.committed(epoch, cursor);
+        if (commit) this.commit(epoch, cursor);
       },
       ended: (ending) => this.#happened({ kind: 'ended', ...ending }),
     });
   }
 
   /** Runs a task of 10 points, where nothing else is said, and gives its epoch. */
-  run(name: string, fields: Partial<Omit<TaskOrder, 'metadata'>> & { metadata?: object; commitEvery?: number }): Epoch {
+  run(
+    name: string,
+    fields: Partial<Omit<TaskOrder, 'metadata'>> & { metadata?: object; commitEvery?: number; delivery?: Delivery },
+  ): Epoch {
     this.#epoch += 1;
-    const { metadata = {}, commitEvery = 100, ...rest } = fields;
-    const options = { commitEvery, commitIntervalMs: 20, taskSize: null, maxAttempts: 3 };
+    const { metadata = {}, commitEvery = 100, delivery = 'at-least-once', ...rest } = fields;
+    const options = fillOptions({ commitEvery, commitIntervalMs: 20, delivery });
     const start = fields.start ?? 0;
-    this.executor.run({
+    const order: TaskOrder = {
       epoch: this.#epoch,
       job: `${name}-job`,
       name,
       start,
       end: 10,
       cursor: start,
+      claimed: start,
       metadata: JSON.stringify(metadata),
       options,
       attempts: 0,
       ...rest,
-    });
+    };
+    this.#orders.set(this.#epoch, order);
+    this.executor.run(order);
     return this.#epoch;
+  }
+
+  /** The cursor, and at most once what is claimed, is committed. */
+  commit(epoch: Epoch, cursor: Point, claimed = cursor): void {
+    const { end, options } = must(this.#orders.get(epoch), 'a task that runs was ordered');
+    this.executor.committed(epoch, cursor, windowEnd({ cursor, claimed, end }, options));
   }
 
   /** The first happening, past or to come, for which `match` gives something. */

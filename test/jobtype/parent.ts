@@ -29,7 +29,7 @@ const executor = createExecutor({
 executor.start({
   progress: (epoch, cursor) => {
     say({ event: 'progress', epoch, cursor });
-    executor.committed(epoch, cursor);
+    executor.committed(epoch, cursor, order.end);
   },
   ended: (ending) => say({ event: 'ended', ending }),
 });

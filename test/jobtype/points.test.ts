@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HOSTS_SPARE } from '../../src/base/limits.ts';
-import { openBench } from './harness.ts';
+import { type Bench, openBench } from './harness.ts';
 
 describe('points and chunks', () => {
   it('a task of one host after the other runs to its end, in one warm host', async () => {
@@ -30,9 +30,9 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('count', { end: 100, commitEvery: 7 });
     expect(await bench.progressed(epoch, 7)).toBe(7);
-    bench.executor.committed(epoch, 5);
+    bench.commit(epoch, 5);
     expect(await bench.progressed(epoch, 12)).toBe(12);
-    bench.executor.committed(epoch, 12);
+    bench.commit(epoch, 12);
     expect(await bench.progressed(epoch, 19)).toBe(19);
     for (const happening of bench.happenings) {
       if (happening.kind === 'progress') expect(happening.begun - happening.cursor).toBeLessThanOrEqual(7);
@@ -43,8 +43,8 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('count', { end: 100, commitEvery: 10 });
     await bench.progressed(epoch, 10);
-    bench.executor.committed(epoch, 10);
-    bench.executor.committed(epoch, 3);
+    bench.commit(epoch, 10);
+    bench.commit(epoch, 3);
     expect(await bench.progressed(epoch, 20)).toBe(20);
   });
 
@@ -66,7 +66,7 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('pieces', { end: 30, commitEvery: 10, metadata: { size: 6 } });
     expect(await bench.progressed(epoch, 6)).toBe(6);
-    bench.executor.committed(epoch, 6);
+    bench.commit(epoch, 6);
     expect(await bench.progressed(epoch, 12)).toBe(12);
     await bench.line('6-12');
     expect(bench.lines()).toEqual(['0-6', '6-12']);
@@ -82,9 +82,9 @@ describe('points and chunks', () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('committer', { end: 100 });
     expect(await bench.progressed(epoch, 3)).toBe(3);
-    bench.executor.committed(epoch, 2);
+    bench.commit(epoch, 2);
     expect(bench.lines()).toEqual([]);
-    bench.executor.committed(epoch, 3);
+    bench.commit(epoch, 3);
     await bench.line('committed with 2');
     expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', cursor: 100 });
   });
@@ -191,4 +191,64 @@ it('warm hosts beyond the slots and a few go, the longest idle first', async () 
   expect(ended).toMatchObject({ pid: first, reason: 'idle, and its room is needed' });
   await bench.ending(bench.run('count', { job: 'job-1' }));
   expect(bench.hostStarts()).toHaveLength(1 + HOSTS_SPARE + 1);
+});
+
+describe('at most once', () => {
+  it('nothing is begun before it is claimed, and each claim is used up before the next', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('count', { commitEvery: 1, delivery: 'at-most-once', metadata: { say: true } });
+    for (let point = 0; point < 10; point += 1) {
+      bench.commit(epoch, point, point + 1);
+      expect(await bench.line(`point ${point}`)).toBe(`point ${point}`);
+      for (const happening of bench.happenings) {
+        if (happening.kind === 'progress') expect(happening.begun).toBeLessThanOrEqual(point + 1);
+      }
+      if (point < 9) await bench.progressed(epoch, point + 1);
+    }
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 10, begun: 10, ending: 'complete' });
+  });
+
+  it('a point that throws is named as begun, and those that were claimed with it are not', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('misbehave', { delivery: 'at-most-once', metadata: { at: 4, how: 'throw' } });
+    bench.commit(epoch, 0, 10);
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 4, begun: 5, ending: 'fail' });
+  });
+
+  it('a release before anything is claimed has begun nothing', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('count', { delivery: 'at-most-once' });
+    bench.executor.release(epoch);
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 0, begun: 0, ending: 'release' });
+  });
+});
+
+describe('a task that is asked to give up its far half', () => {
+  const kept = (bench: Bench, epoch: number) => new Promise<number>((resolve) => bench.executor.keep(epoch, resolve));
+
+  it('keeps about half of what it has not begun, and ends there', async () => {
+    const bench = await openBench({ commit: false });
+    const epoch = bench.run('count', { end: 100, commitEvery: 10 });
+    expect(await bench.progressed(epoch, 10)).toBe(10);
+    expect(await kept(bench, epoch)).toBe(55);
+    for (let cursor = 10; cursor < 50; cursor += 10) {
+      bench.commit(epoch, cursor);
+      await bench.progressed(epoch, cursor + 10);
+    }
+    bench.commit(epoch, 50);
+    expect(await bench.ending(epoch)).toMatchObject({ cursor: 55, begun: 55, ending: 'complete' });
+  });
+
+  it('keeps everything when it is a program', async () => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('exec', {
+      start: 10,
+      end: 20,
+      metadata: { command: ['sh', '-c', 'echo ready; exec sleep 1000'] },
+    });
+    await bench.line('ready');
+    expect(await kept(bench, epoch)).toBe(20);
+    bench.executor.release(epoch);
+    await bench.ending(epoch);
+  });
 });

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
+import type { Delivery } from '../../src/ranges/types.ts';
 import { type Bench, goneProcess, inMs, openBench, runs } from './harness.ts';
 
-function shell(bench: Bench, script: string, more: object = {}): number {
-  return bench.run('exec', { start: 10, end: 20, metadata: { command: ['sh', '-c', script], ...more } });
+function shell(bench: Bench, script: string, more: { readonly delivery?: Delivery } & object = {}): number {
+  const { delivery = 'at-least-once', ...metadata } = more;
+  return bench.run('exec', { start: 10, end: 20, delivery, metadata: { command: ['sh', '-c', script], ...metadata } });
 }
 
 it('exit 0 is the whole task done', async () => {
@@ -102,4 +104,23 @@ it('when its host is killed a program goes too, and its whole task counts as beg
   expect(await bench.ending(epoch)).toEqual({ epoch, cursor: 14, begun: 20, ending: 'fail', error });
   await goneProcess(program);
   expect(bench.records()).toEqual([]);
+});
+
+it('at most once, a program starts when its whole task is claimed, and not before', async () => {
+  const bench = await openBench({ commit: false });
+  const epoch = shell(bench, 'echo started', { delivery: 'at-most-once' });
+  const other = shell(bench, 'echo other', {});
+  await bench.ending(other);
+  expect(bench.lines('stdout')).toEqual(['other']);
+  bench.commit(epoch, 10, 20);
+  expect(await bench.ending(epoch)).toMatchObject({ cursor: 20, begun: 20, ending: 'complete' });
+  expect(bench.lines('stdout')).toEqual(['other', 'started']);
+});
+
+it.each(['release', 'abort'] as const)('at most once, a %s before the claim starts no program', async (how) => {
+  const bench = await openBench({ commit: false });
+  const epoch = shell(bench, 'echo started', { delivery: 'at-most-once' });
+  bench.executor[how](epoch);
+  expect(await bench.ending(epoch)).toMatchObject({ cursor: 10, begun: 10, ending: 'release' });
+  expect(bench.lines('stdout')).toEqual([]);
 });

@@ -2,7 +2,7 @@
  * What really happens: workers that run points one by one and say so late, wrongly never, or not at all.
  *
  * The model keeps for every point how often it truly ran, and for every lease how far. It obeys the two rules that real
- * workers obey (no point at or beyond committed cursor + commitEvery; nothing after the lease), and everything else is
+ * workers obey (no point beyond the window of its delivery; nothing after the lease), and everything else is
  * left to the moves. After each of them the table must agree with the truth.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -10,6 +10,7 @@ import { expect } from 'vitest';
 import { assert, must } from '../../src/base/assert.ts';
 import { encodeCommand } from '../../src/ranges/codec.ts';
 import { checkTable } from '../../src/ranges/invariants.ts';
+import { windowEnd } from '../../src/ranges/lease.ts';
 import { JobTable } from '../../src/ranges/table.ts';
 import type { Command, JobView, Outcome, Task } from '../../src/ranges/types.ts';
 import { jobId, specOf } from './fixtures.ts';
@@ -23,6 +24,7 @@ export interface Move {
     | 'suspect'
     | 'grant'
     | 'retry'
+    | 'again'
     | 'run'
     | 'progress'
     | 'complete'
@@ -76,6 +78,8 @@ export class ClusterModel {
         return this.grant(jobId(one % JOBS), pick(WORKERS, two), 1 + (one % 13), null);
       case 'retry':
         return this.#retry(jobId(one % JOBS), pick(WORKERS, two));
+      case 'again':
+        return this.#again(jobId(one % JOBS), two);
       case 'late':
         return this.#late(one, two);
       case 'restore':
@@ -114,8 +118,9 @@ export class ClusterModel {
 
   /** Runs what a worker may run before its next commit. */
   run(task: Task, count: number): void {
-    const { exposure } = this.view(task.job).spec;
-    const limit = exposure === 'task' ? task.end : Math.min(task.end, task.cursor + COMMIT_EVERY);
+    const { exposure, options } = this.view(task.job).spec;
+    const beginsAll = exposure === 'task' && options.delivery !== 'at-most-once';
+    const limit = beginsAll ? task.end : windowEnd(task, options);
     const from = must(this.ran.get(task.epoch), 'a live task is known');
     const to = Math.min(limit, from + count);
     const runs = must(this.runs.get(task.job), 'a job is known');
@@ -129,7 +134,8 @@ export class ClusterModel {
       this.run(task, POINTS);
       const cursor = must(this.ran.get(epoch), 'a live task is known');
       if (cursor === task.end) break;
-      this.apply({ kind: 'progress', at: 3, cursors: [{ epoch, cursor }] });
+      const claimed = Math.min(task.end, cursor + COMMIT_EVERY);
+      this.apply({ kind: 'progress', at: 3, cursors: [{ epoch, cursor, claimed }] });
     }
     const { end } = must(this.table.task(epoch), 'a task to complete is live');
     expect(this.apply({ kind: 'complete', at: 3, epoch, cursor: end, begun: end })).toEqual({ kind: 'ok' });
@@ -148,7 +154,8 @@ export class ClusterModel {
   #submit(number: number, choice: number): void {
     const id = jobId(number);
     const exposure = choice % 3 === 0 ? 'task' : 'window';
-    const options = { commitEvery: COMMIT_EVERY, maxAttempts: 2 };
+    const delivery = choice % 4 === 1 ? 'at-most-once' : 'at-least-once';
+    const options = { commitEvery: COMMIT_EVERY, maxAttempts: 2, delivery };
     const fresh = Array.from({ length: POINTS }, () => 0);
     if (!this.runs.has(id)) this.runs.set(id, fresh);
     this.apply({ kind: 'submit-job', at: 1, spec: specOf({ id, end: POINTS, exposure, options }) });
@@ -190,9 +197,26 @@ export class ClusterModel {
     if (kind === 'complete') return this.complete(epoch);
     const begun = must(this.ran.get(epoch), 'a live task is known');
     const cursor = task.cursor + (two % (begun - task.cursor + 1));
-    if (kind === 'progress') this.apply({ kind, at: 3, cursors: [{ epoch, cursor }] });
+    const claimed = Math.min(task.end, cursor + (two % (COMMIT_EVERY + 1)));
+    if (kind === 'progress') this.apply({ kind, at: 3, cursors: [{ epoch, cursor, claimed }] });
     else if (kind === 'release') this.apply({ kind, at: 3, epoch, cursor, begun });
     else this.apply({ kind, at: 3, epoch, cursor, begun, error: `error ${two % 2}` });
+  }
+
+  /** A person wants another try at what went wrong, somewhere or everywhere. */
+  #again(job: string, choice: number): void {
+    const before = this.table.job(job);
+    if (before === undefined) return;
+    const { failedPoints, uncertainPoints, run, finishedAt } = before;
+    const start = choice % POINTS;
+    const range = choice % 3 === 0 ? null : { start, end: start + 1 + (choice % 17) };
+    const outcome = this.apply({ kind: 'retry-job', at: 6, id: job, range, uncertain: choice % 2 === 0 });
+    if (outcome.kind !== 'ok') return;
+    const after = this.view(job);
+    const back = failedPoints - after.failedPoints + uncertainPoints - after.uncertainPoints;
+    expect(back).toBeGreaterThan(0);
+    expect(after.run).toBe(finishedAt === null ? run : run + 1);
+    this.exposed.set(job, (this.exposed.get(job) ?? 0) + back);
   }
 
   /** A paused worker wakes and speaks of a lease that it lost. */
@@ -201,7 +225,11 @@ export class ClusterModel {
     const epoch = pick(this.ended, one);
     const before = this.table.snapshot();
     if (two % 2 === 0) {
-      const outcome = this.apply({ kind: 'progress', at: 5, cursors: [{ epoch, cursor: two % POINTS }] });
+      const outcome = this.apply({
+        kind: 'progress',
+        at: 5,
+        cursors: [{ epoch, cursor: two % POINTS, claimed: two % POINTS }],
+      });
       expect(outcome).toEqual({ kind: 'progressed', stale: [epoch] });
     } else {
       const outcome = this.apply({ kind: 'complete', at: 5, epoch, cursor: two % POINTS, begun: POINTS });
@@ -226,7 +254,8 @@ export class ClusterModel {
       const said = command.kind === 'fail' || command.kind === 'release' || command.kind === 'complete';
       const cursor = said ? Math.max(task.cursor, command.cursor) : task.cursor;
       const window = spec.exposure === 'task' ? task.end : Math.min(task.end, cursor + COMMIT_EVERY);
-      const touched = said ? command.begun : window;
+      const claims = spec.options.delivery === 'at-most-once';
+      const touched = claims ? cursor : said ? command.begun : window;
       this.exposed.set(task.job, (this.exposed.get(task.job) ?? 0) + Math.max(0, touched - cursor));
       this.ended.push(task.epoch);
       this.ran.delete(task.epoch);
@@ -251,8 +280,11 @@ export class ClusterModel {
       runs.every((count, point) => count - 1 <= times[point]!),
       'no point ran again more often than is recorded',
     );
-    const ranAll = job.covered.every(({ start, end }) => runs.slice(start, end).every((count) => count > 0));
-    assert(ranAll, 'every covered point ran');
+    const isUncertain = (point: number) => job.uncertain.some(({ start, end }) => start <= point && point < end);
+    const ranAll = job.covered.every(({ start, end }) =>
+      runs.slice(start, end).every((count, place) => count > 0 || isUncertain(start + place)),
+    );
+    assert(ranAll, 'every covered point ran, or is uncertain');
     const exposed = this.exposed.get(job.spec.id) ?? 0;
     assert(job.reexecutedPoints <= exposed, 'no more is recorded than ended leases may have left begun');
   }

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { CURSORS_PER_ENTRY_MAX, ERROR_TEXT_MAX, METADATA_BYTES_MAX } from '../../src/base/limits.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
-import { canonicalJson, fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
+import { canonicalJson } from '../../src/ranges/spec.ts';
 import type { Command } from '../../src/ranges/types.ts';
 import { roundTrip, specOf } from './fixtures.ts';
 
@@ -41,6 +42,15 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     action: fc.constantFrom('pause' as const, 'resume' as const, 'cancel' as const),
   }),
   fc.record({
+    kind: fc.constant('retry-job' as const),
+    at: natural,
+    id,
+    range: fc.option(fc.record({ start: fc.integer(), length: fc.integer({ min: 1 }) })).map((some) => {
+      return some === null ? null : { start: some.start, end: some.start + some.length };
+    }),
+    uncertain: fc.boolean(),
+  }),
+  fc.record({
     kind: fc.constant('worker-join' as const),
     at: natural,
     worker: id,
@@ -70,7 +80,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({
     kind: fc.constant('progress' as const),
     at: natural,
-    cursors: fc.array(fc.record({ epoch: natural, cursor: point })),
+    cursors: fc.array(fc.record({ epoch: natural, cursor: point, claimed: point })),
   }),
   fc.record({ kind: fc.constant('complete' as const), ...ending }),
   fc.record({ kind: fc.constant('fail' as const), ...ending, error: text }),
@@ -134,7 +144,7 @@ describe('the codec of commands', () => {
       {
         kind: 'progress',
         at: 1,
-        cursors: Array.from({ length: CURSORS_PER_ENTRY_MAX + 1 }, () => ({ epoch: 1, cursor: 1 })),
+        cursors: Array.from({ length: CURSORS_PER_ENTRY_MAX + 1 }, () => ({ epoch: 1, cursor: 1, claimed: 1 })),
       },
     ];
     for (const one of bad) expect(codeOf(() => encodeCommand(one))).toBe('BAD_REQUEST');

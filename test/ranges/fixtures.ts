@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { checkTable } from '../../src/ranges/invariants.ts';
-import { fillOptions } from '../../src/ranges/spec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
 import { JobTable } from '../../src/ranges/table.ts';
 import type { Command, JobSpec, JobView, Outcome, TableEvent } from '../../src/ranges/types.ts';
 
@@ -82,8 +82,8 @@ export class Pen {
     return this.table.appliedIndex;
   }
 
-  progress(epoch: number, cursor: number): Outcome {
-    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor }] });
+  progress(epoch: number, cursor: number, claimed = cursor): Outcome {
+    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor, claimed }] });
   }
 
   /** Completes a task up to its end. */

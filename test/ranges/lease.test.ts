@@ -37,6 +37,7 @@ describe('a job from end to end', () => {
       { kind: 'task-progressed', job: jobId(1), epoch: second, worker: 'w1', from: 60, to: 100 },
       { kind: 'task-ended', job: jobId(1), epoch: second, worker: 'w1', how: 'completed', rest: null },
       { kind: 'job-state', job: jobId(1), state: 'done', reason: null },
+      { kind: 'job-finished', job: jobId(1), run: 1, state: 'done' },
     ]);
   });
 
@@ -87,10 +88,10 @@ describe('progress', () => {
     const [gone, beyond, live] = [pen.grant(10), pen.grant(10), pen.grant(10)];
     pen.complete(gone);
     const cursors = [
-      { epoch: gone, cursor: 10 },
-      { epoch: beyond, cursor: 21 },
-      { epoch: live, cursor: 25 },
-      { epoch: 999, cursor: 1 },
+      { epoch: gone, cursor: 10, claimed: 10 },
+      { epoch: beyond, cursor: 21, claimed: 21 },
+      { epoch: live, cursor: 25, claimed: 25 },
+      { epoch: 999, cursor: 1, claimed: 1 },
     ];
     expect(pen.apply({ kind: 'progress', cursors })).toEqual({ kind: 'progressed', stale: [gone, beyond, 999] });
     expect(pen.job().covered).toEqual([
@@ -212,9 +213,10 @@ describe('a grant', () => {
   test('without a retry leaves failed ranges alone, and with one takes its range whole', () => {
     const pen = started();
     pen.fail(pen.grant(30), 0, 5);
+    expect(pen.table.task(pen.grant(50))).toMatchObject({ start: 5, end: 30, attempts: 0 });
     expect(pen.table.task(pen.grant(10))).toMatchObject({ start: 30, end: 40, attempts: 0 });
     expect(pen.tryGrant(1, { retry: 5 })).toEqual({ kind: 'nothing' });
-    expect(pen.table.task(pen.grant(1, { retry: 0 }))).toMatchObject({ start: 0, end: 30, attempts: 1 });
+    expect(pen.table.task(pen.grant(1, { retry: 0 }))).toMatchObject({ start: 0, end: 5, attempts: 1 });
     expect(pen.tryGrant(1, { retry: 0 })).toEqual({ kind: 'nothing' });
   });
 
@@ -226,35 +228,35 @@ describe('a grant', () => {
 });
 
 describe('a failure', () => {
-  test('goes back with its attempts and its error until they are used up, then the range has failed', () => {
+  test('is tried again as it is until its attempts are used up, and then has failed', () => {
     const pen = started({ options: { maxAttempts: 3 } });
     pen.fail(pen.grant(50), 10, 11, 'first');
-    expect(pen.job().returned).toEqual([{ start: 10, end: 50, touched: 11, attempts: 1, error: 'first' }]);
-    pen.fail(pen.grant(1, { retry: 10 }), 12, 20, 'second');
-    expect(pen.job().returned).toEqual([{ start: 12, end: 50, touched: 20, attempts: 2, error: 'second' }]);
-    const last = pen.grant(1, { retry: 12 });
-    pen.fail(last, 12, 13, 'third');
-    expect(pen.job().returned).toEqual([]);
-    const failed = { start: 12, end: 50, error: 'third', attempts: 3, worker: 'w1', at: pen.at };
+    expect(pen.job().returned).toEqual([
+      { start: 10, end: 11, touched: 11, attempts: 1, error: 'first' },
+      { start: 11, end: 50, touched: 11, attempts: 0, error: '' },
+    ]);
+    pen.fail(pen.grant(1, { retry: 10 }), 10, 11, 'second');
+    expect(pen.job().returned[0]).toEqual({ start: 10, end: 11, touched: 11, attempts: 2, error: 'second' });
+    pen.fail(pen.grant(1, { retry: 10 }), 10, 11, 'third');
+    const failed = { start: 10, end: 11, error: 'third', attempts: 3, worker: 'w1', at: pen.at };
     expect(pen.job().failed).toEqual([failed]);
-    expect(pen.last).toContainEqual({
-      kind: 'range-failed',
-      job: jobId(1),
-      range: { start: 12, end: 50 },
-      error: 'third',
-    });
+    const range = { start: 10, end: 11 };
+    expect(pen.last).toContainEqual({ kind: 'range-failed', job: jobId(1), range, error: 'third' });
     pen.complete(pen.grant(50));
-    expect(pen.job()).toMatchObject({
-      state: 'failed',
-      reason: '38 points failed',
-      failedPoints: 38,
-      coveredPoints: 62,
-    });
+    pen.complete(pen.grant(50));
+    expect(pen.job()).toMatchObject({ state: 'failed', reason: '1 points failed', failedPoints: 1, coveredPoints: 99 });
+  });
+
+  test('behind points that were acknowledged since is the first of its points', () => {
+    const pen = started({ options: { maxAttempts: 2 } });
+    pen.fail(pen.grant(50), 0, 10);
+    pen.fail(pen.grant(1, { retry: 0 }), 4, 6);
+    expect(pen.job().returned[0]).toMatchObject({ start: 4, end: 6, attempts: 1 });
   });
 
   test('of a worker that is lost is none: attempts and error stay as they were', () => {
     const pen = started();
-    pen.fail(pen.grant(50), 0, 1, 'first');
+    pen.fail(pen.grant(50), 0, 50, 'first');
     pen.grant(1, { retry: 0 });
     pen.expire();
     expect(pen.job().returned).toEqual([{ start: 0, end: 50, touched: 10, attempts: 1, error: 'first' }]);
@@ -263,7 +265,7 @@ describe('a failure', () => {
 
   test('survives a restore in the middle of its retry with its error', () => {
     const pen = started();
-    pen.fail(pen.grant(50), 0, 1, 'first');
+    pen.fail(pen.grant(50), 0, 50, 'first');
     pen.grant(1, { retry: 0 });
     const copy = pen.restored();
     const { at } = pen;
@@ -288,11 +290,11 @@ describe('a failure', () => {
   test('with the error of its neighbours makes one range of them', () => {
     const pen = started({ options: { maxAttempts: 1 } });
     const [left, middle, right, other] = [pen.grant(10), pen.grant(10), pen.grant(10), pen.grant(10)];
-    pen.fail(left, 0, 1, 'same');
-    pen.fail(right, 20, 21, 'same');
-    pen.fail(other, 30, 31, 'different');
+    pen.fail(left, 0, 10, 'same');
+    pen.fail(right, 20, 30, 'same');
+    pen.fail(other, 30, 40, 'different');
     expect(pen.job().failed).toHaveLength(3);
-    pen.fail(middle, 10, 11, 'same');
+    pen.fail(middle, 10, 20, 'same');
     expect(pen.job().failed.map(({ start, end, error }) => [start, end, error])).toEqual([
       [0, 30, 'same'],
       [30, 40, 'different'],
@@ -309,10 +311,10 @@ describe('points that may have run before', () => {
     pen.join();
     // Only the part that is granted: [20, 30) was exposed, [20, 24) is given out.
     pen.grant(4);
-    expect(pen.job().reexecuted).toEqual([{ start: 20, end: 24, times: 1 }]);
+    expect(pen.job().reexecuted).toEqual([{ start: 20, end: 24, times: 1, workers: ['w1'] }]);
     expect(pen.job().returned).toMatchObject([{ start: 24, end: 50, touched: 30 }]);
     pen.grant(50);
-    expect(pen.job().reexecuted).toEqual([{ start: 20, end: 30, times: 1 }]);
+    expect(pen.job().reexecuted).toEqual([{ start: 20, end: 30, times: 1, workers: ['w1'] }]);
     expect(pen.job().reexecutedPoints).toBe(10);
   });
 
@@ -328,9 +330,9 @@ describe('points that may have run before', () => {
     pen.join();
     pen.grant(50);
     expect(pen.job().reexecuted).toEqual([
-      { start: 0, end: 5, times: 3 },
-      { start: 5, end: 10, times: 4 },
-      { start: 10, end: 15, times: 1 },
+      { start: 0, end: 5, times: 3, workers: ['w1'] },
+      { start: 5, end: 10, times: 4, workers: ['w1'] },
+      { start: 10, end: 15, times: 1, workers: ['w1'] },
     ]);
     expect(pen.job().reexecutedPoints).toBe(15 + 20 + 5);
   });

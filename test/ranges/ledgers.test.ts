@@ -19,7 +19,7 @@ describe('the list of re-executed ranges', () => {
         const pile = new Array<number>(SIZE).fill(0);
         let list: readonly Reexecuted[] = [];
         for (const { start, end } of ranges) {
-          list = addReexecuted(list, { start, end });
+          list = addReexecuted(list, { start, end }, 'w1');
           for (let point = start; point < end; point++) pile[point]! += 1;
         }
         const heights = new Array<number>(SIZE).fill(0);
@@ -37,21 +37,27 @@ describe('the list of re-executed ranges', () => {
 
   test('merges where that overstates least when it is full, and never understates', () => {
     let list: readonly Reexecuted[] = [];
-    for (let i = 0; i < REEXECUTED_RANGES_MAX; i++) list = addReexecuted(list, { start: 10 * i, end: 10 * i + 5 });
+    for (let i = 0; i < REEXECUTED_RANGES_MAX; i++)
+      list = addReexecuted(list, { start: 10 * i, end: 10 * i + 5 }, 'w1');
     expect(list).toHaveLength(REEXECUTED_RANGES_MAX);
     const before = reexecutedPoints(list);
-    list = addReexecuted(list, { start: 10 * REEXECUTED_RANGES_MAX - 4, end: 10 * REEXECUTED_RANGES_MAX });
+    list = addReexecuted(list, { start: 10 * REEXECUTED_RANGES_MAX - 4, end: 10 * REEXECUTED_RANGES_MAX }, 'w1');
     expect(list).toHaveLength(REEXECUTED_RANGES_MAX);
     // One gap of one point is filled, and no gap of five.
-    expect(list.at(-1)).toEqual({ start: 10 * REEXECUTED_RANGES_MAX - 10, end: 10 * REEXECUTED_RANGES_MAX, times: 1 });
+    expect(list.at(-1)).toEqual({
+      start: 10 * REEXECUTED_RANGES_MAX - 10,
+      end: 10 * REEXECUTED_RANGES_MAX,
+      times: 1,
+      workers: ['w1'],
+    });
     expect(reexecutedPoints(list)).toBe(before + 4 + 1);
   });
 
   test('counts no further than safe integers go', () => {
     const everything = { start: 0, end: Number.MAX_SAFE_INTEGER };
-    let list = addReexecuted([], everything);
-    list = addReexecuted(list, everything);
-    expect(list).toEqual([{ ...everything, times: 2 }]);
+    let list = addReexecuted([], everything, 'w1');
+    list = addReexecuted(list, everything, 'w1');
+    expect(list).toEqual([{ ...everything, times: 2, workers: ['w1'] }]);
     expect(reexecutedPoints(list)).toBe(Number.MAX_SAFE_INTEGER);
   });
 });

@@ -57,7 +57,7 @@ function encodedAfterALoss(end: number): number {
     const { start } = pen.table.task(epoch)!;
     const cursor = start + (i % 10);
     if (i % 3 === 0) pen.apply({ kind: 'complete', at: 1, epoch, cursor: start + 10, begun: start + 10 });
-    else pen.apply({ kind: 'progress', at: 1, cursors: [{ epoch, cursor }] });
+    else pen.apply({ kind: 'progress', at: 1, cursors: [{ epoch, cursor, claimed: cursor }] });
   }
   const { incarnation } = pen.table.worker('w1')!;
   pen.apply({ kind: 'worker-expire', at: 1, worker: 'w1', incarnation, reason: 'silence' });

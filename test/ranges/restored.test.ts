@@ -3,7 +3,9 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { RESTORE_INDEX_GAP } from '../../src/base/limits.ts';
+import type { Range } from '../../src/base/types.ts';
 import { encodeCommand } from '../../src/ranges/codec.ts';
+import { IntervalSet } from '../../src/ranges/interval-set.ts';
 import { checkTable } from '../../src/ranges/invariants.ts';
 import { isFinished } from '../../src/ranges/job.ts';
 import { restoredIndex, restoreTable } from '../../src/ranges/restored.ts';
@@ -74,7 +76,7 @@ describe('a restored table', () => {
     expect(apply({ kind: 'control-job', at: AT, id: jobId(1), action: 'resume' })).toEqual({ kind: 'ok' });
     expect(apply(grant)).toEqual({ kind: 'granted', epoch: index });
     expect(index).toBeGreaterThan(old + RESTORE_INDEX_GAP);
-    expect(jobOf(restored).reexecuted).toEqual([{ start: 0, end: 9, times: 1 }]);
+    expect(jobOf(restored).reexecuted).toEqual([{ start: 0, end: 9, times: 1, workers: ['w1'] }]);
   });
 
   test('is over with a job of which only the last word of its worker was missing', () => {
@@ -147,7 +149,10 @@ describe('a restored table, whatever happened before', () => {
     return model;
   }
 
-  test('covers the same points, tiles every job and leaves finished jobs alone', () => {
+  const isIn = (job: JobView, range: Range) =>
+    job.uncertain.some(({ start, end }) => start === range.start && end === range.end);
+
+  test('covers the same points and what was claimed, tiles every job and leaves finished jobs alone', () => {
     fc.assert(
       fc.property(fc.array(move, { minLength: 5, maxLength: 80 }), (moves) => {
         const { table } = play(moves);
@@ -156,7 +161,10 @@ describe('a restored table, whatever happened before', () => {
         expect([...restored.jobs()].map((job) => job.spec.id)).toEqual([...table.jobs()].map((job) => job.spec.id));
         for (const job of restored.jobs()) {
           const old = jobOf(table, job.spec.id);
-          expect(job.covered).toEqual(old.covered);
+          // What was claimed under a lease of the old cluster is uncertain in the new one.
+          const newlyUncertain = job.uncertain.filter((range) => !isIn(old, range));
+          const claimed = newlyUncertain.map(({ start, end }) => ({ start, end }));
+          expect(job.covered).toEqual(IntervalSet.from([...old.covered, ...claimed]).ranges);
           expect(job.failed).toEqual(old.failed);
           expect(job.frontier).toBe(old.frontier);
           if (isFinished(old.state)) expect({ ...job }).toEqual({ ...old });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { canonicalJson, fillOptions, sameSpec } from '../../src/ranges/spec.ts';
+import { fillOptions, toleratedPoints } from '../../src/ranges/options.ts';
+import { canonicalJson, sameSpec } from '../../src/ranges/spec.ts';
 import { jobId, specOf } from './fixtures.ts';
 
 describe('canonical JSON', () => {
@@ -44,10 +45,35 @@ describe('the same spec', () => {
 
 describe('options', () => {
   test('that are left out are filled in', () => {
-    const filled = { commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 };
+    const filled = {
+      ...{ delivery: 'at-least-once', commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
+      ...{ taskTimeoutMs: null, memoryMb: null, priority: 0, weight: 1, maxConcurrency: null, pointsPerSecond: null },
+      ...{ tolerate: 1_000, throttle: null, onDone: null, after: null, at: null },
+    };
     expect(fillOptions({})).toEqual(filled);
     expect(fillOptions({ taskSize: null, commitEvery: undefined })).toEqual(filled);
     expect(fillOptions({ taskSize: 7, maxAttempts: 1 })).toEqual({ ...filled, taskSize: 7, maxAttempts: 1 });
+  });
+
+  test('delivery is one of three words', () => {
+    for (const delivery of ['at-least-once', 'at-most-once', 'exactly-once']) {
+      expect(fillOptions({ delivery }).delivery).toBe(delivery);
+    }
+    for (const delivery of ['sometimes', '', 1, {}]) {
+      expect(() => fillOptions({ delivery })).toThrow(
+        'delivery must be one of at-least-once, at-most-once, exactly-once',
+      );
+    }
+  });
+
+  test('a tolerance is a number of points or a share of them', () => {
+    expect(toleratedPoints(fillOptions({ tolerate: 7 }).tolerate, 100)).toBe(7);
+    expect(toleratedPoints(fillOptions({ tolerate: '0%' }).tolerate, 100)).toBe(0);
+    expect(toleratedPoints(fillOptions({ tolerate: '2.5%' }).tolerate, 1_000)).toBe(25);
+    expect(toleratedPoints(fillOptions({ tolerate: '100%' }).tolerate, 2 ** 53 - 1)).toBe(2 ** 53 - 1);
+    for (const tolerate of [-1, 1.5, '101%', '5', '%', '1.234%', 'all', {}, true]) {
+      expect(() => fillOptions({ tolerate })).toThrow('tolerate must be a number of points or a percentage');
+    }
   });
 
   test('that are unknown are refused by name, also when they hide behind a prototype', () => {

@@ -19,6 +19,7 @@ const move: fc.Arbitrary<Move> = fc.oneof(
   moveOf('release', 3),
   moveOf('join', 4),
   moveOf('expire', 3),
+  moveOf('again', 2),
   moveOf('late', 3),
   moveOf('suspect', 1),
   moveOf('control', 1),
@@ -74,6 +75,8 @@ describe('the table under random workers', () => {
     const ends = new Set<string>();
     const states = new Set<string>();
     let again = 0;
+    let uncertain = 0;
+    let runs = 0;
     for (const moves of fc.sample(fc.array(move, { minLength: 100, maxLength: 120 }), { numRuns: 30, seed: 7 })) {
       const model = new ClusterModel();
       const apply = model.table.apply.bind(model.table);
@@ -82,15 +85,23 @@ describe('the table under random workers', () => {
         for (const event of result.events) {
           if (event.kind === 'task-ended') ends.add(event.how);
           if (event.kind === 'job-state') states.add(event.state);
+          if (event.kind === 'range-uncertain') uncertain += event.range.end - event.range.start;
         }
         return result;
       };
       for (const one of [...OPENING, ...moves]) model.move(one);
       driveToTheEnd(model);
-      for (const job of model.table.jobs()) again += job.reexecutedPoints;
+      for (const one of [0, 1, 2]) model.move({ kind: 'again', one, two: 0 });
+      driveToTheEnd(model);
+      for (const job of model.table.jobs()) {
+        again += job.reexecutedPoints;
+        runs = Math.max(runs, job.run);
+      }
     }
     expect([...ends].sort()).toEqual(['cancelled', 'completed', 'expired', 'failed', 'released']);
     expect([...states].sort()).toEqual(['cancelled', 'done', 'failed', 'paused', 'pending', 'running']);
     expect(again).toBeGreaterThan(100);
+    expect(uncertain).toBeGreaterThan(10);
+    expect(runs).toBeGreaterThan(1);
   });
 });

@@ -153,6 +153,7 @@ describe('controlling a job', () => {
     expect(pen.last).toEqual([
       { kind: 'task-ended', job: jobId(1), epoch, worker: 'w1', how: 'cancelled', rest: { start: 20, end: 50 } },
       { kind: 'job-state', job: jobId(1), state: 'cancelled', reason: null },
+      { kind: 'job-finished', job: jobId(1), run: 1, state: 'cancelled' },
     ]);
     expect(pen.job()).toMatchObject({ state: 'cancelled', tasks: [], coveredPoints: 20, finishedAt: pen.at });
     expect(pen.table.worker('w1')?.epochs).toEqual([]);

@@ -1,6 +1,6 @@
 /**
  * Attempt: one run of one task, as a function of time. Points begin one after the other, each takes `pointMs`; nothing
- * at or beyond the limit is begun; at the limit the attempt waits.
+ * at or beyond the limit is begun; at the limit the attempt waits. A program begins when its whole task is allowed.
  *
  * Between two changes its state at any moment is arithmetic, so that a thousand points cost one event and an attempt can
  * still be cut off in the middle of any of them.
@@ -8,6 +8,7 @@
  * Invariant: done <= begun <= done + 1, begun <= limit <= end.
  */
 import type { Point } from '../../src/base/types.ts';
+import { windowEnd } from '../../src/ranges/lease.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 
 /** How the points of a job behave. Every worker sees the same. */
@@ -28,7 +29,10 @@ export class Attempt {
   recorded: Point;
   reportedCursor: Point;
   reportedAt: number;
-  committed: Point;
+  /** First point that may not be begun. */
+  allowed: Point;
+  /** First point behind the task, as far as it is still ours. */
+  end: Point;
   releasing = false;
   #limit: Point;
   /** From point `#base`, at `#since`, it has run without a wait. */
@@ -41,10 +45,13 @@ export class Attempt {
     this.recorded = order.cursor;
     this.reportedCursor = order.cursor;
     this.reportedAt = now;
-    this.committed = order.cursor;
+    this.end = order.end;
     this.#base = order.cursor;
     this.#since = now;
-    this.#limit = this.#window();
+    const isProgram = model.exposure === 'task';
+    const beginsAll = isProgram && order.options.delivery !== 'at-most-once';
+    this.allowed = beginsAll ? order.end : windowEnd(order, order.options);
+    this.#limit = this.allowed;
   }
 
   get limit(): Point {
@@ -74,12 +81,22 @@ export class Attempt {
     return this.#since + (point - this.#base) * this.model.pointMs;
   }
 
-  /** The cursor is committed: the window moves on. The caller has recorded what was begun. */
-  move(committed: Point, now: number): void {
-    this.committed = Math.max(this.committed, committed);
+  /** Points below `allowed` may be begun. The caller has recorded what was begun. */
+  move(allowed: Point, now: number): void {
+    this.allowed = Math.min(this.end, Math.max(this.allowed, allowed));
     if (this.releasing) return;
     this.#rebase(now);
-    this.#limit = Math.max(this.#limit, this.#window());
+    this.#limit = Math.max(this.#limit, this.allowed);
+  }
+
+  /** Gives up the far half of what is not begun. A program was told its range when it was started. */
+  keepHalf(now: number): Point {
+    if (this.model.exposure === 'task') return this.end;
+    const begun = this.begun(now);
+    this.end = begun + Math.ceil((this.end - begun) / 2);
+    this.allowed = Math.min(this.allowed, this.end);
+    this.#limit = Math.min(this.#limit, this.end);
+    return this.end;
   }
 
   /** Begins nothing more. */
@@ -88,9 +105,10 @@ export class Attempt {
     this.#limit = this.begun(now);
   }
 
-  #window(): Point {
-    const { end, options } = this.order;
-    return this.model.exposure === 'task' ? end : Math.min(end, this.committed + options.commitEvery);
+  /** First point that the code has not begun, as its host can know it: a program begins all or nothing. */
+  exposed(now: number): Point {
+    if (this.model.exposure === 'window') return this.begun(now);
+    return this.allowed === this.order.end ? this.order.end : this.order.cursor;
   }
 
   /** An attempt that waited at its limit goes on from there, now. */

@@ -34,6 +34,7 @@ export interface LeaseRecord {
   readonly worker: NodeId;
   readonly grantedAt: number;
   cursor: Point;
+  claimed: Point;
   endedAt: number | null;
   endedHow: string | null;
 }
@@ -61,6 +62,9 @@ export class Auditor {
   readonly #trace: Trace;
   /** The first roster that was seen at the present index. */
   #roster: { readonly index: LogIndex; readonly bytes: Uint8Array } | null = null;
+  readonly pausedThemselves = new Set<JobId>();
+  /** The last run of each job that was announced. */
+  readonly #finishedRuns = new Map<JobId, number>();
   readonly #listeners: ((applied: AppliedCommand) => void)[] = [];
 
   constructor(scheduler: Scheduler, trace: Trace, electorate: Electorate) {
@@ -80,6 +84,7 @@ export class Auditor {
     const { payload, index } = openRecord(entry.record);
     const change = decodeMemberChange(payload);
     const command = payload.length === 0 || change !== null ? null : decodeCommand(payload);
+    const before = command?.kind === 'retry-job' ? copyOf(this.table.job(command.id)) : null;
     const { outcome, events } = this.table.apply(index, change === null ? payload : NO_COMMAND);
     const at = this.#scheduler.now;
     const [first] = change?.change.changes ?? [];
@@ -87,6 +92,8 @@ export class Auditor {
     this.#trace.line(at, '*', `${index} ${kind} ${first?.id ?? ''}: ${outcome.kind}`);
     this.#trace.count(`applied ${kind}`);
     if (change !== null) this.electorate.apply(change);
+    if (command?.kind === 'progress') for (const { epoch } of command.cursors) this.#claimed(epoch);
+    if (command?.kind === 'retry-job') this.#retried(before, command);
     const touched = new Set<JobId>();
     for (const event of events) {
       if ('job' in event) touched.add(event.job);
@@ -126,11 +133,41 @@ export class Auditor {
       }
       case 'job-state':
         this.#trace.count(`job ${event.state}`);
+        if (event.state === 'paused' && event.reason !== 'by request') {
+          this.#trace.count('job paused itself');
+          this.pausedThemselves.add(event.job);
+        }
         if (event.state === 'done') this.#done(must(this.table.job(event.job), 'a job that is done'));
         return;
+      case 'job-finished':
+        this.#trace.count(event.run > 1 ? 'a later run finished' : 'a first run finished');
+        return this.#finished(event.job, event.run);
       default:
         this.#trace.count(event.kind);
     }
+  }
+
+  /** What a lease had claimed when it ended still holds for code that has not heard of its end. */
+  #claimed(epoch: Epoch): void {
+    const lease = this.leases.get(epoch);
+    const task = this.table.task(epoch);
+    if (lease !== undefined && task !== undefined) lease.claimed = task.claimed;
+  }
+
+  /** Only what went wrong is set back, and what is uncertain only for whom asked for it. */
+  #retried(before: RetriedJob | null, { id, uncertain }: Extract<Command, { kind: 'retry-job' }>): void {
+    const after = this.table.job(id);
+    if (before === null || after === undefined) return;
+    const again = before.coveredPoints - after.coveredPoints;
+    const isAsked = uncertain ? again === before.uncertainPoints - after.uncertainPoints : again === 0;
+    expectThat(isAsked, () => `a retry of job ${id} set back ${again} covered points, uncertain: ${uncertain}`);
+  }
+
+  /** Each run is announced once, over all leaders. */
+  #finished(job: JobId, run: number): void {
+    const last = this.#finishedRuns.get(job) ?? 0;
+    expectThat(run === last + 1, () => `run ${run} of job ${job} is announced after run ${last}`);
+    this.#finishedRuns.set(job, run);
   }
 
   #granted(job: JobId, epoch: Epoch): void {
@@ -143,6 +180,7 @@ export class Auditor {
       worker: task.worker,
       grantedAt: this.#scheduler.now,
       cursor: task.start,
+      claimed: task.start,
       endedAt: null,
       endedHow: null,
     };
@@ -161,7 +199,7 @@ export class Auditor {
     const { start, end, id } = job.spec;
     const only = job.covered.length === 1 ? job.covered[0] : undefined;
     expectThat(only?.start === start && only.end === end, () => `job ${id} is done and does not cover its range`);
-    const missing = this.ledger.missing(id, start, end);
+    const missing = this.#missing(job, start, end);
     expectThat(missing === null, () => `job ${id} is done and point ${missing} was never worked`);
   }
 
@@ -176,8 +214,9 @@ export class Auditor {
     expectThat(lease.cursor <= block.from, () => `${what()}, and acknowledged is everything below ${lease.cursor}`);
     const job = must(this.table.job(block.job), 'a job with a lease');
     const { exposure, options } = job.spec;
-    const windowEnd = lease.cursor + options.commitEvery;
-    const within = exposure === 'task' || block.to <= windowEnd;
+    const claims = options.delivery === 'at-most-once';
+    const windowEnd = claims ? lease.claimed : lease.cursor + options.commitEvery;
+    const within = (exposure === 'task' && !claims) || block.to <= windowEnd;
     expectThat(within, () => `${what()}, beyond the window that ends at ${windowEnd}`);
     this.#underLiveLease(block, what);
     for (const repeat of repeats) this.#isListed(job, repeat, what);
@@ -251,13 +290,32 @@ export class Auditor {
       checkJob(job);
       if (job.state === 'done') this.#done(job);
       for (const { start, end } of job.covered) {
-        const missing = this.ledger.missing(job.spec.id, start, end);
+        const missing = this.#missing(job, start, end);
         expectThat(missing === null, () => `job ${job.spec.id} covers point ${missing}, which nobody worked`);
       }
     }
   }
 
+  /** A covered point that was neither begun nor is uncertain. */
+  #missing(job: JobView, start: Point, end: Point): Point | null {
+    let from = start;
+    for (const uncertain of job.uncertain) {
+      if (uncertain.end <= from || uncertain.start >= end) continue;
+      const missing = this.ledger.missing(job.spec.id, from, uncertain.start);
+      if (missing !== null) return missing;
+      from = uncertain.end;
+    }
+    return this.ledger.missing(job.spec.id, from, end);
+  }
+
   #lease(epoch: Epoch): LeaseRecord {
     return must(this.leases.get(epoch), `epoch ${epoch} was granted`);
   }
+}
+
+type RetriedJob = Pick<JobView, 'coveredPoints' | 'uncertainPoints'>;
+
+/** A view shows what is now. */
+function copyOf(job: JobView | undefined): RetriedJob | null {
+  return job === undefined ? null : { coveredPoints: job.coveredPoints, uncertainPoints: job.uncertainPoints };
 }

@@ -14,8 +14,10 @@ import { Leadership } from '../../src/raft/leadership.ts';
 import { RaftLog } from '../../src/raft/log.ts';
 import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
+import { Job } from '../../src/ranges/job.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { JobTable } from '../../src/ranges/table.ts';
+import { SimExecutor } from './executor.ts';
 import { cutOffLeader, deafLeader, divergedTable, silentWorker, spoiltDisk, stalledLeader } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
@@ -197,6 +199,38 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       }),
   },
   {
+    name: 'at-most-once code begins before its claim is committed',
+    seedsMax: 20,
+    install: () =>
+      bend(SimExecutor.prototype, 'run', (straight) => {
+        return function bent(this: SimExecutor, order) {
+          straight.call(this, { ...order, options: { ...order.options, delivery: 'at-least-once' } });
+        };
+      }),
+  },
+  {
+    name: 'what a lost worker had claimed is given to others',
+    seedsMax: 60,
+    install: () =>
+      bend(Job.prototype, 'expire', (straight) => {
+        return function bent(this: Job, epoch, at, emit) {
+          const cursor = this.lease(epoch)?.cursor ?? 0;
+          if (this.spec.options.delivery !== 'at-most-once') straight.call(this, epoch, at, emit);
+          else this.release({ epoch, cursor, begun: cursor }, at, emit);
+        };
+      }),
+  },
+  {
+    name: 'a retry takes what is uncertain without being asked',
+    seedsMax: 60,
+    install: () =>
+      bend(Job.prototype, 'retry', (straight) => {
+        return function bent(this: Job, range, _withUncertain, emit) {
+          return straight.call(this, range, true, emit);
+        };
+      }),
+  },
+  {
     name: 'progress counts points that nobody worked',
     seedsMax: 20,
     install: () =>
@@ -204,8 +238,9 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
         return function bent(this: JobTable, index, payload) {
           const command = payload.length === 0 ? null : decodeCommand(payload);
           if (command?.kind !== 'progress') return straight.call(this, index, payload);
-          const cursors = command.cursors.map(({ epoch, cursor }) => {
-            return { epoch, cursor: Math.min(cursor + 3, this.task(epoch)?.end ?? cursor) };
+          const cursors = command.cursors.map(({ epoch, cursor, claimed }) => {
+            const further = Math.min(cursor + 3, this.task(epoch)?.end ?? cursor);
+            return { epoch, cursor: further, claimed: Math.max(claimed, further) };
           });
           return straight.call(this, index, encodeCommand({ ...command, cursors }));
         };

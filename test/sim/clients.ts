@@ -66,8 +66,12 @@ export class Client {
   control(id: JobId, action: Action, done: (acknowledged: boolean) => void = () => {}): void {
     const startedAt = this.#world.now;
     const operation = this.#world.histories.asked(id, action, startedAt);
+    const asksForUncertain = action === 'retry' && this.#prng.chance(0.5);
     this.#call<void>(
-      (node, answer) => node.control(id, action, answer),
+      (node, answer) => {
+        if (action === 'retry') node.retry(id, null, asksForUncertain, answer);
+        else node.control(id, action, answer);
+      },
       (result) => {
         const ending = endingOf(result);
         this.#world.trace.count(`${action} ${ending}`);

@@ -254,13 +254,14 @@ export class SimDisk {
   }
 
   #landsAt(): number {
-    return Math.max(this.#options.scheduler.now + this.#writeMs() * this.#slowness, this.#stalledUntil);
+    return Math.max(this.#options.scheduler.now + this.#writeMs(), this.#stalledUntil);
   }
 
   #writeMs(): number {
     const { writeMsMin, writeMsMax, stall, stallMsMax } = this.speed;
     const { prng } = this.#options;
-    const base = writeMsMin + prng.next() * (writeMsMax - writeMsMin);
+    // A hiccup is no longer on a slow disk: a write that is under way when all faults end must land soon.
+    const base = (writeMsMin + prng.next() * (writeMsMax - writeMsMin)) * this.#slowness;
     return stall > 0 && prng.chance(stall) ? base + prng.next() * stallMsMax : base;
   }
 

@@ -5,13 +5,14 @@
  * They obey the window, report as often as the job asks, throw at poison points, crash, honour a release late and an
  * abort at once. Whatever they begin is in the ledger, with its moment.
  *
- * Invariants: no point is begun after the deadline, at or beyond committed cursor + commitEvery, or after `ended` · `ended`
+ * Invariants: no point is begun after the deadline, at or beyond the limit that its node set, or after `ended` · `ended`
  * comes once for each start.
  */
 import { assert, must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../../src/daemon/env.ts';
+import { DELIVERIES } from '../../src/ranges/options.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { Attempt, type JobModel } from './attempt.ts';
 import type { Ledger } from './ledger.ts';
@@ -23,8 +24,8 @@ import type { Trace } from './trace.ts';
 const PIPE_MS = 0.1;
 
 export const SIM_TYPES: readonly JobTypeInfo[] = [
-  { name: 'points', hash: 'h1', exposure: 'window', metadataSchema: null },
-  { name: 'program', hash: 'h1', exposure: 'task', metadataSchema: null },
+  { name: 'points', hash: 'h1', exposure: 'window', deliveries: DELIVERIES, metadataSchema: null },
+  { name: 'program', hash: 'h1', exposure: 'task', deliveries: DELIVERIES, metadataSchema: null },
 ];
 
 export interface SimExecutorOptions {
@@ -80,12 +81,21 @@ export class SimExecutor implements Executor {
     this.#plan(running);
   }
 
-  committed(epoch: Epoch, cursor: Point): void {
+  committed(epoch: Epoch, _cursor: Point, limit: Point): void {
     const running = this.#running.get(epoch);
     if (running === undefined) return;
     this.#record(running);
-    running.attempt.move(cursor, this.#options.scheduler.now);
+    running.attempt.move(limit, this.#options.scheduler.now);
     this.#plan(running);
+  }
+
+  keep(epoch: Epoch, answer: (end: Point) => void): void {
+    const running = this.#running.get(epoch);
+    if (running === undefined) return;
+    this.#record(running);
+    const end = running.attempt.keepHalf(this.#options.scheduler.now);
+    this.#plan(running);
+    this.#tell(() => answer(end));
   }
 
   release(epoch: Epoch): void {
@@ -141,10 +151,15 @@ export class SimExecutor implements Executor {
     for (const running of victims) {
       const { attempt } = running;
       if (attempt.order.job !== job) continue;
-      const { epoch, end, options } = attempt.order;
-      const window = attempt.model.exposure === 'task' ? end : Math.min(end, attempt.committed + options.commitEvery);
+      const { epoch } = attempt.order;
       const cursor = attempt.reportedCursor;
-      this.#finish(running, { epoch, cursor, begun: window, ending: 'fail', error: 'the job host was killed' });
+      this.#finish(running, {
+        epoch,
+        cursor,
+        begun: attempt.allowed,
+        ending: 'fail',
+        error: 'the job host was killed',
+      });
     }
     return true;
   }
@@ -175,7 +190,7 @@ export class SimExecutor implements Executor {
     const { limit, poison } = attempt;
     const next = [poison < limit ? attempt.timeOf(poison + 1) : attempt.timeOf(limit)];
     const waits = attempt.done(scheduler.now) >= limit && attempt.reportedCursor >= limit;
-    if (waits && !attempt.releasing && limit < attempt.order.end) return;
+    if (waits && !attempt.releasing && limit < attempt.end) return;
     if (attempt.model.exposure === 'window') {
       const byCount = attempt.timeOf(attempt.reportedCursor + attempt.order.options.commitEvery);
       const byTime = Math.max(attempt.reportedAt + commitIntervalMs, attempt.timeOf(attempt.reportedCursor + 1));
@@ -187,16 +202,17 @@ export class SimExecutor implements Executor {
   #act(running: Running): void {
     const { attempt } = running;
     const { now } = this.#options.scheduler;
-    const { epoch, end } = attempt.order;
+    const { epoch } = attempt.order;
+    const { end } = attempt;
     const done = attempt.done(now);
     this.#record(running);
     if (attempt.poison < attempt.limit && now + 1e-6 >= attempt.timeOf(attempt.poison + 1)) {
-      const begun = attempt.model.exposure === 'task' ? end : done + 1;
+      const begun = attempt.model.exposure === 'task' ? attempt.exposed(now) : done + 1;
       return this.#finish(running, { epoch, cursor: done, begun, ending: 'fail', error: `point ${done} is poison` });
     }
     if (done >= end) return this.#finish(running, { epoch, cursor: end, begun: end, ending: 'complete', error: '' });
     if (attempt.releasing && done >= attempt.limit) {
-      const begun = attempt.model.exposure === 'task' ? end : done;
+      const begun = attempt.model.exposure === 'task' ? attempt.exposed(now) : done;
       return this.#finish(running, { epoch, cursor: done, begun, ending: 'release', error: '' });
     }
     if (done > attempt.reportedCursor) {
@@ -211,7 +227,7 @@ export class SimExecutor implements Executor {
   #terminate(running: Running, why: string): void {
     const { attempt } = running;
     const { now } = this.#options.scheduler;
-    const begun = attempt.model.exposure === 'task' ? attempt.order.end : attempt.begun(now);
+    const begun = attempt.exposed(now);
     this.#finish(running, {
       epoch: attempt.order.epoch,
       cursor: attempt.done(now),

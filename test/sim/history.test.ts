@@ -46,6 +46,18 @@ describe('a history is linearizable', () => {
     const doubts = [...Array(30).keys()].map((at) => open(at % 2 === 0 ? 'pause' : 'resume', at));
     expect(unexplained([submitted, ...doubts, read(40, 41, 'paused'), read(42, 43, 'done')])).toBeNull();
   });
+
+  it('when a job that fared badly paused by itself', () => {
+    const history = [submitted, read(2, 3, 'paused'), op('resume', 4, 5, DONE), read(6, 7, 'running')];
+    expect(unexplained(history, true)).toBeNull();
+    expect(unexplained(history, false)).toBe(history[1]);
+  });
+
+  it('when a retry sets a failed job to work again', () => {
+    const history = [submitted, read(2, 3, 'failed'), op('retry', 4, 5, DONE), read(6, 7, 'running')];
+    expect(unexplained(history)).toBeNull();
+    expect(unexplained(history.filter(({ question }) => question !== 'retry'))).toBe(history[3]);
+  });
 });
 
 describe('a history is not linearizable', () => {

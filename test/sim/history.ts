@@ -1,8 +1,8 @@
 /**
  * History: what clients asked about each job and what they were told, and whether it can have happened.
  *
- * A job is a register: submits, pauses, resumes and cancels write it, reads look at it, and the cluster itself moves it
- * on when work begins or ends. The history of a job is linearizable if each operation can be given one instant between
+ * A job is a register: submits, pauses, resumes, retries and cancels write it, reads look at it, and the cluster itself
+ * moves it on when work begins, ends or goes badly. The history of a job is linearizable if each operation can be given one instant between
  * its question and its answer such that the answers are those of one register. An operation whose answer never came, or
  * left it open, may have taken place at any time since, or never.
  *
@@ -16,7 +16,7 @@ import type { JobId } from '../../src/base/types.ts';
 import type { JobState } from '../../src/ranges/types.ts';
 import { expectThat } from './violation.ts';
 
-export type Question = 'submit' | 'pause' | 'resume' | 'cancel' | 'read';
+export type Question = 'submit' | 'pause' | 'resume' | 'retry' | 'cancel' | 'read';
 /** 'done': the change was made, or was so already. 'wrong-state' and 'not-found' are refusals by the table itself. */
 export type Answer =
   | { readonly kind: 'done' }
@@ -44,9 +44,10 @@ interface PossibleWorld {
   readonly placed: ReadonlySet<Operation>;
 }
 
-/** What the cluster does by itself: begin and end. What lives when a job is paused may still be its last. */
-function drifts(state: State): readonly State[] {
+/** What the cluster does by itself: begin, end, pause what fares badly. What lives when a job is paused may be its last. */
+function drifts(state: State, pausesByItself: boolean): readonly State[] {
   if (state === 'pending') return ['running'];
+  if (state === 'running' && pausesByItself) return ['paused', 'done', 'failed'];
   return state === 'running' || state === 'paused' ? ['done', 'failed'] : [];
 }
 
@@ -62,6 +63,8 @@ function observes({ question, answer }: Operation, state: State): boolean {
     case 'not-found':
       return state === null;
     case 'wrong-state':
+      // Whether there is something to retry does not show in the state.
+      if (question === 'retry') return state !== null;
       return isOver(state) && !(question === 'cancel' && state === 'cancelled');
     case 'done':
       return (question === 'submit' && state !== null) || (question === 'cancel' && state === 'cancelled');
@@ -73,6 +76,7 @@ function observes({ question, answer }: Operation, state: State): boolean {
 /** Where a write takes the register; nowhere when it would be refused. */
 function effects(question: Question, state: State): readonly State[] {
   if (question === 'submit') return state === null ? ['pending'] : [];
+  if (question === 'retry') return state === null || state === 'cancelled' || state === 'pending' ? [] : ['running'];
   if (state === null || isOver(state)) return [];
   switch (question) {
     case 'pause':
@@ -87,8 +91,12 @@ function effects(question: Question, state: State): readonly State[] {
   }
 }
 
-/** Null, or the first operation whose answer cannot be explained. */
-export function unexplained(operations: readonly Operation[]): Operation | null {
+/**
+ * Null, or the first operation whose answer cannot be explained.
+ *
+ * @param pausesByItself whether so much went wrong with this job that it paused without being asked.
+ */
+export function unexplained(operations: readonly Operation[], pausesByItself = false): Operation | null {
   const moments = operations.flatMap((operation) => [
     { at: operation.askedAt, operation, ends: false },
     ...(operation.answer === null ? [] : [{ at: operation.answeredAt, operation, ends: true }]),
@@ -102,7 +110,7 @@ export function unexplained(operations: readonly Operation[]): Operation | null 
       if (operation.answer !== null || operation.question !== 'read') asked.push(operation);
       continue;
     }
-    worlds = placing(worlds, operation, asked);
+    worlds = placing(worlds, operation, asked, pausesByItself);
     if (worlds.length === 0) return operation;
     asked.splice(asked.indexOf(operation), 1);
   }
@@ -110,7 +118,12 @@ export function unexplained(operations: readonly Operation[]): Operation | null 
 }
 
 /** The worlds in which `due` has taken place, whatever else had to take place before it. */
-function placing(worlds: readonly PossibleWorld[], due: Operation, asked: readonly Operation[]): PossibleWorld[] {
+function placing(
+  worlds: readonly PossibleWorld[],
+  due: Operation,
+  asked: readonly Operation[],
+  pausesByItself: boolean,
+): PossibleWorld[] {
   const reached = new Map<string, PossibleWorld>();
   const met = new Set<string>();
   const open = [...worlds];
@@ -124,15 +137,18 @@ function placing(worlds: readonly PossibleWorld[], due: Operation, asked: readon
     met.add(name);
     assert(met.size <= WORLDS_MAX, 'the history of a job can be decided');
     if (placed.delete(due)) reached.set(nameOf(state, placed, asked), { state, placed });
-    else open.push(...moves(state, placed, asked));
+    else {
+      const drifted = drifts(state, pausesByItself).map((after) => ({ state: after, placed }));
+      open.push(...drifted, ...writes(state, placed, asked));
+    }
   }
   return [...reached.values()];
 }
 
-/** One step from a world: the cluster's own, or one more write. */
-function moves(state: State, placed: ReadonlySet<Operation>, asked: readonly Operation[]): PossibleWorld[] {
-  const next: PossibleWorld[] = drifts(state).map((drifted) => ({ state: drifted, placed }));
-  for (const question of ['submit', 'pause', 'resume', 'cancel'] as const) {
+/** One step from a world: one more write. */
+function writes(state: State, placed: ReadonlySet<Operation>, asked: readonly Operation[]): PossibleWorld[] {
+  const next: PossibleWorld[] = [];
+  for (const question of ['submit', 'pause', 'resume', 'retry', 'cancel'] as const) {
     // Of equal writes the one that must be over first takes place first: to exchange two of them changes nothing.
     const open = asked.filter((one) => one.question === question && !placed.has(one) && isWrite(one));
     const first = open.sort((a, b) => a.answeredAt - b.answeredAt)[0];
@@ -178,12 +194,12 @@ export class Histories {
     list.splice(list.indexOf(operation), 1);
   }
 
-  /** Gives the number of operations that were looked at. */
-  checkAll(): number {
+  /** Gives the number of operations that were looked at. `pausedThemselves` is what the log says of jobs that fared badly. */
+  checkAll(pausedThemselves: ReadonlySet<JobId>): number {
     let count = 0;
     for (const [id, operations] of this.#jobs) {
       count += operations.length;
-      const wrong = unexplained(operations);
+      const wrong = unexplained(operations, pausedThemselves.has(id));
       expectThat(wrong === null, () => `not linearizable: job ${id}: ${describe(wrong)}`);
     }
     return count;

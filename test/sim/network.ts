@@ -72,7 +72,7 @@ export interface SimNetworkOptions {
   readonly prng: Prng;
   readonly weather: Weather;
   readonly trace: Trace;
-  /** True puts back a bug: every address is taken for one on this host, and every probe for refused. */
+  /** True puts back a bug: every address is taken for one on this host, and every probe but the first for refused. */
   readonly refusesProbes: boolean;
   /** Sees every message before the network may lose it. */
   readonly sent: (from: Process, to: NodeId, message: WireMessage) => void;
@@ -102,6 +102,7 @@ function hostOf(address: Address): string {
 
 export class SimNetwork {
   readonly #options: SimNetworkOptions;
+  readonly #probed = new Set<string>();
   readonly #listening = new Map<Address, Endpoint>();
   /** Where each node listens whether it lives or not. */
   readonly #owners = new Map<Address, NodeId>();
@@ -422,6 +423,13 @@ export class SimNetwork {
 
   // ---- Probes -------------------------------------------------------------------------------------------------------
 
+  /** For the bug alone: whoever connects seems to listen, and whoever is lost does not. */
+  #first(pair: string): boolean {
+    const isFirst = !this.#probed.has(pair);
+    this.#probed.add(pair);
+    return isFirst;
+  }
+
   #probe(from: Endpoint, to: Address, done: (outcome: ProbeOutcome) => void): void {
     const { scheduler, weather, trace, prng } = this.#options;
     const owner = this.#owners.get(to);
@@ -432,7 +440,7 @@ export class SimNetwork {
       let outcome: ProbeOutcome = this.#listening.has(to) ? 'open' : 'refused';
       if (foreign && prng.chance(FOREIGN_REFUSAL_CHANCE)) outcome = 'refused';
       if (delay >= PROBE_TIMEOUT_MS) outcome = 'unknown';
-      if (this.#options.refusesProbes) outcome = 'refused';
+      if (this.#options.refusesProbes) outcome = this.#first(`${from.process.id} ${to}`) ? 'open' : 'refused';
       trace.count(`probe ${outcome}`);
       from.process.turn('input', () => done(outcome));
     });

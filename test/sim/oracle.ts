@@ -10,7 +10,7 @@ import type { JobSpec, JobState } from '../../src/ranges/types.ts';
 import type { AppliedCommand, Auditor } from './auditor.ts';
 import { expectThat } from './violation.ts';
 
-export type Action = 'pause' | 'resume' | 'cancel';
+export type Action = 'pause' | 'resume' | 'retry' | 'cancel';
 
 /** How an operation ended for its client. 'refused': certainly nothing was changed. */
 export type Ending = 'acknowledged' | 'refused' | 'unknown';
@@ -25,6 +25,8 @@ export interface ReadFloor {
   readonly appliedIndex: LogIndex;
   readonly coveredPoints: number;
   readonly acknowledged: boolean;
+  /** How often the job was set back by then. */
+  readonly retries: number;
 }
 
 export interface ReadResult {
@@ -47,6 +49,7 @@ export class Oracle {
   readonly #cancelled = new Set<JobId>();
   readonly #controls: ControlApplied[] = [];
   readonly #seenPoints = new Map<JobId, number>();
+  readonly #retries = new Map<JobId, number>();
 
   constructor(auditor: Auditor) {
     this.#auditor = auditor;
@@ -68,6 +71,7 @@ export class Oracle {
       appliedIndex: this.#auditor.table.appliedIndex,
       coveredPoints: this.#seenPoints.get(id) ?? 0,
       acknowledged: this.#acknowledged.has(id),
+      retries: this.#retries.get(id) ?? 0,
     };
   }
 
@@ -106,9 +110,10 @@ export class Oracle {
     );
     expectThat(state !== null || !floor.acknowledged, () => `lost write: job ${id} was acknowledged and is not read`);
     expectThat(state === null || this.#submitted.has(id), () => `phantom: job ${id} was never committed`);
-    const forward = coveredPoints >= floor.coveredPoints;
+    const isRetried = (this.#retries.get(id) ?? 0) > floor.retries;
+    const forward = isRetried || coveredPoints >= floor.coveredPoints;
     expectThat(forward, () => `a read of job ${id} went back from ${floor.coveredPoints} points to ${coveredPoints}`);
-    this.#seenPoints.set(id, Math.max(coveredPoints, this.#seenPoints.get(id) ?? 0));
+    if (!isRetried) this.#seenPoints.set(id, Math.max(coveredPoints, this.#seenPoints.get(id) ?? 0));
   }
 
   /** At the end: nothing acknowledged is lost. */
@@ -125,6 +130,12 @@ export class Oracle {
   #applied({ at, command, outcome, events }: AppliedCommand): void {
     if (command?.kind === 'control-job' && outcome.kind === 'ok') {
       this.#controls.push({ at, id: command.id, action: command.action });
+    }
+    if (command?.kind === 'retry-job' && outcome.kind === 'ok') {
+      this.#controls.push({ at, id: command.id, action: 'retry' });
+      // Uncertain points were covered, and are not any more.
+      this.#seenPoints.delete(command.id);
+      this.#retries.set(command.id, (this.#retries.get(command.id) ?? 0) + 1);
     }
     if (command?.kind !== 'submit-job') return;
     for (const event of events) {

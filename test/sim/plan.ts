@@ -3,10 +3,12 @@
  * no fault of a kind at all, for a bug may hide behind the retries that another fault causes (swarm testing).
  */
 import { v4 as uuidv4 } from 'uuid';
+import { TOLERATE_DEFAULT } from '../../src/base/limits.ts';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { Address, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
-import type { JobOptions, JobSpec } from '../../src/ranges/types.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
+import type { JobSpec } from '../../src/ranges/types.ts';
 import type { JobModel } from './attempt.ts';
 import type { ChurnKind } from './churn.ts';
 import { type DiskSpeed, FAIR_DISK } from './disk.ts';
@@ -260,12 +262,14 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
   const start = pick(prng, [0, 0, -1_000, 1_000_000, Number.MAX_SAFE_INTEGER - points]);
   const poison = new Set<Point>();
   if (prng.chance(0.25)) for (let one = prng.integer(1, 3); one > 0; one--) poison.add(start + prng.integer(0, points));
-  const options: JobOptions = {
+  const options = fillOptions({
+    delivery: prng.chance(0.3) ? 'at-most-once' : 'at-least-once',
+    tolerate: prng.chance(0.1) ? prng.integer(0, 3) : TOLERATE_DEFAULT,
     commitEvery,
     commitIntervalMs: Math.floor(spread(prng, 50, 1_000)),
     taskSize: prng.chance(0.6) ? Math.max(1, Math.floor(points / spread(prng, 1, 30))) : null,
     maxAttempts: prng.integer(1, 5),
-  };
+  });
   const spec: JobSpec = {
     id: uuidv4({ random: prng.bytes(16) }),
     name: exposure === 'window' ? 'points' : 'program',
@@ -280,7 +284,7 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
 
 /** A job of a few points with an id of its own: who submits it asks once, and believes what it is told. */
 export function drawStray(prng: Prng): JobPlan {
-  const options: JobOptions = { commitEvery: 10, commitIntervalMs: 100, taskSize: null, maxAttempts: 3 };
+  const options = fillOptions({ commitEvery: 10, commitIntervalMs: 100 });
   const spec: JobSpec = {
     id: uuidv4({ random: prng.bytes(16) }),
     name: 'points',

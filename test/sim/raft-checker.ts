@@ -29,6 +29,8 @@ interface Seen {
 
 interface Voter {
   readonly log: () => DurableLog;
+  /** What its disk held when it was taken away. */
+  wiped: DurableLog | null;
   seen: Seen | null;
 }
 
@@ -71,7 +73,13 @@ export class RaftChecker {
   }
 
   addVoter(id: NodeId, log: () => DurableLog): void {
-    this.#voters.set(id, { log, seen: null });
+    this.#voters.set(id, { log, wiped: null, seen: null });
+  }
+
+  /** To be called while the disk is still there. */
+  wiped(id: NodeId): void {
+    const voter = this.#voters.get(id);
+    if (voter !== undefined) voter.wiped = voter.log();
   }
 
   // ---- What is said ---------------------------------------------------------------------------------------------------
@@ -237,10 +245,14 @@ export class RaftChecker {
   // ---- Where committed entries are ----------------------------------------------------------------------------------------
 
   #onMajority(entry: Entry, isLost: (id: NodeId) => boolean): void {
-    const holds = (id: NodeId): boolean => {
-      const log = this.#log(id);
+    const isOn = (log: DurableLog): boolean => {
       const own = log.entry(entry.index);
-      return isLost(id) || (own === undefined ? log.holds(entry.index) : own.term === entry.term);
+      return own === undefined ? log.holds(entry.index) : own.term === entry.term;
+    };
+    const holds = (id: NodeId): boolean => {
+      const { log, wiped } = must(this.#voters.get(id), `${id} speaks Raft and is a voter`);
+      // An acknowledgement may be on its way when the disk that it speaks of is taken away.
+      return isLost(id) || isOn(log()) || (wiped !== null && isOn(wiped));
     };
     expectThat(this.#electorate.isQuorum(holds), () => {
       const holders = [...this.#voters.keys()].filter(holds);

@@ -100,7 +100,7 @@ function settle(world: World): void {
   world.raft.checkDurability((id) => world.atlas.isCondemned(id));
   world.auditor.checkAll();
   world.oracle.checkAll();
-  world.trace.count('operations in histories', world.histories.checkAll());
+  world.trace.count('operations in histories', world.histories.checkAll(world.auditor.pausedThemselves));
   for (const [id, { node }] of world.nodes) {
     const replica = node?.replica ?? null;
     if (replica !== null) world.auditor.compare(id, replica);
@@ -189,6 +189,7 @@ class Traffic {
     this.#on = false;
     for (const { spec } of this.#plan.jobs) {
       if (this.#prng.chance(0.8)) this.#client().control(spec.id, 'resume');
+      if (this.#prng.chance(0.3)) this.#client().control(spec.id, 'retry');
     }
   }
 
@@ -222,7 +223,12 @@ class Traffic {
       return;
     }
     if (lot < 0.85) return this.#stray(client);
-    const action: Action = lot < 0.91 ? 'pause' : lot < 0.98 ? 'resume' : 'cancel';
-    client.control(spec.id, action);
+    client.control(spec.id, steering(lot));
   }
+}
+
+function steering(lot: number): Action {
+  if (lot < 0.9) return 'pause';
+  if (lot < 0.95) return 'resume';
+  return lot < 0.98 ? 'retry' : 'cancel';
 }

@@ -3,15 +3,11 @@
  */
 import { v4 as uuidv4 } from 'uuid';
 import { must } from '../../src/base/assert.ts';
-import {
-  COMMIT_EVERY_DEFAULT,
-  COMMIT_INTERVAL_MS_DEFAULT,
-  MAX_ATTEMPTS_DEFAULT,
-  SESSION_TTL_MS_MIN,
-} from '../../src/base/limits.ts';
+import { COMMIT_EVERY_DEFAULT, SESSION_TTL_MS_MIN } from '../../src/base/limits.ts';
 import type { JobId, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
 import type { JobSpec, TableEvent } from '../../src/ranges/types.ts';
 import type { LeaseRecord } from './auditor.ts';
 import { Client } from './clients.ts';
@@ -124,12 +120,10 @@ export class Scenario {
       start: 0,
       end: job.points,
       metadata: '{}',
-      options: {
+      options: fillOptions({
         commitEvery: job.commitEvery ?? COMMIT_EVERY_DEFAULT,
-        commitIntervalMs: COMMIT_INTERVAL_MS_DEFAULT,
         taskSize: job.taskSize ?? null,
-        maxAttempts: MAX_ATTEMPTS_DEFAULT,
-      },
+      }),
       exposure: 'window',
     };
     this.world.models.set(spec.id, { pointMs: job.pointMs, poison: new Set(job.poison), exposure: 'window' });

@@ -14,6 +14,7 @@ import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { JobId, NodeId } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import { Node } from '../../src/daemon/node.ts';
+import type { Probe, ProbeAnswer, ProbeDone } from '../../src/daemon/probe.ts';
 import type { WireMessage } from '../../src/wire/messages.ts';
 import { Atlas } from './atlas.ts';
 import type { JobModel } from './attempt.ts';
@@ -92,6 +93,8 @@ export interface SimNode {
   /** It was found damaged when it was to start: it never starts again. */
   refused: boolean;
 }
+
+const OUTSIDE_MS_MAX = 500;
 
 export class World {
   readonly scheduler = new Scheduler();
@@ -218,6 +221,7 @@ export class World {
         network: this.network.open(process, config.address),
         store,
         executor,
+        probe: this.#outside(process),
         log: this.#logger(id),
         fatal: (error: Error) => this.#fatal(process, error),
       };
@@ -225,6 +229,21 @@ export class World {
       sim.node = node;
       process.turn('input', () => node.start());
     });
+  }
+
+  /** The world outside, which answers late, or not at all. */
+  #outside(process: Process): Probe {
+    const answer = (status: number, done: ProbeDone): void => {
+      const isThere = this.prng.chance(0.8);
+      const word: ProbeAnswer = isThere
+        ? { kind: 'answered', status, text: '' }
+        : { kind: 'unreachable', why: 'nobody is there' };
+      this.scheduler.after(this.prng.next() * OUTSIDE_MS_MAX, () => process.turn('input', () => done(word)));
+    };
+    return {
+      run: (_command, _environment, done) => answer(0, done),
+      fetch: (_request, done) => answer(200, done),
+    };
   }
 
   /** Null when the store refuses, as it must with a disk that is full or was damaged, and never with another one. */
@@ -276,6 +295,8 @@ export class World {
   /** Someone puts an empty disk into a node that is down. */
   wipe(id: NodeId): void {
     this.#wiped.add(id);
+    this.raft.wiped(id);
+    this.trace.line(this.now, id, 'its disk is taken away');
     this.node(id).disk.wipe();
   }
 

@@ -4,6 +4,7 @@ import {
   APPEND_BYTES_MAX,
   ERROR_TEXT_MAX,
   FRAME_BYTES_MAX,
+  HOOK_WORDS_MAX,
   METADATA_BYTES_MAX,
   ORDERS_PER_MESSAGE_MAX,
   REPORTS_PER_MESSAGE_MAX,
@@ -19,14 +20,32 @@ const FAR = Number.MAX_SAFE_INTEGER;
 const epochs = Array.from({ length: SLOTS_MAX }, (_, at) => FAR - at);
 
 const order: TaskOrder = {
-  ...{ epoch: FAR, job: 'f'.repeat(36), name: 'n'.repeat(64), start: -FAR, end: FAR, cursor: 0 },
+  ...{ epoch: FAR, job: 'f'.repeat(36), name: 'n'.repeat(64), start: -FAR, end: FAR, cursor: 0, claimed: 0 },
   metadata: 'm'.repeat(METADATA_BYTES_MAX),
-  options: { commitEvery: FAR, commitIntervalMs: FAR, taskSize: FAR, maxAttempts: FAR },
+  options: {
+    ...{ delivery: 'exactly-once', commitEvery: FAR, commitIntervalMs: FAR, taskSize: FAR, maxAttempts: FAR },
+    ...{ taskTimeoutMs: FAR, memoryMb: FAR, priority: FAR, weight: FAR, maxConcurrency: FAR, pointsPerSecond: FAR },
+    tolerate: FAR,
+    throttle: {
+      kind: 'command',
+      command: Array.from({ length: HOOK_WORDS_MAX }, () => 'c'.repeat(900)),
+      intervalMs: 5_000,
+    },
+    onDone: `http://${'h'.repeat(2_000)}`,
+    ...{ after: 'f'.repeat(36), at: FAR },
+  },
   attempts: FAR,
 };
 
 // Three bytes a character is the most that UTF-8 takes for one of JavaScript's.
-const report: TaskReport = { epoch: FAR, cursor: FAR, begun: FAR, ending: 'fail', error: '€'.repeat(ERROR_TEXT_MAX) };
+const report: TaskReport = {
+  epoch: FAR,
+  cursor: FAR,
+  begun: FAR,
+  claimed: FAR,
+  ending: 'fail',
+  error: '€'.repeat(ERROR_TEXT_MAX),
+};
 
 /** Full, with one entry that alone is as large as all the others. */
 function largestAppend(): WireMessage {
@@ -41,6 +60,7 @@ const LARGEST: { readonly [name: string]: WireMessage } = {
   'an append of full entries and one oversized': largestAppend(),
   'leases with sixteen orders': {
     ...{ type: 'leases', incarnation: FAR, sequence: FAR, appliedIndex: FAR, epochs, release: epochs },
+    ...{ shrink: epochs, drain: true },
     orders: Array.from({ length: ORDERS_PER_MESSAGE_MAX }, () => order),
   },
   'reports of failures from every slot': {

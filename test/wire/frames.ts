@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { sealRecord } from '../../src/base/record.ts';
 import type { Entry } from '../../src/raft/types.ts';
+import { DELIVERIES } from '../../src/ranges/options.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 
 export const ENDS = { from: 'n2', to: 'n1' } as const;
@@ -41,9 +42,18 @@ const order = fc.record(
     start: point,
     end: point,
     cursor: point,
+    claimed: point,
     metadata: fc.json(),
     options: fc.record(
-      { commitEvery: count, commitIntervalMs: count, taskSize: fc.option(count), maxAttempts: count },
+      {
+        delivery: fc.constantFrom(...DELIVERIES),
+        ...{ commitEvery: count, commitIntervalMs: count, taskSize: fc.option(count), maxAttempts: count },
+        ...{ taskTimeoutMs: fc.option(count), memoryMb: fc.option(count), priority: point, weight: count },
+        ...{ maxConcurrency: fc.option(count), pointsPerSecond: fc.option(count) },
+        tolerate: fc.constantFrom(0, 1_000, '0.01%', '100%'),
+        throttle: fc.constantFrom(null, { kind: 'url', url: 'http://h/', intervalMs: 5_000 }),
+        ...{ onDone: fc.constantFrom(null, 'http://h/'), after: fc.option(uuid), at: fc.option(count) },
+      },
       { noNullPrototype: true },
     ),
     attempts: count,
@@ -56,6 +66,7 @@ const report = fc.record(
     epoch: count,
     cursor: point,
     begun: point,
+    claimed: point,
     ending: fc.constantFrom(null, 'complete' as const, 'fail' as const, 'release' as const),
     error: words,
   },
@@ -63,7 +74,12 @@ const report = fc.record(
 );
 
 const result = fc.record(
-  { epoch: count, cursor: point, state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const) },
+  {
+    epoch: count,
+    cursor: point,
+    claimed: point,
+    state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const),
+  },
   { noNullPrototype: true },
 );
 
@@ -125,6 +141,10 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
     slots: count,
     offers: fc.array(fc.record({ name: id, hash: id }, { noNullPrototype: true }), { maxLength: 5 }),
   }),
+  keep: of('keep', {
+    incarnation: count,
+    offers: fc.array(fc.record({ epoch: count, end: point }, { noNullPrototype: true })),
+  }),
   'keep-alive': of('keep-alive', { incarnation: count, sequence: count, epochs, draining: fc.boolean() }),
   report: of('report', { incarnation: count, sequence: count, reports: fc.array(report, { maxLength: 5 }) }),
   joined: of('joined', { nonce: count, incarnation: count, sessionTtlMs: count }),
@@ -135,6 +155,8 @@ export const MESSAGES: { readonly [K in WireMessage['type']]: fc.Arbitrary<WireM
     appliedIndex: count,
     epochs,
     orders: fc.array(order, { maxLength: 3 }),
+    shrink: fc.array(count),
+    drain: fc.boolean(),
     release: epochs,
   }),
   reported: of('reported', { incarnation: count, sequence: count, results: fc.array(result, { maxLength: 5 }) }),
