@@ -108,6 +108,11 @@ export class Dispatch {
       }
       case 'task-progressed':
         return this.#pace.moved(event.job, event.to - event.from, now);
+      case 'task-shrunk':
+        this.#pace.shrunk(event);
+        this.#shrinks.shrunk(event.epoch);
+        this.#plannable = true;
+        return;
       case 'task-ended':
         this.#pace.ended(event.job, event.worker, event.epoch, event.how === 'completed', now);
         return this.heard(event.worker, true);
@@ -151,12 +156,9 @@ export class Dispatch {
   }
 
   #shrink(epoch: number, end: Point): void {
-    const { propose, stamp, table, wake } = this.#options;
+    const { propose, stamp, wake } = this.#options;
     propose({ kind: 'shrink', at: stamp(), epoch, end }, () => {
       this.#shrinks.settled(epoch);
-      const task = table.task(epoch);
-      if (task !== undefined) this.#pace.shrunk(task);
-      this.#plannable = true;
       wake();
     });
   }
@@ -208,5 +210,5 @@ export class Dispatch {
 
 /** Nothing would be granted of it anyway: it waits for another job, or is gone. */
 function isWaiting(job: JobView | undefined): boolean {
-  return job === undefined || (job.state === 'pending' && job.reason !== null);
+  return job === undefined || job.waitsFor !== null;
 }

@@ -169,10 +169,9 @@ export class Grants {
     return candidates;
   }
 
-  /** A job that has to wait for a time, or for something outside. */
-  #mustWait({ spec, state, reason }: JobView, { now, at }: Moment): boolean {
-    // The table itself says what a pending job waits for.
-    if ((state === 'pending' && reason !== null) || this.#options.isHeld(spec.id)) return true;
+  /** A job that has to wait for a time, for another job, or for something outside. */
+  #mustWait({ spec, waitsFor }: JobView, { now, at }: Moment): boolean {
+    if (waitsFor !== null || this.#options.isHeld(spec.id)) return true;
     const opensAt = spec.options.at === null ? now : now + spec.options.at - at;
     const until = Math.max(opensAt, this.#heldUntil.get(spec.id) ?? now);
     if (until <= now) return false;

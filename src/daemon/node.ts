@@ -24,6 +24,7 @@ import { Features } from './features.ts';
 import { admitBeforeFormation, admitToCluster, admitTtl } from './formation.ts';
 import { guardedEnv } from './guarded-env.ts';
 import { Leader } from './leader.ts';
+import { LeaderWaiters } from './leader-waiters.ts';
 import { MemberDuties, successor } from './member-duties.ts';
 import { Membership } from './membership.ts';
 import { Replica, type ReplicaMessage } from './replica.ts';
@@ -52,7 +53,7 @@ export class Node implements NodeApi {
   #leaderTerm = 0;
   readonly #worker: Worker | null;
   #knownLeader: NodeId | null = null;
-  readonly #leaderWaiters = new Set<(found: boolean) => void>();
+  readonly #leaderWaiters: LeaderWaiters;
   #timer: Timer | null = null;
   #tickedAt = 0;
   #pumping = false;
@@ -66,6 +67,7 @@ export class Node implements NodeApi {
     this.#features = new Features(config.id);
     this.#answered = new Answered(env);
     this.#contents = contents;
+    this.#leaderWaiters = new LeaderWaiters(env.timers);
     this.#env = guardedEnv(env, {
       event: (run) => this.#guard(run),
       fatal: (error) => {
@@ -165,17 +167,7 @@ export class Node implements NodeApi {
   }
 
   awaitLeader(waitMs: number, done: (found: boolean) => void): void {
-    if (this.#leaderNow() !== null) return done(true);
-    const timer = this.#env.timers.after(waitMs, () => {
-      this.#leaderWaiters.delete(found);
-      done(this.#leaderNow() !== null);
-    });
-    const found = (isFound: boolean) => {
-      timer.cancel();
-      this.#leaderWaiters.delete(found);
-      done(isFound);
-    };
-    this.#leaderWaiters.add(found);
+    this.#leaderWaiters.add(waitMs, () => this.#leaderNow() !== null, done);
   }
 
   submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void {
@@ -374,7 +366,7 @@ export class Node implements NodeApi {
     this.#leader = null;
     this.#memberDuties = null;
     this.#replica?.close();
-    for (const waiter of [...this.#leaderWaiters]) waiter(false);
+    this.#leaderWaiters.answer(false);
   }
 
   // ---- leadership -------------------------------------------------------------------------------------------------
@@ -451,7 +443,7 @@ export class Node implements NodeApi {
     if (leader === null) return;
     if (leader !== this.id) this.#handedOver?.();
     this.#worker?.leaderChanged();
-    for (const waiter of [...this.#leaderWaiters]) waiter(true);
+    this.#leaderWaiters.answer(true);
     for (const worker of this.#membership.connectedWorkers()) this.#sayLeader(worker);
   }
 

@@ -66,10 +66,14 @@ export class Shrinks {
     return true;
   }
 
+  /** A task gave something up, and may be asked for more. */
+  shrunk(epoch: Epoch): void {
+    this.#asked.delete(epoch);
+  }
+
   /** The command with the end was applied, or is lost. */
   settled(epoch: Epoch): void {
     this.#underWay.delete(epoch);
-    this.#asked.delete(epoch);
   }
 
   #slowest(job: JobView, now: number): Task | null {

@@ -237,9 +237,10 @@ export class Job {
   }
 
   /** Other controls for what is to come. False when it is finished. */
-  set(changes: Partial<Controls>): boolean {
+  set(changes: Partial<Controls>, emit: Emit): boolean {
     if (this.finished) return false;
     this.#controls = Object.freeze({ ...this.#controls, ...changes });
+    emit({ kind: 'job-set', job: this.spec.id, controls: this.#controls });
     return true;
   }
 

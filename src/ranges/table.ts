@@ -255,7 +255,7 @@ export class JobTable implements Table {
   #set({ id, changes }: CommandOf<'set-job'>): Outcome {
     const job = this.#jobs.get(id);
     if (job === undefined) return refused('JOB_NOT_FOUND', `there is no job ${id}`);
-    if (job.set(changes)) return OK;
+    if (job.set(changes, this.#emit)) return OK;
     return refused('WRONG_STATE', `job ${id} is ${job.view.state}: there is nothing to set`);
   }
 

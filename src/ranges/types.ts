@@ -250,6 +250,8 @@ export type TableEvent =
   | { readonly kind: 'job-state'; readonly job: JobId; readonly state: JobState; readonly reason: string | null }
   /** Once for each run of a job, in the turn in which it finishes. */
   | { readonly kind: 'job-finished'; readonly job: JobId; readonly run: number; readonly state: JobState }
+  /** Its controls are others now. */
+  | { readonly kind: 'job-set'; readonly job: JobId; readonly controls: Controls }
   | { readonly kind: 'job-evicted'; readonly job: JobId }
   | { readonly kind: 'worker-joined'; readonly worker: NodeId; readonly incarnation: Incarnation }
   | {

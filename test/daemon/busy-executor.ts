@@ -3,6 +3,7 @@
  * `commitEvery` points and a report every hundred milliseconds. It counts how often each point was begun.
  */
 import { must } from '../../src/base/assert.ts';
+import { windowEnd } from '../../src/ranges/lease.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { HandExecutor, type HandTime } from './fakes.ts';
 
@@ -35,19 +36,17 @@ export class BusyExecutor extends HandExecutor {
   }
 
   override run(order: TaskOrder): void {
-    const { epoch, cursor, end, options } = order;
-    const limit = options.delivery === 'at-most-once' ? order.claimed : cursor + options.commitEvery;
+    const { epoch, cursor, end } = order;
+    const limit = windowEnd(order, order.options);
     const attempt = { order, cursor, limit, end, isReleased: false };
     this.#attempts.set(epoch, attempt);
     this.#time.soon(() => this.#work(attempt));
     this.#time.after(REPORT_EVERY_MS, () => this.#report(attempt));
   }
 
-  override committed(epoch: number, cursor: number, claimed: number): void {
+  override committed(epoch: number, _cursor: number, limit: number): void {
     const attempt = this.#attempts.get(epoch);
-    if (attempt === undefined) return;
-    const { delivery, commitEvery } = attempt.order.options;
-    attempt.limit = delivery === 'at-most-once' ? claimed : cursor + commitEvery;
+    if (attempt !== undefined) attempt.limit = limit;
   }
 
   override keep(epoch: number, answer: (end: number) => void): void {

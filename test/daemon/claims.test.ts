@@ -20,7 +20,7 @@ describe('an at-most-once task', () => {
     expect(shop.executor.take()).toEqual(['run 101 at 0']);
     expect(shop.take('report')).toMatchObject([{ reports: [{ epoch: 101, cursor: 0, begun: 0, claimed: 10 }] }]);
     shop.reported({ epoch: 101, cursor: 0, claimed: 10, state: 'live' });
-    expect(shop.executor.take()).toEqual(['committed 101 0, claimed 10']);
+    expect(shop.executor.take()).toEqual(['committed 101 0, up to 10']);
   });
 
   test('asks for the next stretch with each report of its headway, and never beyond its end', () => {

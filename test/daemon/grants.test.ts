@@ -214,6 +214,20 @@ describe('limits of a job', () => {
     expect(desk.plan()).toEqual([]);
   });
 
+  test('a job that comes after another waits until that is done', () => {
+    const desk = new Desk(
+      ['w1'],
+      [
+        { end: 1, options: { taskSize: 1 } },
+        { ...LARGE, id: jobId(2), options: { after: jobId(1) } },
+      ],
+    );
+    const [first] = desk.commit(desk.plan());
+    expect(desk.plan()).toEqual([]);
+    desk.pen.complete(must(first, 'it was granted'));
+    expect(slotsOf(desk.plan())).toEqual({ 2: 9 });
+  });
+
   test('a time before which a job may not begin is waited for', () => {
     const desk = new Desk(['w1'], [{ ...LARGE, options: { at: 7_000 } }]);
     desk.now = 2_000;
@@ -292,7 +306,7 @@ describe('a range that failed', () => {
   function failedOnce(): Desk {
     const desk = new Desk(['w1'], [{ end: 10, options: { taskSize: 10 } }]);
     const [epoch] = desk.commit(desk.plan());
-    desk.pen.fail(epoch ?? 0, 3, 4);
+    desk.pen.fail(epoch ?? 0, 3, 10);
     return desk;
   }
 
@@ -313,7 +327,7 @@ describe('a range that failed', () => {
     desk.plan();
     desk.now = desk.grants.nextLookAt;
     const [epoch] = desk.commit(desk.plan());
-    desk.pen.fail(epoch ?? 0, 3, 4);
+    desk.pen.fail(epoch ?? 0, 3, 10);
     desk.plan();
     expect(desk.grants.nextLookAt - desk.now).toBeGreaterThanOrEqual(RETRY_MS_MIN);
   });

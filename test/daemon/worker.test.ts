@@ -303,7 +303,7 @@ describe('reports', () => {
     expect(shop.sent.filter((one) => one.type === 'report')).toMatchObject([{ reports: [{ cursor: 3 }] }]);
     shop.reported({ epoch: 101, cursor: 3, state: 'live' });
     expect(shop.take('report')).toMatchObject([{ reports: [{ cursor: 5 }] }]);
-    expect(shop.executor.take()).toEqual(['run 101 at 0', 'committed 101 3']);
+    expect(shop.executor.take()).toEqual(['run 101 at 0', 'committed 101 3, up to 13']);
   });
 
   test('that stay unanswered are said again', () => {

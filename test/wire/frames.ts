@@ -78,6 +78,7 @@ const result = fc.record(
     epoch: count,
     cursor: point,
     claimed: point,
+    end: point,
     state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const),
   },
   { noNullPrototype: true },
