@@ -30,7 +30,8 @@ export interface LeaseRecord {
   readonly epoch: Epoch;
   readonly job: JobId;
   readonly start: Point;
-  readonly end: Point;
+  /** It comes nearer when the task is shrunk. */
+  end: Point;
   readonly worker: NodeId;
   readonly grantedAt: number;
   cursor: Point;
@@ -122,6 +123,16 @@ export class Auditor {
           missing === null,
           () => `epoch ${event.epoch} acknowledged point ${missing}, which nobody worked`,
         );
+      }
+      case 'task-shrunk': {
+        const lease = this.#lease(event.epoch);
+        expectThat(
+          lease.endedAt === null && event.end >= lease.cursor && event.end < lease.end,
+          () => `epoch ${event.epoch} of [${lease.cursor}, ${lease.end}) was shrunk to ${event.end}`,
+        );
+        lease.end = event.end;
+        this.#trace.count('task shrunk');
+        return;
       }
       case 'task-ended': {
         const lease = this.#lease(event.epoch);

@@ -36,7 +36,7 @@ describe('bounds in virtual time', () => {
       const scenario = new Scenario({ seed, workerSlots: [1, 2] });
       scenario.untilLeader();
       scenario.untilJoined();
-      scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000 });
+      scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, tasksMax: 2 });
       scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
       scenario.run(1_000 + seed * 37);
       const lease = must(scenario.leasesOf('w1')[0], 'a lease');
@@ -55,7 +55,7 @@ describe('bounds in virtual time', () => {
       const scenario = new Scenario({ seed, workerSlots: [1, 2], oneHost: true });
       scenario.untilLeader();
       scenario.untilJoined();
-      scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000 });
+      scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, tasksMax: 2 });
       scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
       scenario.run(1_000 + seed * 37);
       const lease = must(scenario.leasesOf('w1')[0], 'a lease');
@@ -71,7 +71,7 @@ describe('bounds in virtual time', () => {
       const scenario = new Scenario({ seed: 5, workerSlots: [1, 2], oneHost });
       const leader = scenario.untilLeader();
       scenario.untilJoined();
-      const job = scenario.submit({ points: 600, pointMs: 20, taskSize: 300 });
+      const job = scenario.submit({ points: 600, pointMs: 20, taskSize: 300, tasksMax: 2 });
       scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
       while (scenario.world.auditor.table.job(job)?.state === 'running') {
         scenario.world.network.cut(leader, 'w1');
@@ -126,7 +126,7 @@ describe('bounds in virtual time', () => {
       const scenario = new Scenario({ seed, workerSlots: [1, 2] });
       scenario.untilLeader();
       scenario.untilJoined();
-      const job = scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000 });
+      const job = scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, tasksMax: 2 });
       scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
       scenario.run(1_000 + seed * 37);
       const lease = must(scenario.leasesOf('w1')[0], 'a lease');

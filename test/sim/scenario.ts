@@ -112,8 +112,15 @@ export class Scenario {
     this.until(`job ${job} is ${state}`, () => this.world.auditor.table.job(job)?.state === state, withinMs);
   }
 
-  /** Submits a job and waits until it is acknowledged. */
-  submit(job: { points: number; pointMs: number; taskSize?: number; commitEvery?: number; poison?: Point[] }): JobId {
+  /** Submits a job and waits until it is acknowledged. With `tasksMax` so many tasks stay whole, though a slot is idle. */
+  submit(job: {
+    points: number;
+    pointMs: number;
+    taskSize?: number;
+    tasksMax?: number;
+    commitEvery?: number;
+    poison?: Point[];
+  }): JobId {
     const spec: JobSpec = {
       id: uuidv4({ random: this.world.prng.bytes(16) }),
       name: 'points',
@@ -123,6 +130,7 @@ export class Scenario {
       options: fillOptions({
         commitEvery: job.commitEvery ?? COMMIT_EVERY_DEFAULT,
         taskSize: job.taskSize ?? null,
+        maxConcurrency: job.tasksMax ?? null,
       }),
       exposure: 'window',
     };
@@ -177,7 +185,7 @@ export function cutOffLeader(seed: number): string | null {
   const { world } = scenario;
   const leader = scenario.untilLeader();
   scenario.untilJoined();
-  scenario.submit({ points: 10_000, pointMs: 20, taskSize: 2_000, commitEvery: 1_000 });
+  scenario.submit({ points: 10_000, pointMs: 20, taskSize: 2_000, tasksMax: 5, commitEvery: 1_000 });
   scenario.until('the leader works', () => scenario.leasesOf(leader).length > 0);
   scenario.run(1_000);
   scenario.isolate(leader);
@@ -198,7 +206,7 @@ export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: Mode
   const { world } = scenario;
   const leader = scenario.untilLeader();
   scenario.untilJoined();
-  scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, commitEvery: 1_000 });
+  scenario.submit({ points: 2_000, pointMs: 20, taskSize: 1_000, tasksMax: 2, commitEvery: 1_000 });
   scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
   scenario.run(1_000);
   if (how === 'paused') {
