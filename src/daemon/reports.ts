@@ -57,6 +57,7 @@ export class Reports {
       if (task === undefined || task.worker !== worker || task.incarnation !== incarnation) continue;
       // What no honest worker says is left unsaid; the answer tells it what the table holds.
       if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
+      if (report.claimed < report.cursor) continue;
       if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));
       else if (this.#gather(task, report)) waiting.gathering = true;
     }
@@ -66,13 +67,11 @@ export class Reports {
   /** Whether something of a running task is to be committed. */
   #gather(task: Task, { epoch, cursor, claimed }: TaskReport): boolean {
     const known = this.#gathered.get(epoch) ?? task;
-    // A claim made before the task was shrunk may reach beyond its end.
-    const wanted = Math.max(cursor, Math.min(claimed, task.end));
+    // What was asked for before the task was shrunk may lie beyond its end.
+    const wanted = Math.min(claimed, task.end);
     if (cursor > known.cursor || wanted > known.claimed) {
-      this.#gathered.set(epoch, {
-        cursor: Math.max(known.cursor, cursor),
-        claimed: Math.max(known.claimed, wanted),
-      });
+      const next = Math.max(known.cursor, cursor);
+      this.#gathered.set(epoch, { cursor: next, claimed: Math.max(known.claimed, wanted, next) });
     }
     return this.#gathered.has(epoch);
   }

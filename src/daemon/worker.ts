@@ -16,7 +16,7 @@ import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { KEEP_ALIVES_PER_TTL, SESSION_TTL_MS } from '../base/limits.ts';
 import type { Address, Epoch, Incarnation, InstanceId, LogIndex, Point } from '../base/types.ts';
-import { windowEnd } from '../ranges/lease.ts';
+import { forward, windowEnd } from '../ranges/lease.ts';
 import type { LeaderMessage, ReportResult, TaskOrder, TaskReport, WorkerMessage } from '../wire/messages.ts';
 import type { Env, ExecutorEnding } from './env.ts';
 
@@ -424,15 +424,14 @@ export class Worker {
   /** How far the code of a task may have come at most. */
   #exposedTo({ order, committed, claimed, end }: Held): Point {
     if (order.options.delivery === 'at-most-once') return claimed;
-    return this.#takesPoints(order) ? Math.min(end, committed + order.options.commitEvery) : end;
+    return this.#takesPoints(order) ? windowEnd({ cursor: committed, claimed, end }, order.options) : end;
   }
 
-  /** What a task wants to be free to begin: the next stretch, or all of it where it is begun at once. */
-  #wantedClaim(task: Held): Point {
-    const { order, cursor, claimed, end, phase, releasing } = task;
-    if (order.options.delivery !== 'at-most-once') return cursor;
-    if (phase !== 'running' || releasing) return Math.max(claimed, cursor);
-    return Math.max(claimed, this.#takesPoints(order) ? Math.min(end, cursor + order.options.commitEvery) : end);
+  /** At most once, code that takes points is kept `commitEvery` points of claims ahead; other code begins all at once. */
+  #wantedClaim({ order, phase, cursor, claimed, end, releasing, fenced }: Held): Point {
+    const held = Math.max(cursor, claimed);
+    if (order.options.delivery !== 'at-most-once' || phase !== 'running' || releasing || fenced) return held;
+    return Math.max(held, this.#takesPoints(order) ? forward(cursor, order.options.commitEvery, end) : end);
   }
 
   /** Whether its code takes point after point, and does not begin the whole task at once. */

@@ -345,6 +345,18 @@ describe('a range that failed', () => {
     expect(desk.commit(planned)).not.toContain(null);
   });
 
+  test('and failed again is another one, though it begins at the same point and has as many points', () => {
+    const desk = new Desk(['w1'], [{ end: 1, options: { taskSize: 1, maxAttempts: 5 } }]);
+    desk.pen.fail(must(desk.commit(desk.plan())[0], 'it was granted'), 0, 1);
+    desk.plan();
+    desk.now = desk.grants.nextLookAt;
+    const retried = must(desk.commit(desk.plan())[0], 'it was granted again');
+    // Nobody looked between the two failures.
+    desk.pen.fail(retried, 0, 1);
+    expect(desk.plan()).toEqual([]);
+    expect(desk.grants.nextLookAt - desk.now).toBeGreaterThanOrEqual(RETRY_MS_MIN);
+  });
+
   test('does not keep the rest of its job waiting', () => {
     const desk = new Desk(['w1'], [{ end: 1_000, options: { taskSize: 10 } }]);
     const [first] = desk.commit(desk.plan());

@@ -26,10 +26,10 @@ class Desk {
     send: (to, message) => this.#send(to, message),
   });
 
-  constructor() {
+  constructor(options: { readonly delivery?: string } = {}) {
     this.pen.join('w1');
     this.pen.join('w2');
-    this.pen.submit({ end: 1_000 });
+    this.pen.submit({ end: 1_000, options });
   }
 
   #propose(command: Command, done: Done<Outcome>): number | null {
@@ -141,6 +141,49 @@ describe('progress', () => {
     desk.say('w1', 2, { epoch, cursor: 5 });
     desk.turn();
     expect(desk.proposed).toHaveLength(1);
+  });
+});
+
+describe('claims', () => {
+  test('go into the log with the cursor, and the answer tells what is committed', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 0, claimed: 4 });
+    desk.turn();
+    expect(desk.proposed[0]?.command).toMatchObject({ kind: 'progress', cursors: [{ epoch, cursor: 0, claimed: 4 }] });
+    desk.commit();
+    desk.turn();
+    expect(desk.answers).toEqual([
+      { to: 'w1', sequence: 1, results: [{ epoch, cursor: 0, claimed: 4, end: 10, state: 'live' }] },
+    ]);
+  });
+
+  test('of an earlier report are kept by a later one that says less', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 2, claimed: 6 });
+    desk.say('w1', 2, { epoch, cursor: 3, claimed: 3 });
+    desk.turn();
+    expect(desk.proposed[0]?.command).toMatchObject({ cursors: [{ epoch, cursor: 3, claimed: 6 }] });
+  });
+
+  test('behind the cursor are not believed', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 5, claimed: 4 });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+  });
+
+  test('that were made before the task was shrunk are cut to its end, and the answer tells that end', () => {
+    const desk = new Desk({ delivery: 'at-most-once' });
+    const epoch = desk.grant();
+    desk.pen.apply({ kind: 'shrink', epoch, end: 6 });
+    desk.say('w1', 1, { epoch, cursor: 2, claimed: 9 });
+    desk.turn();
+    desk.commit();
+    desk.turn();
+    expect(desk.answers).toMatchObject([{ results: [{ cursor: 2, claimed: 6, end: 6, state: 'live' }] }]);
   });
 });
 
