@@ -103,6 +103,8 @@ export class Job {
   #run = 1;
   #forgiven = 0;
   #firstFailures: number | null = 0;
+  /** While a cancel ends the leases, none of them settles the job. */
+  #isCancelling = false;
 
   constructor(spec: JobSpec, createdAt: number, covered: readonly Range[] = []) {
     this.spec = spec;
@@ -317,9 +319,12 @@ export class Job {
   cancel(at: number, emit: Emit): boolean {
     if (this.#state === 'cancelled') return true;
     if (this.finished) return false;
+    // What a lease leaves uncertain is no reason to call the job done: it was cancelled before that was known.
+    this.#isCancelling = this.#leasedPoints > 0 || this.#covered.points + this.#failedPoints < this.#total;
     for (const lease of this.#leases.values()) {
       this.#close(lease, { how: 'cancelled', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
     }
+    this.#isCancelling = false;
     if (this.finished) return true;
     this.#returned.compact();
     this.#finish('cancelled', null, at, emit);
@@ -412,7 +417,7 @@ export class Job {
 
   /** Pauses a job that fares worse than it may. */
   #judgeTrouble(worker: NodeId, error: string, emit: Emit): void {
-    if (this.finished || this.#state === 'paused') return;
+    if (this.finished || this.#isCancelling || this.#state === 'paused') return;
     const trouble = this.#failedPoints + this.#uncertainPoints - this.#forgiven;
     const tolerated = toleratedPoints(this.#controls.tolerate, this.#total);
     if ((this.#firstFailures ?? 0) >= FIRST_FAILURES_MAX) {
@@ -437,7 +442,8 @@ export class Job {
   }
 
   #settle(at: number, emit: Emit): void {
-    if (this.#leases.size > 0 || this.#covered.points + this.#failedPoints < this.#total) return;
+    if (this.#isCancelling || this.#leases.size > 0) return;
+    if (this.#covered.points + this.#failedPoints < this.#total) return;
     if (this.#failedPoints === 0) this.#finish('done', null, at, emit);
     else this.#finish('failed', `${this.#failedPoints} points failed`, at, emit);
   }

@@ -70,6 +70,17 @@ describe('at most once', () => {
     expect(pen.job()).toMatchObject({ state: 'cancelled', coveredPoints: 8, uncertainPoints: 5 });
   });
 
+  test('a cancel that leaves all that was open uncertain is a cancel, and pauses nothing', () => {
+    const pen = claiming({ options: { tolerate: 0 } });
+    pen.progress(pen.grant(100), 40, 100);
+    pen.control('cancel');
+    expect(pen.job()).toMatchObject({ state: 'cancelled', coveredPoints: 100, uncertainPoints: 60 });
+    expect(pen.last.filter((event) => event.kind === 'job-state')).toEqual([
+      { kind: 'job-state', job: jobId(1), state: 'cancelled', reason: null },
+    ]);
+    expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
+  });
+
   test('a job is done with uncertain points, and only a retry that asks for them runs them again', () => {
     const pen = claiming();
     const epoch = pen.grant(100);
