@@ -16,7 +16,8 @@ const COMMITTED = 2;
 const DEADLINE = 3;
 const LIMIT = 4;
 const END = 5;
-const WORDS = 6;
+const WANTED = 6;
+const WORDS = 7;
 const STOP = 0;
 const WAITING = 1;
 const FLAGS = 2;
@@ -38,10 +39,11 @@ export class Cell {
   static create(cursor: Point, limit: Point, end: Point, deadline: number): Cell {
     const bytes = WORDS * BigInt64Array.BYTES_PER_ELEMENT + FLAGS * Int32Array.BYTES_PER_ELEMENT;
     const cell = new Cell(new SharedArrayBuffer(bytes));
+    // The end first: nothing is begun beyond it.
+    Atomics.store(cell.#words, END, BigInt(end));
     cell.begin(cursor);
     cell.acknowledge(cursor);
     cell.commit(cursor, limit);
-    Atomics.store(cell.#words, END, BigInt(end));
     cell.moveDeadline(deadline);
     return cell;
   }
@@ -50,14 +52,14 @@ export class Cell {
 
   /**
    * Every point below `begun` was handed out. Written before a point is seen by job code. False, and nothing is begun, when
-   * the host has cut the task short of it meanwhile: each side writes first and then looks at what the other wrote.
+   * the host has cut the task short of it meanwhile: each side writes first and then looks at what the other wrote. What
+   * is wanted has a word of its own, so that nobody ever reads as begun what is then refused.
    */
   begin(begun: Point): boolean {
-    const before = this.begun;
+    Atomics.store(this.#words, WANTED, BigInt(begun));
+    if (begun > this.end) return false;
     Atomics.store(this.#words, BEGUN, BigInt(begun));
-    if (begun <= this.end) return true;
-    Atomics.store(this.#words, BEGUN, BigInt(before));
-    return false;
+    return true;
   }
 
   acknowledge(cursor: Point): void {
@@ -91,8 +93,8 @@ export class Cell {
     const { begun, end } = this;
     const middle = begun + Math.ceil((end - begun) / 2);
     Atomics.store(this.#words, END, BigInt(middle));
-    // The thread may have begun more before it could see the new end.
-    const kept = Math.max(middle, this.begun);
+    // The thread may have wanted more before it could see the new end.
+    const kept = Math.min(end, Math.max(middle, Number(Atomics.load(this.#words, WANTED))));
     Atomics.store(this.#words, END, BigInt(kept));
     return kept;
   }
