@@ -365,6 +365,8 @@ export const WATCH_INTERVAL_MS = 250;
 export const THREAD_HEAP_MB = 512;
 /** Resident memory of one job host; beyond it the host is ended and its attempts fail. */
 export const HOST_MEMORY_MB = 1_024;
+/** The same for a job that says `memoryMb`: this for Node itself and for Buffers, and `memoryMb` for each slot. */
+export const HOST_BASE_MB = 256;
 /** How often resident memory is read: at 1 GB/s of allocation it overshoots by 100 MB. */
 export const HOST_MEMORY_CHECK_MS = 100;
 /** An abort that is ignored this long is followed by terminate. */

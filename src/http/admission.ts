@@ -64,6 +64,7 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   const refusal = type === undefined ? null : metadataRefusal(type, metadata);
   if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
   checkDelivery(spec, type);
+  checkMemory(spec, type);
   // Offers carry no exposure; 'task' can only overstate what may have run twice.
   return { ...spec, exposure: known.exposure ?? type?.exposure ?? 'task' };
 }
@@ -73,6 +74,15 @@ function checkDelivery({ name, options: { delivery } }: SoundJob['spec'], type: 
   const kept = type?.deliveries ?? KEPT_BY_POLARIS;
   if (kept.includes(delivery)) return;
   throw new PolarisError('BAD_OPTION', `the job type "${name}" cannot keep ${delivery}; it keeps ${kept.join(', ')}`);
+}
+
+/** A program is a process of its own, and we do not watch its memory. */
+function checkMemory({ name, options: { memoryMb } }: SoundJob['spec'], type: JobTypeInfo | undefined): void {
+  if (memoryMb === null || type?.exposure !== 'task') return;
+  throw new PolarisError(
+    'BAD_OPTION',
+    `"${name}" runs a program, and memoryMb limits job threads; limit the program in its own command, as with ulimit -v`,
+  );
 }
 
 const ajv = new Ajv2020({ strict: false, validateSchema: false, logger: false });

@@ -18,6 +18,8 @@ export interface Attempt {
   release(): void;
   /** Stop now. */
   terminate(): void;
+  /** Stop now; it failed, and `error` says why. What it says of its own end at this very moment still counts. */
+  fail(error: string): void;
 }
 
 /** What an attempt tells its host. */
@@ -29,4 +31,9 @@ export interface AttemptEvents {
   ended(ending: ExecutorEnding): void;
   /** Its code cannot be stopped: the whole host must go. */
   stuck(reason: string): void;
+}
+
+/** Why an attempt failed that took too long; the same words from both who watch. */
+export function timeoutReason(taskTimeoutMs: number): string {
+  return `timed out: the task ran longer than its taskTimeoutMs of ${taskTimeoutMs} ms`;
 }

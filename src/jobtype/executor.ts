@@ -10,7 +10,15 @@
  */
 
 import { assert, must } from '../base/assert.ts';
-import { ABORT_GRACE_MS, HOST_IDLE_MS, HOST_MEMORY_CHECK_MS, HOSTS_SPARE } from '../base/limits.ts';
+import {
+  ABORT_GRACE_MS,
+  HOST_BASE_MB,
+  HOST_IDLE_MS,
+  HOST_MEMORY_CHECK_MS,
+  HOST_MEMORY_MB,
+  HOSTS_SPARE,
+  THREAD_HEAP_MB,
+} from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Epoch, NodeId, Point } from '../base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../daemon/env.ts';
@@ -124,7 +132,8 @@ class HostExecutor implements Executor {
   }
 
   #spawn(order: TaskOrder, type: LoadedType): HostProcess {
-    const { log, nodeId, hostEntry } = this.#options;
+    const { log, nodeId, hostEntry, slots } = this.#options;
+    const { memoryMb } = order.options;
     const host = new HostProcess({
       entry: hostEntry,
       job: order.job,
@@ -132,6 +141,8 @@ class HostExecutor implements Executor {
       worker: nodeId,
       recordsDir: this.#recordsDir,
       deadline: this.#deadline,
+      heapMb: memoryMb ?? THREAD_HEAP_MB,
+      residentMb: memoryMb === null ? HOST_MEMORY_MB : HOST_BASE_MB + slots * memoryMb,
       handler: {
         progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
         ended: (ending) => this.#ended(ending),

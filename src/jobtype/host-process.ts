@@ -15,7 +15,6 @@ import { errorText } from '../base/errors.ts';
 import {
   ABORT_GRACE_MS,
   ERROR_TEXT_MAX,
-  HOST_MEMORY_MB,
   JOB_LOG_LINES_PER_SECOND,
   PIPES_CLOSE_MS,
   TERMINATE_GRACE_MS,
@@ -24,6 +23,7 @@ import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
 import type { ExecutorEnding, ExecutorHandler } from '../daemon/env.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
+import { timeoutReason } from './attempt.ts';
 import { captureLines } from './lines.ts';
 import type { LoadedType } from './loader.ts';
 import { memoryReason, residentMb, signalGroup } from './proc.ts';
@@ -37,6 +37,9 @@ export interface HostProcessOptions {
   readonly worker: NodeId;
   readonly recordsDir: string;
   readonly deadline: number;
+  /** Of each thread, and of the whole process. */
+  readonly heapMb: number;
+  readonly residentMb: number;
   readonly handler: ExecutorHandler;
   readonly line: (line: JobLine) => void;
   /** Its last task ended; the host stays warm. */
@@ -56,6 +59,8 @@ interface HostedTask {
   readonly keeping: ((end: Point) => void)[];
   /** It was told to stop, and is killed with its host when this fires. */
   stopping: NodeJS.Timeout | null;
+  /** Its time is up, and the host said nothing of it. */
+  readonly late: NodeJS.Timeout | null;
 }
 
 export class HostProcess {
@@ -83,8 +88,9 @@ export class HostProcess {
     });
     this.#listen();
     this.#record();
-    const { type, worker, recordsDir, deadline } = options;
-    this.#send({ type: 'setup', job: this.job, kind: type.kind, module: type.module, worker, recordsDir, deadline });
+    const { job, worker, recordsDir, deadline, heapMb, residentMb } = options;
+    const { kind, module } = options.type;
+    this.#send({ type: 'setup', job, kind, module, worker, recordsDir, deadline, heapMb, residentMb });
   }
 
   get pid(): number | undefined {
@@ -114,6 +120,7 @@ export class HostProcess {
       limit,
       keeping: [],
       stopping: null,
+      late: this.#lateTimer(order),
     });
     this.#send({ type: 'run', order });
   }
@@ -160,10 +167,17 @@ export class HostProcess {
   watchMemory(): void {
     const { pid } = this.#child;
     if (pid === undefined || !this.open) return;
-    if ((residentMb(pid) ?? 0) > HOST_MEMORY_MB) this.kill(memoryReason());
+    const limitMb = this.#options.residentMb;
+    if ((residentMb(pid) ?? 0) > limitMb) this.kill(memoryReason(limitMb));
   }
 
   // ---- inside ----
+
+  /** The host keeps the time of its tasks; ours is behind it, as with a release. */
+  #lateTimer({ options: { taskTimeoutMs } }: TaskOrder): NodeJS.Timeout | null {
+    if (taskTimeoutMs === null) return null;
+    return setTimeout(() => this.kill(timeoutReason(taskTimeoutMs)), taskTimeoutMs + ABORT_GRACE_MS);
+  }
 
   #stopTask(epoch: Epoch, order: HostOrder, killAfterMs: number): void {
     const task = this.#tasks.get(epoch);
@@ -266,6 +280,7 @@ export class HostProcess {
 
   #close(task: HostedTask, ending: ExecutorEnding): void {
     if (task.stopping !== null) clearTimeout(task.stopping);
+    if (task.late !== null) clearTimeout(task.late);
     this.#tasks.delete(ending.epoch);
     this.#options.handler.ended({ ...ending, error: ending.error.slice(0, ERROR_TEXT_MAX) });
   }

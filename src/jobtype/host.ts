@@ -11,10 +11,10 @@
 import { setPriority } from 'node:os';
 import { assert, must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
-import { HOST_MEMORY_CHECK_MS, HOST_MEMORY_MB, HOST_NICE, PIPES_CLOSE_MS } from '../base/limits.ts';
+import { HOST_MEMORY_CHECK_MS, HOST_NICE, PIPES_CLOSE_MS } from '../base/limits.ts';
 import type { Epoch } from '../base/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
-import type { Attempt, AttemptEvents } from './attempt.ts';
+import { type Attempt, type AttemptEvents, timeoutReason } from './attempt.ts';
 import { DeadlineTimer } from './deadline.ts';
 import { closeInheritedFiles } from './inherited.ts';
 import { JobThread } from './job-thread.ts';
@@ -29,6 +29,8 @@ const THREAD_ENTRY = new URL('./thread.js', import.meta.url);
 class Host {
   readonly #setup: HostSetup;
   readonly #attempts = new Map<Epoch, Attempt>();
+  /** Ends the attempts that may take only so long. */
+  readonly #timers = new Map<Epoch, NodeJS.Timeout>();
   readonly #threads = new Set<JobThread>();
   readonly #sampler: Sampler;
   readonly #deadlineTimer = new DeadlineTimer(() => this.#terminateAll());
@@ -81,7 +83,13 @@ class Host {
 
   #run(order: TaskOrder): void {
     assert(!this.#attempts.has(order.epoch), 'an epoch is run once');
-    this.#attempts.set(order.epoch, this.#begin(order));
+    const attempt = this.#begin(order);
+    this.#attempts.set(order.epoch, attempt);
+    const { taskTimeoutMs } = order.options;
+    if (taskTimeoutMs !== null) {
+      const timer = setTimeout(() => attempt.fail(timeoutReason(taskTimeoutMs)), taskTimeoutMs);
+      this.#timers.set(order.epoch, timer);
+    }
     this.#sampler.update();
     // A deadline that passed before the task came fires once more, for it.
     this.#deadlineTimer.move(this.#deadline);
@@ -93,6 +101,8 @@ class Host {
       line: report,
       ended: (ending) => {
         this.#attempts.delete(ending.epoch);
+        clearTimeout(this.#timers.get(ending.epoch));
+        this.#timers.delete(ending.epoch);
         this.#sampler.update();
         report({ type: 'ended', ending });
       },
@@ -104,10 +114,10 @@ class Host {
 
   #freeThread(line: (line: JobLine) => void): JobThread {
     for (const thread of this.#threads) if (thread.free) return thread;
-    const { module, worker } = this.#setup;
+    const { module, worker, heapMb } = this.#setup;
     const thread: JobThread = new JobThread(
       THREAD_ENTRY,
-      { module, worker },
+      { module, worker, heapMb },
       { line, gone: () => this.#threads.delete(thread) },
     );
     this.#threads.add(thread);
@@ -125,7 +135,8 @@ class Host {
   }
 
   #watchMemory(): void {
-    if (process.memoryUsage.rss() > HOST_MEMORY_MB * BYTES_PER_MB) this.#dieSaying(memoryReason());
+    const { residentMb } = this.#setup;
+    if (process.memoryUsage.rss() > residentMb * BYTES_PER_MB) this.#dieSaying(memoryReason(residentMb));
   }
 
   #dieSaying(reason: string): void {

@@ -11,7 +11,7 @@
 import { Worker } from 'node:worker_threads';
 import { assert, must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
-import { ABORT_GRACE_MS, JOB_LOG_LINES_PER_SECOND, TERMINATE_GRACE_MS, THREAD_HEAP_MB } from '../base/limits.ts';
+import { ABORT_GRACE_MS, JOB_LOG_LINES_PER_SECOND, TERMINATE_GRACE_MS } from '../base/limits.ts';
 import type { Point } from '../base/types.ts';
 import type { ExecutorEnding } from '../daemon/env.ts';
 import { windowEnd } from '../ranges/lease.ts';
@@ -52,13 +52,13 @@ export class JobThread {
     this.#worker = new Worker(entry, {
       workerData: setup,
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: setup.heapMb },
       stdout: true,
       stderr: true,
     });
     this.#worker.on('message', (report: ThreadReport) => this.#receive(report));
     this.#worker.on('error', (error) => {
-      this.#error = exitReason(error);
+      this.#error = exitReason(error, setup.heapMb);
     });
     this.#worker.once('exit', (code) => this.#exited(code));
     for (const source of ['stdout', 'stderr'] as const) {
@@ -92,6 +92,7 @@ export class JobThread {
       moveDeadline: (at) => tenancy.cell.moveDeadline(at),
       release: () => this.#release(tenancy),
       terminate: () => this.#terminate(tenancy),
+      fail: (error) => this.#fail(tenancy, error),
     };
   }
 
@@ -128,6 +129,13 @@ export class JobThread {
       tenancy.events.stuck('job host was ended: a thread of it could not be terminated');
     }, TERMINATE_GRACE_MS);
     void this.#worker.terminate();
+  }
+
+  #fail(tenancy: Tenancy, error: string): void {
+    // A task that was told to stop is given back, however long it takes to.
+    if (tenancy !== this.#tenancy || tenancy.grace !== null || this.#terminating !== null) return;
+    tenancy.word = { ending: 'fail', error };
+    this.#terminate(tenancy);
   }
 
   #receive(report: ThreadReport): void {
@@ -180,7 +188,7 @@ function positionOf({ order, cell }: Tenancy): Position {
   return { epoch: order.epoch, cursor, begun: cell.begun };
 }
 
-function exitReason(error: Error & { code?: unknown }): string {
-  if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') return `job code used more than ${THREAD_HEAP_MB} MB of heap`;
+function exitReason(error: Error & { code?: unknown }, heapMb: number): string {
+  if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') return `job code used more than ${heapMb} MB of heap`;
   return `uncaught in job code: ${errorText(error)}`;
 }

@@ -5,7 +5,6 @@
  * nothing can be proved of a pid, so nothing is ended by it.
  */
 import { readFileSync } from 'node:fs';
-import { HOST_MEMORY_MB } from '../base/limits.ts';
 
 export const BYTES_PER_MB = 1024 * 1024;
 /** Of every Linux that Node 20 runs on with its default configuration; 64 KiB pages make the watch lenient, not wrong. */
@@ -34,8 +33,8 @@ export function residentMb(pid: number): number | null {
 }
 
 /** Why a host was ended that used too much; the same words from both who watch. */
-export function memoryReason(): string {
-  return `job host was ended: the memory of this job's code on this node passed ${HOST_MEMORY_MB} MB`;
+export function memoryReason(limitMb: number): string {
+  return `job host was ended: the memory of this job's code on this node passed ${limitMb} MB`;
 }
 
 /** Signals every process of a group. False when there is none left. */

@@ -50,6 +50,8 @@ class Program implements Attempt {
   #limit: Point;
   #waitsForClaim = false;
   #released = false;
+  /** Why we ended it, where that is a failure of its own. */
+  #failure: string | null = null;
   #over = false;
 
   constructor(order: TaskOrder, recordsDir: string, events: AttemptEvents) {
@@ -92,13 +94,24 @@ class Program implements Attempt {
   terminate(): void {
     this.#released = true;
     if (this.#waitsForClaim) return this.#end('release', '');
+    this.#kill();
+  }
+
+  fail(error: string): void {
+    if (this.#released) return;
+    this.#failure = error;
+    if (this.#waitsForClaim) return this.#end('fail', error);
+    this.#kill();
+  }
+
+  // ---- inside ----
+
+  #kill(): void {
     this.#signal('SIGKILL');
     this.#stuck ??= setTimeout(() => {
       this.#events.stuck('job host was ended: a program of it could not be killed');
     }, TERMINATE_GRACE_MS + PIPES_CLOSE_MS);
   }
-
-  // ---- inside ----
 
   #start(): void {
     if (this.#released) {
@@ -180,6 +193,8 @@ class Program implements Attempt {
     if (code === 0) {
       this.#cursor = this.order.end;
       this.#end('complete', '');
+    } else if (this.#failure !== null) {
+      this.#end('fail', this.#failure);
     } else if (this.#released) {
       this.#end('release', '');
     } else {

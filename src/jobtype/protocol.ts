@@ -21,6 +21,10 @@ export interface HostSetup {
   readonly recordsDir: string;
   /** Monotonic milliseconds; `Infinity` until there is one. */
   readonly deadline: number;
+  /** Old-space heap of each of its threads. */
+  readonly heapMb: number;
+  /** Resident memory of the host, beyond which it ends itself. */
+  readonly residentMb: number;
 }
 
 /** From node to host. */
@@ -59,6 +63,7 @@ export type HostReport =
 export interface ThreadSetup {
   readonly module: string;
   readonly worker: NodeId;
+  readonly heapMb: number;
 }
 
 /** From host to thread. */

@@ -83,6 +83,22 @@ describe('job code that fails', () => {
     });
   });
 
+  it('a job that says how much memory its threads may have gets that and no more', async () => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('misbehave', { metadata: { at: 4, how: 'heap' }, memoryMb: 32 });
+    const error = 'job code used more than 32 MB of heap';
+    expect(await bench.ending(epoch)).toEqual({ epoch, cursor: 4, begun: 5, ending: 'fail', error });
+  });
+
+  it('and its Buffers are counted against the host', async () => {
+    const bench = await openBench({ commit: true, slots: 2 });
+    const epoch = bench.run('misbehave', { metadata: { at: 4, how: 'buffers' }, memoryMb: 64 });
+    expect(await bench.ending(epoch)).toMatchObject({
+      ending: 'fail',
+      error: expect.stringMatching(/memory of this job's code on this node passed 384 MB/),
+    });
+  });
+
   it('a module that cannot be loaded in a thread fails the task with the reason', async () => {
     const bench = await openBench({ commit: true });
     const epoch = bench.run('broken', {});
@@ -120,6 +136,25 @@ describe('job code that does not stop', () => {
     expect(await bench.ending(epoch)).toEqual({ epoch, cursor: 4, begun: 5, ending: 'release', error: '' });
     expect(await bench.ending(bench.run('misbehave', { metadata: { at: -1 } }))).toMatchObject({ ending: 'complete' });
     expect(bench.hostStarts()).toHaveLength(1);
+  });
+
+  it.each(['deaf', 'loop'])('a %s task that may take only so long fails when its time is up', async (how) => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('misbehave', { metadata: { at: 4, how }, taskTimeoutMs: 1_500 });
+    const error = 'timed out: the task ran longer than its taskTimeoutMs of 1500 ms';
+    // How far it came within its time is the machine's affair.
+    expect(await bench.ending(epoch)).toMatchObject({ ending: 'fail', error });
+    expect(await bench.ending(bench.run('misbehave', { metadata: { at: -1 } }))).toMatchObject({ ending: 'complete' });
+    expect(bench.hostStarts()).toHaveLength(1);
+  });
+
+  it('a host that stands still when the time of its task is up is killed, and the attempt says why', async () => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('misbehave', { metadata: { at: 4, how: 'stop' }, taskTimeoutMs: 1_500 });
+    expect(await bench.ending(epoch)).toMatchObject({
+      ending: 'fail',
+      error: 'timed out: the task ran longer than its taskTimeoutMs of 1500 ms',
+    });
   });
 
   it('an endless loop is terminated at once when its lease is lost', async () => {

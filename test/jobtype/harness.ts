@@ -74,11 +74,18 @@ export class Bench {
   /** Runs a task of 10 points, where nothing else is said, and gives its epoch. */
   run(
     name: string,
-    fields: Partial<Omit<TaskOrder, 'metadata'>> & { metadata?: object; commitEvery?: number; delivery?: Delivery },
+    fields: Partial<Omit<TaskOrder, 'metadata' | 'options'>> & {
+      metadata?: object;
+      commitEvery?: number;
+      delivery?: Delivery;
+      taskTimeoutMs?: number;
+      memoryMb?: number;
+    },
   ): Epoch {
     this.#epoch += 1;
-    const { metadata = {}, commitEvery = 100, delivery = 'at-least-once', ...rest } = fields;
-    const options = fillOptions({ commitEvery, commitIntervalMs: 20, delivery });
+    const { metadata = {}, commitEvery = 100, delivery = 'at-least-once', ...more } = fields;
+    const { taskTimeoutMs = null, memoryMb = null, ...rest } = more;
+    const options = fillOptions({ commitEvery, commitIntervalMs: 20, delivery, taskTimeoutMs, memoryMb });
     const start = fields.start ?? 0;
     const order: TaskOrder = {
       epoch: this.#epoch,

@@ -2,9 +2,15 @@ import { expect, it } from 'vitest';
 import type { Delivery } from '../../src/ranges/types.ts';
 import { type Bench, goneProcess, inMs, openBench, runs } from './harness.ts';
 
-function shell(bench: Bench, script: string, more: { readonly delivery?: Delivery } & object = {}): number {
-  const { delivery = 'at-least-once', ...metadata } = more;
-  return bench.run('exec', { start: 10, end: 20, delivery, metadata: { command: ['sh', '-c', script], ...metadata } });
+interface More {
+  readonly delivery?: Delivery;
+  readonly taskTimeoutMs?: number;
+}
+
+function shell(bench: Bench, script: string, more: More & object = {}): number {
+  const { delivery = 'at-least-once', taskTimeoutMs, ...others } = more;
+  const metadata = { command: ['sh', '-c', script], ...others };
+  return bench.run('exec', { start: 10, end: 20, delivery, ...(taskTimeoutMs && { taskTimeoutMs }), metadata });
 }
 
 it('exit 0 is the whole task done', async () => {
@@ -27,6 +33,17 @@ it('another exit fails the task with the end of stderr', async () => {
   const epoch = shell(bench, 'echo "no such table" >&2; exit 7');
   const error = 'exit 7: no such table';
   expect(await bench.ending(epoch)).toEqual({ epoch, cursor: 10, begun: 20, ending: 'fail', error });
+});
+
+it('a program that takes longer than its task may is killed with all that it started, and has failed', async () => {
+  const bench = await openBench({ commit: true });
+  const epoch = shell(bench, 'echo 15 >&3; trap "" TERM; sleep 1000 & echo $!; wait', { taskTimeoutMs: 3_000 });
+  const child = Number(
+    await bench.when((some) => (some.kind === 'line' && some.source === 'stdout' ? some.line : null)),
+  );
+  const error = 'timed out: the task ran longer than its taskTimeoutMs of 3000 ms';
+  expect(await bench.ending(epoch)).toMatchObject({ ending: 'fail', error });
+  await goneProcess(child);
 });
 
 it('a signal fails the task by its name', async () => {
