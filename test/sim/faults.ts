@@ -172,9 +172,9 @@ export class Faults {
   #drain(sim: SimNode | null): boolean {
     if (sim === null || sim.process?.paused !== false) return false;
     const { id } = sim.plan.config;
-    this.#world.drain(id);
-    // A drain takes five seconds at most.
-    this.#bootAfter(id, 5_100 + this.#duration(DOWN_MS_MAX));
+    const downMs = this.#duration(DOWN_MS_MAX);
+    // A process that is paused meanwhile ends when it runs again, which may be after all faults.
+    this.#world.drain(id, () => this.#bootAfter(id, downMs));
     return true;
   }
 

@@ -300,8 +300,8 @@ export class World {
     this.node(id).disk.wipe();
   }
 
-  /** SIGTERM: the node drains and ends by itself. */
-  drain(id: NodeId): void {
+  /** SIGTERM: the node drains and ends by itself, and `ended` is told, if nothing else ends it first. */
+  drain(id: NodeId, ended: () => void): void {
     const sim = this.node(id);
     const { process, node } = sim;
     if (process === null || node === null) return;
@@ -309,7 +309,9 @@ export class World {
     process.turn('input', () => {
       node.stop(() => {
         this.scheduler.after(0, () => {
-          if (sim.process === process) this.crash(id);
+          if (sim.process !== process) return;
+          this.crash(id);
+          ended();
         });
       });
     });
