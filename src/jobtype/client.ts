@@ -32,6 +32,11 @@ export interface TaskContext<M = Readonly<Record<string, Json>>> {
   readonly metadata: M;
   /** Aborts when the task must stop; code that ignores it for a second is terminated. */
   readonly signal: AbortSignal;
+  /**
+   * Headers for a call that has an effect: `polaris-job` and `polaris-epoch`, the fencing token. With a point also
+   * `idempotency-key`, `<job>/<point>`: the same for every attempt at it, on whatever worker and under whatever epoch.
+   */
+  headers(point?: Point): Record<string, string>;
   /** One line for the log of the node. Lines beyond a rate are counted and dropped. */
   log(line: string): void;
   /**

@@ -67,6 +67,12 @@ export class RunningTask implements TaskContext {
     this.#nudged = order.cursor;
   }
 
+  headers(point?: Point): Record<string, string> {
+    const { job, epoch } = this;
+    const headers = { 'polaris-job': job, 'polaris-epoch': String(epoch) };
+    return point === undefined ? headers : { ...headers, 'idempotency-key': `${job}/${point}` };
+  }
+
   log(line: string): void {
     this.#options.log(String(line));
   }

@@ -119,6 +119,12 @@ describe('a field that is wrong is named', () => {
     expectProblem(post('{"name":"mail","start":0,"end":9007199254740993}'), 'BAD_RANGE', /beyond/));
 });
 
+test('a limit on job threads is refused for a type that runs programs', async () => {
+  node.types = [{ name: 'mail', hash: 'h', exposure: 'task', deliveries: DELIVERIES, metadataSchema: null }];
+  const options = { memoryMb: 64 };
+  await expectProblem(post(JSON.stringify({ ...GOOD, options })), 'BAD_OPTION', /"mail" runs a program/);
+});
+
 test('metadata that the job type refuses is refused with a sentence', async () => {
   const metadataSchema = {
     $schema: 'http://json-schema.org/draft-07/schema#',

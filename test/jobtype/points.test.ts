@@ -161,6 +161,11 @@ describe('the end of work()', () => {
       nice: 10,
     });
     expect(said.metadata).toEqual({ colour: 'green' });
+    expect(said.headers).toEqual({
+      'polaris-job': 'identity-job',
+      'polaris-epoch': '1',
+      'idempotency-key': 'identity-job/7',
+    });
     expect(said.pid).toBe(bench.hostStarts()[0]);
   });
 
