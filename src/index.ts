@@ -18,4 +18,5 @@ export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, Verify
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
 export { Client, type TaskContext } from './jobtype/client.ts';
+export { Master, type OverseenJob } from './jobtype/master.ts';
 export type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './ranges/types.ts';

@@ -286,11 +286,19 @@ export const OUTSIDE_WAIT_MS = 5_000;
 export const OUTSIDE_BYTES_MAX = 64 * KIB;
 /** Completions being told at a time. */
 export const NOTICES_ASKING_MAX = 16;
+/** Runs of a job that ended and nobody took the word of: one more is refused, for each is to be told. */
+export const UNTOLD_RUNS_MAX = 16;
 /** Tries to tell of a completion before it is given up: with the back-off below some six hours. */
 export const NOTICE_ATTEMPTS_MAX = 500;
 /** Back-off between them, doubled from the first to the last, with jitter. */
 export const NOTICE_RETRY_MS_MIN = 500;
 export const NOTICE_RETRY_MS_MAX = 60_000;
+/** Calls of Masters at a time on the leader. */
+export const MASTER_CALLS_MAX = 16;
+/** A Master that takes longer for one call has failed in it; its thread is ended. */
+export const MASTER_CALL_MS = 30_000;
+/** How often a Master hears of progress at most. */
+export const MASTER_PROGRESS_MS = 1_000;
 /** A cron text: six fields with long lists. */
 export const CRON_LENGTH_MAX = 256;
 /** The longest name of a time zone has 32 characters. */

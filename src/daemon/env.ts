@@ -9,9 +9,9 @@
  */
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
-import type { Address, Epoch, NodeId, Point } from '../base/types.ts';
+import type { Address, Epoch, JobId, NodeId, Point } from '../base/types.ts';
 import type { TraceEvent } from '../raft/trace.ts';
-import type { Delivery } from '../ranges/types.ts';
+import type { Delivery, JobState } from '../ranges/types.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
@@ -55,6 +55,8 @@ export interface JobTypeInfo {
   readonly name: string;
   readonly hash: string;
   readonly exposure: 'window' | 'task';
+  /** It has a Master. */
+  readonly overseen: boolean;
   /** What its jobs may ask for. */
   readonly deliveries: readonly Delivery[];
   /** JSON Schema of the metadata; null takes any object. */
@@ -80,8 +82,41 @@ export interface Executor {
   abort(epoch: Epoch): void;
   /** Monotonic time (Clock.now) at which every running task must be stopped, unless it is moved on before. */
   deadline(at: number): void;
+  /**
+   * Calls the Master of a job; the type must have one. `done` comes once, in a later turn and within MASTER_CALL_MS or soon
+   * after, with null or with what went wrong; never after `stop`.
+   */
+  oversee(call: MasterCall, done: (error: string | null) => void): void;
   /** Ends all job code, then calls back. */
   stop(done: () => void): void;
+}
+
+/** What a Master is told. */
+export interface MasterCall {
+  readonly kind: 'progress' | 'complete';
+  readonly name: string;
+  /** Canonical JSON of an object. */
+  readonly metadata: string;
+  readonly memoryMb: number | null;
+  readonly report: JobReport;
+}
+
+/** How a job stands, for whoever oversees it and for whoever is told of its end. */
+export interface JobReport {
+  readonly job: JobId;
+  readonly name: string;
+  readonly start: Point;
+  readonly end: Point;
+  /** Counts from 1; a retry begins another one. */
+  readonly run: number;
+  readonly state: JobState;
+  readonly progress: {
+    readonly total: number;
+    readonly done: number;
+    readonly failed: number;
+    readonly uncertain: number;
+    readonly reexecuted: number;
+  };
 }
 
 /** Where ids of jobs, clusters and nonces come from. */

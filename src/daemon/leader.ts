@@ -19,6 +19,7 @@ import { DeathWatch } from './death.ts';
 import { Dispatch } from './dispatch.ts';
 import type { Env } from './env.ts';
 import { Notices } from './notices.ts';
+import { Oversight } from './oversight.ts';
 import { Reports } from './reports.ts';
 import { Rests } from './rests.ts';
 import { ScheduleDuty } from './schedule-duty.ts';
@@ -50,6 +51,7 @@ export class Leader {
   readonly #reports: Reports;
   readonly #rests = new Rests();
   readonly #notices: Notices;
+  readonly #oversight: Oversight;
   readonly #schedules: ScheduleDuty;
   readonly #deaths: DeathWatch;
   readonly #stamps: Stamps;
@@ -59,13 +61,14 @@ export class Leader {
   constructor(options: LeaderOptions) {
     this.#options = options;
     const { env, table, send, wake, propose } = options;
-    const { clock, prng, probe, log } = env;
+    const { clock, prng, probe, executor, log } = env;
     const stamp = () => this.#stamps.next();
     this.#sessions = new Sessions(options.sessionTtlMs);
     this.#stamps = new Stamps(env, table);
     this.#tidings = new Tidings({ table, send, wake, session: (worker) => this.#sessions.get(worker) });
     this.#reports = new Reports({ table, stamp, propose, send });
-    this.#notices = new Notices({ table, clock, prng, probe, log, stamp, propose });
+    this.#notices = new Notices({ table, clock, prng, probe, executor, log, stamp, propose });
+    this.#oversight = new Oversight({ table, clock, executor, log });
     this.#schedules = new ScheduleDuty({ table, log, stamp, propose });
     this.#deaths = new DeathWatch(env, options.listened, (worker) => this.#proveDead(worker));
     const now = clock.now();
@@ -73,7 +76,7 @@ export class Leader {
       this.#sessions.open(worker.id, worker.incarnation, now, worker.suspectQuarters);
       if (!options.isConnected(worker.id)) this.#deaths.lost(worker.id, worker.address);
     }
-    for (const job of table.jobs()) this.#notices.follow(job);
+    for (const job of table.jobs()) this.#followed(job);
     this.#dispatch = new Dispatch({
       ...{ env, table, stamp, propose, wake, tidings: this.#tidings },
       isAvailable: (worker) => this.#isAvailable(worker),
@@ -263,7 +266,11 @@ export class Leader {
         if (event.how === 'cancelled') this.#tidings.owe(event.worker);
         return;
       case 'job-evicted':
+        this.#oversight.forget(event.job);
         return this.#notices.forget(event.job);
+      case 'task-progressed':
+        return this.#oversight.moved(event.job);
+      case 'job-submitted':
       case 'job-state':
       case 'job-finished':
         return this.#jobChanged(event.job);
@@ -274,8 +281,13 @@ export class Leader {
   #jobChanged(id: JobId): void {
     const job = this.#options.table.job(id);
     if (job === undefined) return;
-    this.#notices.follow(job);
+    this.#followed(job);
     if (job.state === 'paused') for (const task of job.tasks) this.#tidings.owe(task.worker);
+  }
+
+  #followed(job: JobView): void {
+    this.#notices.follow(job);
+    this.#oversight.follow(job);
   }
 
   // ---- its own initiative ---------------------------------------------------------------------------------------
@@ -292,6 +304,7 @@ export class Leader {
     this.#dispatch.judge(now);
     this.#rests.tick(now);
     this.#notices.tick();
+    this.#oversight.tick();
     this.#schedules.tick();
   }
 
@@ -307,6 +320,7 @@ export class Leader {
     this.#deaths.close();
     this.#dispatch.close();
     this.#notices.close();
+    this.#oversight.close();
     this.#rests.close();
   }
 

@@ -1,22 +1,26 @@
 /**
- * Notices: tells whoever asked for it (`onDone`) that a run of a job has ended.
+ * Notices: tells that a run of a job has ended: first its Master, where its type has one, then whoever asked (`onDone`).
  *
- * The table says which runs nobody was told of yet; the leader POSTs, and once somebody has taken the notice, or nobody
- * did for very long, one command strikes it off. A leader that is lost between the two tells again: at least once, and
- * always under the same Idempotency-Key, `<job>/<run>`, so that the receiver can count to one.
+ * The table says which runs are still to be told of; the leader calls and POSTs, and once both have taken the notice, or
+ * one did not for very long, one command strikes it off. A leader that is lost before that tells again: at least once,
+ * and always under the same key, `<job>/<run>`, so that the receiver can count to one.
  */
+import { must } from '../base/assert.ts';
 import { NOTICE_ATTEMPTS_MAX, NOTICE_RETRY_MS_MAX, NOTICE_RETRY_MS_MIN, NOTICES_ASKING_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { JobId } from '../base/types.ts';
 import type { Command, JobView, Outcome, Table } from '../ranges/types.ts';
 import type { Done } from './api.ts';
-import type { Clock } from './env.ts';
+import type { Clock, Executor, JobReport } from './env.ts';
+import { isOverseenBy, masterCall, reportOf } from './job-report.ts';
 import type { Probe, ProbeAnswer } from './probe.ts';
 
 interface Notice {
   readonly job: JobId;
   readonly run: number;
+  /** Who is next to be told. */
+  next: 'master' | 'webhook';
   tries: number;
   /** Whether it was taken; null while that is open. */
   taken: boolean | null;
@@ -30,6 +34,7 @@ export interface NoticesOptions {
   readonly clock: Clock;
   readonly prng: Prng;
   readonly probe: Probe;
+  readonly executor: Pick<Executor, 'types' | 'oversee'>;
   readonly log: Logger;
   readonly stamp: () => number;
   readonly propose: (command: Command, done: Done<Outcome>) => void;
@@ -45,13 +50,14 @@ export class Notices {
   }
 
   /** Takes notice of a job and of what became of it. */
-  follow({ spec, notify }: JobView): void {
-    if (notify === null) {
+  follow({ spec, untold: [first] }: JobView): void {
+    if (first === undefined) {
       this.#notices.delete(spec.id);
       return;
     }
-    if (this.#notices.get(spec.id)?.run === notify.run) return;
-    this.#notices.set(spec.id, { job: spec.id, run: notify.run, tries: 0, taken: null, tryAt: 0, busy: false });
+    if (this.#notices.get(spec.id)?.run === first.run) return;
+    const next = spec.overseen ? 'master' : 'webhook';
+    this.#notices.set(spec.id, { job: spec.id, run: first.run, next, tries: 0, taken: null, tryAt: 0, busy: false });
   }
 
   forget(job: JobId): void {
@@ -73,34 +79,48 @@ export class Notices {
   }
 
   #tell(notice: Notice): void {
-    const { table, probe } = this.#options;
-    const job = table.job(notice.job);
-    if (job === undefined || job.spec.options.onDone === null) {
+    const job = this.#options.table.job(notice.job);
+    const end = job?.untold[0];
+    if (job === undefined || end?.run !== notice.run) {
       this.#notices.delete(notice.job);
       return;
     }
+    const report = reportOf(job, end);
     notice.busy = true;
     this.#asking++;
-    const key = `${notice.job}/${notice.run}`;
-    const headers = { 'content-type': 'application/json', 'idempotency-key': key };
-    const body = JSON.stringify(bodyOf(job, notice.run));
-    probe.fetch({ method: 'POST', url: job.spec.options.onDone, headers, body }, (answer) => {
+    const heard = (refusal: string | null) => {
       this.#asking--;
       notice.busy = false;
-      if (this.#notices.get(notice.job) === notice) this.#answered(notice, answer);
-    });
+      if (this.#notices.get(notice.job) === notice) this.#heard(notice, job, refusal);
+    };
+    if (notice.next === 'master') this.#tellMaster(job, report, heard);
+    else this.#post(job, report, heard);
   }
 
-  #answered(notice: Notice, answer: ProbeAnswer): void {
-    const { job, run } = notice;
-    notice.tries++;
-    if (answer.kind === 'answered' && answer.status >= 200 && answer.status <= 299) {
-      return this.#strikeOff(notice, true);
+  /** `heard` is called with null, or with why it was not taken. */
+  #tellMaster(job: JobView, report: JobReport, heard: (refusal: string | null) => void): void {
+    const { executor } = this.#options;
+    if (isOverseenBy(executor, job.spec.name)) executor.oversee(masterCall('complete', job, report), heard);
+    else heard(`the leader has no Master of the job type "${job.spec.name}"`);
+  }
+
+  #post({ spec }: JobView, report: JobReport, heard: (refusal: string | null) => void): void {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': `${spec.id}/${report.run}` };
+    const body = JSON.stringify(report);
+    const url = must(spec.options.onDone, 'who has no Master has asked to be told');
+    this.#options.probe.fetch({ method: 'POST', url, headers, body }, (answer) => heard(refusalOf(answer)));
+  }
+
+  #heard(notice: Notice, { spec }: JobView, refusal: string | null): void {
+    const { job, run, next } = notice;
+    if (refusal !== null) {
+      notice.tries++;
+      this.#options.log.warn({ job, run, to: next, tries: notice.tries, why: refusal }, 'notice-not-taken');
+      if (notice.tries < NOTICE_ATTEMPTS_MAX) return this.#wait(notice);
     }
-    const why = answer.kind === 'answered' ? `it answered ${answer.status}` : answer.why;
-    this.#options.log.warn({ job, run, tries: notice.tries, why }, 'notice-not-taken');
-    if (notice.tries >= NOTICE_ATTEMPTS_MAX) return this.#strikeOff(notice, false);
-    this.#wait(notice);
+    if (next === 'webhook' || spec.options.onDone === null) return this.#strikeOff(notice, refusal === null);
+    notice.next = 'webhook';
+    notice.tries = 0;
   }
 
   /** Never given up: a notice that the log cannot strike off is told by the next leader at the latest. */
@@ -111,9 +131,11 @@ export class Notices {
     notice.busy = true;
     propose({ kind: 'job-notified', at: stamp(), id, run, ok: taken }, (result) => {
       notice.busy = false;
-      if (result.ok) {
-        if (this.#notices.get(id) === notice) this.#notices.delete(id);
-      } else this.#wait(notice);
+      if (!result.ok) return this.#wait(notice);
+      if (this.#notices.get(id) === notice) this.#notices.delete(id);
+      // The end of a later run may have waited behind it.
+      const job = this.#options.table.job(id);
+      if (job !== undefined) this.follow(job);
     });
   }
 
@@ -123,14 +145,7 @@ export class Notices {
   }
 }
 
-function bodyOf(job: JobView, run: number): object {
-  const { id, name, start, end } = job.spec;
-  const progress = {
-    total: end - start,
-    done: job.coveredPoints,
-    failed: job.failedPoints,
-    uncertain: job.uncertainPoints,
-    reexecuted: job.reexecutedPoints,
-  };
-  return { job: id, name, run, state: job.state, progress };
+function refusalOf(answer: ProbeAnswer): string | null {
+  if (answer.kind === 'unreachable') return answer.why;
+  return answer.status >= 200 && answer.status <= 299 ? null : `it answered ${answer.status}`;
 }

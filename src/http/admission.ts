@@ -20,7 +20,7 @@ const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 /** A job that is sound in itself: `spec` lacks its id and what the leader adds. */
 export interface SoundJob {
-  readonly spec: Omit<JobSpec, 'id' | 'exposure'>;
+  readonly spec: Omit<JobSpec, 'id' | 'exposure' | 'overseen'>;
   readonly metadata: JsonObject;
 }
 
@@ -54,7 +54,7 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   const known = await readTable(context.api, 'local', (table) => ({
     offered: table.everOffered(spec.name),
     // The first submit settled it. A repeat on a leader that knows the type better or worse must stay the same spec.
-    exposure: (id === null ? undefined : table.job(id))?.spec.exposure ?? null,
+    before: (id === null ? undefined : table.job(id))?.spec,
   }));
   if (type === undefined && !known.offered) {
     const here = context.api.types.slice(0, CANDIDATES_MAX).map((candidate) => candidate.name);
@@ -66,7 +66,8 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   checkDelivery(spec, type);
   checkMemory(spec, type);
   // Offers carry no exposure; 'task' can only overstate what may have run twice.
-  return { ...spec, exposure: known.exposure ?? type?.exposure ?? 'task' };
+  const exposure = known.before?.exposure ?? type?.exposure ?? 'task';
+  return { ...spec, exposure, overseen: known.before?.overseen ?? type?.overseen ?? false };
 }
 
 /** What a type can keep is known here or nowhere; the two that Polaris keeps by itself need no word of it. */

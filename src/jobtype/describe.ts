@@ -15,6 +15,7 @@ const ANSWER = z.discriminatedUnion('ok', [
       kind: z.enum(['client', 'program']),
       metadataSchema: z.record(z.string(), z.unknown()).nullable(),
       deliveries: z.array(z.enum(DELIVERIES)),
+      overseen: z.boolean(),
     }),
   }),
   z.object({ ok: z.literal(false), error: z.string() }),

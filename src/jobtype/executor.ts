@@ -20,8 +20,8 @@ import {
   THREAD_HEAP_MB,
 } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Epoch, NodeId, Point } from '../base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../daemon/env.ts';
+import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
+import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { DeadlineTimer } from './deadline.ts';
 import { HostProcess } from './host-process.ts';
@@ -43,6 +43,13 @@ export interface ExecutorOptions {
 
 export function createExecutor(options: ExecutorOptions): Executor {
   return new HostExecutor(options);
+}
+
+/** What a host is for. */
+interface Hosted {
+  readonly job: JobId;
+  readonly name: string;
+  readonly memoryMb: number | null;
 }
 
 class HostExecutor implements Executor {
@@ -77,10 +84,8 @@ class HostExecutor implements Executor {
       this.#refuse(order);
       return;
     }
-    const host = this.#hostFor(order, type);
-    const idle = this.#hosts.get(host);
-    if (idle) clearTimeout(idle);
-    this.#use(host, null);
+    const host = this.#hostFor({ ...order, memoryMb: order.options.memoryMb }, type);
+    this.#occupy(host);
     this.#hostOf.set(order.epoch, host);
     host.run(order);
   }
@@ -91,6 +96,16 @@ class HostExecutor implements Executor {
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     this.#hostOf.get(epoch)?.keep(epoch, answer);
+  }
+
+  oversee(call: MasterCall, done: (error: string | null) => void): void {
+    if (this.#stopped !== null) return;
+    const type = must(this.#options.types.get(call.name), 'a Master is called where its type is');
+    const host = this.#hostFor({ ...call, job: call.report.job }, type);
+    this.#occupy(host);
+    host.oversee(call, (error) => {
+      if (this.#stopped === null) done(error);
+    });
   }
 
   release(epoch: Epoch): void {
@@ -123,7 +138,7 @@ class HostExecutor implements Executor {
     setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error }));
   }
 
-  #hostFor(order: TaskOrder, type: LoadedType): HostProcess {
+  #hostFor(order: Hosted, type: LoadedType): HostProcess {
     for (const host of this.#hosts.keys()) {
       if (host.job === order.job && host.type === type && host.open) return host;
     }
@@ -131,9 +146,9 @@ class HostExecutor implements Executor {
     return this.#spawn(order, type);
   }
 
-  #spawn(order: TaskOrder, type: LoadedType): HostProcess {
+  #spawn(order: Hosted, type: LoadedType): HostProcess {
     const { log, nodeId, hostEntry, slots } = this.#options;
-    const { memoryMb } = order.options;
+    const { memoryMb } = order;
     const host = new HostProcess({
       entry: hostEntry,
       job: order.job,
@@ -154,6 +169,12 @@ class HostExecutor implements Executor {
     log.info({ jobId: order.job, jobType: order.name, pid: host.pid }, 'job host started');
     this.#memoryTimer ??= setInterval(() => this.#watchMemory(), HOST_MEMORY_CHECK_MS);
     return host;
+  }
+
+  #occupy(host: HostProcess): void {
+    const idle = this.#hosts.get(host);
+    if (idle) clearTimeout(idle);
+    this.#use(host, null);
   }
 
   /** Puts the host at the end of the order of use. */
@@ -198,7 +219,7 @@ class HostExecutor implements Executor {
     this.#stopped?.();
   }
 
-  #line(order: TaskOrder, { epoch, source, line }: JobLine): void {
+  #line(order: Hosted, { epoch, source, line }: JobLine): void {
     this.#options.log.info({ jobId: order.job, jobType: order.name, epoch, source, line }, 'job output');
   }
 

@@ -8,45 +8,64 @@ import { METADATA_BYTES_MAX } from '../base/limits.ts';
 import { DELIVERIES } from '../ranges/options.ts';
 import type { Delivery } from '../ranges/types.ts';
 import type { Client } from './client.ts';
+import type { Master } from './master.ts';
 import type { JobTypeKind } from './protocol.ts';
 
 /** Without the help of the job type. */
 const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
+export type MasterClass = new () => Master;
+
 export type ClientClass = (new () => Client) & { readonly metadata?: unknown; readonly deliveries?: unknown };
 
+interface ExportedHalves {
+  readonly metadata: unknown;
+  readonly deliveries: unknown;
+  /** Null where nobody oversees. */
+  readonly master: MasterClass | null;
+}
+
 export type ExportedType =
-  | {
-      readonly kind: Extract<JobTypeKind, 'client'>;
-      readonly metadata: unknown;
-      readonly deliveries: unknown;
-      readonly type: ClientClass;
-    }
-  | { readonly kind: Extract<JobTypeKind, 'program'>; readonly metadata: unknown; readonly deliveries: unknown };
+  | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'client'>; readonly type: ClientClass })
+  | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'program'> });
 
 export interface Description {
   readonly kind: JobTypeKind;
   readonly metadataSchema: Readonly<Record<string, unknown>> | null;
   readonly deliveries: readonly Delivery[];
+  readonly overseen: boolean;
 }
 
 /**
  * A module exports one class with a `work` method, or one object with `kind: 'program'`, of jobs whose metadata is the
- * command that the job host runs (see command.ts). @throws Error when it exports none or several.
+ * command that the job host runs (see command.ts); and beside it one class with an `onProgress` or `onComplete` method, if
+ * it likes. @throws Error when it exports none of the first, or several of either.
  */
 export function exportedClass(module: Readonly<Record<string, unknown>>): ExportedType {
   const found = new Set(Object.values(module).filter((value) => isClient(value) || isProgram(value)));
   if (found.size !== 1) {
     throw new Error(`its index.js exports ${found.size} classes with a work() method; it must export exactly one`);
   }
+  const masters = new Set(Object.values(module).filter(isMaster));
+  if (masters.size > 1) {
+    throw new Error(`its index.js exports ${masters.size} classes that oversee, and may export one`);
+  }
   const [type] = found;
-  if (isProgram(type)) return { kind: 'program', metadata: type.metadata, deliveries: type.deliveries };
-  if (isClient(type)) return { kind: 'client', metadata: type.metadata, deliveries: type.deliveries, type };
+  const [master = null] = masters;
+  if (isMaster(type)) throw new Error('its index.js exports a class that works and oversees: these are two classes');
+  if (isProgram(type)) return { kind: 'program', metadata: type.metadata, deliveries: type.deliveries, master };
+  if (isClient(type)) return { kind: 'client', metadata: type.metadata, deliveries: type.deliveries, master, type };
   throw new Error('its index.js exports no class with a work() method');
 }
 
 function isClient(value: unknown): value is ClientClass {
   return typeof value === 'function' && typeof value.prototype?.work === 'function';
+}
+
+function isMaster(value: unknown): value is MasterClass {
+  if (typeof value !== 'function') return false;
+  const { onProgress, onComplete } = value.prototype ?? {};
+  return typeof onProgress === 'function' || typeof onComplete === 'function';
 }
 
 function isProgram(
@@ -58,8 +77,9 @@ function isProgram(
 /** Imports the module into this process. @throws Error with the reason when it is no job type. */
 export async function describeModule(module: string): Promise<Description> {
   const type = exportedClass(await import(pathToFileURL(module).href));
-  const { kind } = type;
-  return { kind, metadataSchema: plainSchema(type.metadata), deliveries: deliveriesOf(type.deliveries) };
+  const { kind, metadata, deliveries, master } = type;
+  const overseen = master !== null;
+  return { kind, metadataSchema: plainSchema(metadata), deliveries: deliveriesOf(deliveries), overseen };
 }
 
 function deliveriesOf(declared: unknown): readonly Delivery[] {

@@ -16,11 +16,12 @@ import {
   ABORT_GRACE_MS,
   ERROR_TEXT_MAX,
   JOB_LOG_LINES_PER_SECOND,
+  MASTER_CALL_MS,
   PIPES_CLOSE_MS,
   TERMINATE_GRACE_MS,
 } from '../base/limits.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { ExecutorEnding, ExecutorHandler } from '../daemon/env.ts';
+import type { ExecutorEnding, ExecutorHandler, MasterCall } from '../daemon/env.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { timeoutReason } from './attempt.ts';
@@ -42,7 +43,7 @@ export interface HostProcessOptions {
   readonly residentMb: number;
   readonly handler: ExecutorHandler;
   readonly line: (line: JobLine) => void;
-  /** Its last task ended; the host stays warm. */
+  /** Its last task or call ended; the host stays warm. */
   readonly idle: () => void;
   /** The process is gone, after the endings of all its tasks. `reason` says why, for the log. */
   readonly gone: (reason: string) => void;
@@ -63,12 +64,23 @@ interface HostedTask {
   readonly late: NodeJS.Timeout | null;
 }
 
+interface HostedCall {
+  readonly done: (error: string | null) => void;
+  readonly late: NodeJS.Timeout;
+}
+
+/** The host keeps the time of its calls, and takes them one by one: one that runs and one behind it. */
+const MASTER_LATE_MS = 2 * MASTER_CALL_MS + ABORT_GRACE_MS;
+
 export class HostProcess {
   readonly job: JobId;
   readonly type: LoadedType;
   readonly #options: HostProcessOptions;
   readonly #child: ChildProcess;
   readonly #tasks = new Map<Epoch, HostedTask>();
+  /** Calls of the Master, by a number of ours. */
+  readonly #calls = new Map<number, HostedCall>();
+  #lastCall = 0;
   /** Why we killed it, or why it killed itself. */
   #reason: string | null = null;
   #lastComplaint = '';
@@ -106,6 +118,11 @@ export class HostProcess {
     return this.#tasks.size;
   }
 
+  /** Whether it may be ended at no cost. */
+  get isIdle(): boolean {
+    return this.#tasks.size === 0 && this.#calls.size === 0;
+  }
+
   /** A host that is dying by now fails the task with its reason. */
   run(order: TaskOrder): void {
     assert(!this.#settled, 'a host that is gone runs nothing');
@@ -131,6 +148,15 @@ export class HostProcess {
     task.committed = cursor;
     task.limit = limit;
     this.#send({ type: 'committed', epoch, cursor, limit });
+  }
+
+  /** `done` comes once, with the end of the process at the latest. */
+  oversee(call: MasterCall, done: (error: string | null) => void): void {
+    assert(!this.#settled, 'a host that is gone oversees nothing');
+    const id = ++this.#lastCall;
+    const late = setTimeout(() => this.kill('job host was killed: it did not end a call in time'), MASTER_LATE_MS);
+    this.#calls.set(id, { done, late });
+    this.#send({ type: 'oversee', id, call });
   }
 
   /** No answer comes of a task that ends first. */
@@ -241,6 +267,9 @@ export class HostProcess {
       case 'kept':
         this.#kept(report.epoch, report.end);
         break;
+      case 'overseen':
+        this.#overseen(report.id, report.error);
+        break;
       case 'line':
         this.#options.line(report);
         break;
@@ -275,7 +304,16 @@ export class HostProcess {
       return;
     }
     this.#close(task, ending);
-    if (this.#tasks.size === 0 && this.open) this.#options.idle();
+    if (this.isIdle && this.open) this.#options.idle();
+  }
+
+  #overseen(id: number, error: string | null): void {
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    this.#calls.delete(id);
+    clearTimeout(call.late);
+    call.done(error === null ? null : String(error).slice(0, ERROR_TEXT_MAX));
+    if (this.isIdle && this.open) this.#options.idle();
   }
 
   #close(task: HostedTask, ending: ExecutorEnding): void {
@@ -306,6 +344,7 @@ export class HostProcess {
     this.#settled = true;
     const reason = this.#reason ?? must(this.#exit, 'a host is settled after its exit');
     for (const task of [...this.#tasks.values()]) this.#close(task, this.#endingOfDead(task, reason));
+    for (const id of [...this.#calls.keys()]) this.#overseen(id, reason);
     this.#options.gone(reason);
   }
 

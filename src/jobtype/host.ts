@@ -18,6 +18,7 @@ import { type Attempt, type AttemptEvents, timeoutReason } from './attempt.ts';
 import { DeadlineTimer } from './deadline.ts';
 import { closeInheritedFiles } from './inherited.ts';
 import { JobThread } from './job-thread.ts';
+import { Overseer } from './overseer.ts';
 import { BYTES_PER_MB, memoryReason } from './proc.ts';
 import { runProgram } from './program.ts';
 import type { HostOrder, HostReport, HostSetup, JobLine } from './protocol.ts';
@@ -32,6 +33,7 @@ class Host {
   /** Ends the attempts that may take only so long. */
   readonly #timers = new Map<Epoch, NodeJS.Timeout>();
   readonly #threads = new Set<JobThread>();
+  #overseer: Overseer | null = null;
   readonly #sampler: Sampler;
   readonly #deadlineTimer = new DeadlineTimer(() => this.#terminateAll());
   #deadline: number;
@@ -68,6 +70,13 @@ class Host {
       case 'deadline':
         this.#moveDeadline(order.at);
         break;
+      case 'oversee': {
+        const { id, call } = order;
+        const { module, worker, heapMb } = this.#setup;
+        this.#overseer ??= new Overseer({ module, worker, heapMb }, report);
+        this.#overseer.call(call, (error) => report({ type: 'overseen', id, error }));
+        break;
+      }
       default:
         unreachable(order);
     }

@@ -3,7 +3,7 @@
  * no version here; but a host runs code that the node does not trust, and its numbers are checked on arrival.
  */
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { ExecutorEnding } from '../daemon/env.ts';
+import type { ExecutorEnding, MasterCall } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 
 /** How a job type is run: its `work` in a thread, or its metadata as a command in a process of its own. */
@@ -35,7 +35,8 @@ export type HostOrder =
   | { readonly type: 'keep'; readonly epoch: Epoch }
   | { readonly type: 'release'; readonly epoch: Epoch }
   | { readonly type: 'abort'; readonly epoch: Epoch }
-  | { readonly type: 'deadline'; readonly at: number };
+  | { readonly type: 'deadline'; readonly at: number }
+  | { readonly type: 'oversee'; readonly id: number; readonly call: MasterCall };
 
 export interface Position {
   readonly epoch: Epoch;
@@ -56,6 +57,7 @@ export type HostReport =
   | { readonly type: 'progress'; readonly positions: readonly Position[] }
   | { readonly type: 'ended'; readonly ending: ExecutorEnding }
   | { readonly type: 'kept'; readonly epoch: Epoch; readonly end: Point }
+  | { readonly type: 'overseen'; readonly id: number; readonly error: string | null }
   | JobLine
   /** The host is about to kill itself, and why. */
   | { readonly type: 'dying'; readonly reason: string };
@@ -85,3 +87,8 @@ export type ThreadReport =
       /** `work` threw: what it had begun side by side may still run. */
       readonly threw: boolean;
     };
+
+/** From the thread of a Master to its host. */
+export type MasterReport =
+  | { readonly type: 'returned'; readonly error: string | null }
+  | { readonly type: 'line'; readonly line: string };

@@ -285,8 +285,8 @@ export function fieldsToSpec(fields: Fields): JobSpec {
 
 /** All of a spec but the id of its job. */
 function workToFields(spec: ScheduledSpec): readonly Packed[] {
-  const { name, start, end, metadata, options, exposure } = spec;
-  return [name, start, end, metadata, optionsToFields(options), EXPOSURES.indexOf(exposure)];
+  const { name, start, end, metadata, options, exposure, overseen } = spec;
+  return [name, start, end, metadata, optionsToFields(options), EXPOSURES.indexOf(exposure), overseen ? 1 : 0];
 }
 
 function readWork(fields: Fields): ScheduledSpec {
@@ -297,6 +297,7 @@ function readWork(fields: Fields): ScheduledSpec {
     metadata: fields.text(1, METADATA_BYTES_MAX),
     options: fields.nested('the options of a job', readOptions),
     exposure: fields.choice(EXPOSURES),
+    overseen: fields.integer(0, 1) === 1,
   };
   if (spec.start >= spec.end || !Number.isSafeInteger(spec.end - spec.start)) {
     fields.fail('has a range that is empty or has more than 2^53-1 points');

@@ -12,6 +12,7 @@ import {
   REEXECUTED_RANGES_MAX,
   REEXECUTED_WORKERS_MAX,
   UNCERTAIN_RANGES_MAX,
+  UNTOLD_RUNS_MAX,
 } from '../base/limits.ts';
 import type { Range } from '../base/types.ts';
 import { isFinished } from './job.ts';
@@ -146,8 +147,14 @@ function checkState(job: JobView): void {
   assert(job.run >= 1, 'a job runs at least once');
   assert(job.waitsFor === null || job.startedAt === null, 'a job that waits for another has not begun');
   assert(job.waitsFor === null || !isFinished(state), 'a finished job waits for nobody');
-  assert(job.notify === null || job.spec.options.onDone !== null, 'only who asked is told');
-  assert(job.notify === null || job.notify.run <= job.run, 'nobody is told of a run that is to come');
+  const { untold, run, spec } = job;
+  assert(untold.length === 0 || spec.overseen || spec.options.onDone !== null, 'only who asked is told');
+  assert(untold.length <= UNTOLD_RUNS_MAX, 'the ends of runs to be told are bounded');
+  const last = isFinished(state) ? run : run - 1;
+  assert(
+    untold.every((end, at) => end.run > (untold[at - 1]?.run ?? 0) && end.run <= last),
+    'runs that ended are told of',
+  );
   const over = job.tasks.length === 0 && job.coveredPoints + job.failedPoints === total;
   // A cancel may leave everything that was open uncertain, and so covered.
   const isSettled = state === 'done' || state === 'failed' || (over && state === 'cancelled');

@@ -18,6 +18,7 @@ import {
   OPEN_RANGES_MAX,
   RETURNED_RANGES_MAX,
   UNCERTAIN_RANGES_MAX,
+  UNTOLD_RUNS_MAX,
 } from '../base/limits.ts';
 import type { Epoch, Incarnation, JobId, NodeId, Point, Range } from '../base/types.ts';
 import { addFailed } from './failed.ts';
@@ -37,6 +38,7 @@ import type {
   JobView,
   Reexecuted,
   Returned,
+  RunEnd,
   Uncertain,
 } from './types.ts';
 import { addUncertain, cutOut } from './uncertain.ts';
@@ -47,7 +49,7 @@ export interface JobImage {
   readonly controls: Controls;
   readonly state: JobState;
   readonly waitsFor: JobId | null;
-  readonly notify: { readonly run: number } | null;
+  readonly untold: readonly RunEnd[];
   readonly reason: string | null;
   readonly createdAt: number;
   readonly startedAt: number | null;
@@ -99,7 +101,7 @@ export class Job {
   #reexecutedPoints = 0;
   #controls: Controls;
   #waitsFor: JobId | null = null;
-  #notify: { readonly run: number } | null = null;
+  #untold: readonly RunEnd[] = Object.freeze([]);
   #run = 1;
   #forgiven = 0;
   #firstFailures: number | null = 0;
@@ -132,7 +134,7 @@ export class Job {
     job.#setReexecuted(Object.freeze([...image.reexecuted]));
     job.#controls = Object.freeze(image.controls);
     job.#waitsFor = image.waitsFor;
-    job.#notify = image.notify;
+    job.#untold = image.untold;
     job.#run = image.run;
     job.#forgiven = image.forgiven;
     job.#firstFailures = image.firstFailures;
@@ -264,8 +266,9 @@ export class Job {
 
   /** Somebody took the word of this run, or nobody ever will. False when it was said already. */
   notified(run: number): boolean {
-    if (this.#notify?.run !== run) return false;
-    this.#notify = null;
+    const left = this.#untold.filter((end) => end.run !== run);
+    if (left.length === this.#untold.length) return false;
+    this.#untold = Object.freeze(left);
     return true;
   }
 
@@ -292,6 +295,7 @@ export class Job {
    */
   retry(range: Range | null, withUncertain: boolean, emit: Emit): string | null {
     if (this.#state === 'cancelled') return 'it was cancelled';
+    if (this.#untold.length >= UNTOLD_RUNS_MAX) return `nobody took the word of its last ${UNTOLD_RUNS_MAX} runs yet`;
     const failed = cutOut(this.#failed, range);
     const uncertain = withUncertain
       ? cutOut(this.#uncertain, range)
@@ -448,10 +452,12 @@ export class Job {
     else this.#finish('failed', `${this.#failedPoints} points failed`, at, emit);
   }
 
-  #finish(state: 'done' | 'failed' | 'cancelled', reason: string | null, at: number, emit: Emit): void {
+  #finish(state: RunEnd['state'], reason: string | null, at: number, emit: Emit): void {
     this.#finishedAt = at;
     this.#waitsFor = null;
-    if (this.spec.options.onDone !== null) this.#notify = { run: this.#run };
+    if (this.spec.overseen || this.spec.options.onDone !== null) {
+      this.#untold = Object.freeze([...this.#untold, { run: this.#run, state }]);
+    }
     this.#become(state, reason, emit);
     emit({ kind: 'job-finished', job: this.spec.id, run: this.#run, state });
   }
@@ -514,8 +520,8 @@ export class Job {
       get waitsFor() {
         return job.#waitsFor;
       },
-      get notify() {
-        return job.#notify;
+      get untold() {
+        return job.#untold;
       },
       get state() {
         return job.#state;

@@ -22,6 +22,7 @@ import {
   SLOTS_MAX,
   SUSPECT_QUARTERS_MAX,
   UNCERTAIN_RANGES_MAX,
+  UNTOLD_RUNS_MAX,
   WORKERS_MAX,
 } from '../base/limits.ts';
 import type { JobId, Range } from '../base/types.ts';
@@ -38,7 +39,7 @@ import {
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import type { JobImage } from './job.ts';
 import type { Lease } from './lease.ts';
-import type { FailedRange, JobState, Reexecuted, Returned, Schedule, Uncertain } from './types.ts';
+import type { FailedRange, JobState, Reexecuted, Returned, RunEnd, Schedule, Uncertain } from './types.ts';
 import type { WorkerImage } from './workers.ts';
 
 export interface TableImage {
@@ -58,6 +59,7 @@ export interface TableImage {
 const FORMAT = 1;
 /** A state's place in this list is its number on disk: add at the end. */
 const STATES = ['pending', 'running', 'paused', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[];
+const ENDS = ['done', 'failed', 'cancelled'] as const satisfies readonly RunEnd['state'][];
 /** One range for every hole, and holes are made by open and failed ranges. */
 const COVERED_RANGES_MAX = OPEN_RANGES_MAX + FAILED_RANGES_MAX + 2;
 const JOBS_MAX = OPEN_JOBS_MAX + FINISHED_JOBS_MAX;
@@ -98,7 +100,7 @@ function jobToFields(job: JobImage): Packed {
     specToFields(job.spec),
     wholeControlsToFields(job.controls),
     job.waitsFor,
-    job.notify === null ? null : job.notify.run,
+    job.untold.map(({ run, state }) => [run, ENDS.indexOf(state)]),
     STATES.indexOf(job.state),
     job.reason,
     job.createdAt,
@@ -117,13 +119,17 @@ function jobToFields(job: JobImage): Packed {
   ];
 }
 
+function readRunEnd(fields: Fields): RunEnd {
+  return { run: fields.integer(1, Number.MAX_SAFE_INTEGER), state: fields.choice(ENDS) };
+}
+
 function fieldsToJob(fields: Fields): JobImage {
   const spec = fields.nested('the spec of a job', fieldsToSpec);
   return {
     spec,
     controls: fields.nested('the controls of a job', readControls),
     waitsFor: fields.nullable((some) => some.text(1, ID_LENGTH_MAX)),
-    notify: fields.nullable((some) => ({ run: some.natural() })),
+    untold: fields.list(UNTOLD_RUNS_MAX, 'the end of a run', readRunEnd),
     state: fields.choice(STATES),
     reason: fields.nullable((some) => some.text(0, ERROR_TEXT_MAX)),
     createdAt: fields.natural(),

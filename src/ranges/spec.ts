@@ -32,6 +32,7 @@ export function sameSpec(left: JobSpec, right: JobSpec): boolean {
     left.end === right.end &&
     left.metadata === right.metadata &&
     left.exposure === right.exposure &&
+    left.overseen === right.overseen &&
     sameOptions(left.options, right.options)
   );
 }

@@ -84,6 +84,8 @@ export interface JobSpec {
    * 'task' for those that begin the whole task at once (exec).
    */
   readonly exposure: 'window' | 'task';
+  /** Its type has a Master, which is told of each end of a run. */
+  readonly overseen: boolean;
 }
 
 /** A job that is submitted again and again: each time under an id of its own. */
@@ -340,6 +342,12 @@ export interface Reexecuted {
   readonly workers: readonly NodeId[];
 }
 
+/** How a run of a job ended. */
+export interface RunEnd {
+  readonly run: number;
+  readonly state: Extract<JobState, 'done' | 'failed' | 'cancelled'>;
+}
+
 /** A job as others see it; a view that must not be changed. */
 export interface JobView {
   readonly spec: JobSpec;
@@ -347,8 +355,8 @@ export interface JobView {
   readonly state: JobState;
   /** The job that must be done first; null when none is waited for. */
   readonly waitsFor: JobId | null;
-  /** The last run that ended and that nobody was told of yet; null where nobody asked, or all is told. */
-  readonly notify: { readonly run: number } | null;
+  /** Runs that ended and that its Master, or whoever asked, was not told of yet, oldest first. */
+  readonly untold: readonly RunEnd[];
   /** Why it is paused or failed; null otherwise. */
   readonly reason: string | null;
   readonly createdAt: number;

@@ -213,5 +213,5 @@ test('whoever waits for the end of a job is told, though the leader is killed in
   plant.until(() => next.hand.probe.asked.length === 1, 'it is told again');
   expect(next.hand.probe.asked[0]?.request).toEqual(said);
   next.hand.probe.reply({ kind: 'answered', status: 200, text: '' });
-  plant.until(() => plant.job().notify === null, 'it is struck off');
+  plant.until(() => plant.job().untold.length === 0, 'it is struck off');
 });

@@ -6,7 +6,15 @@
 import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
-import type { Clock, Env, Executor, ExecutorEnding, ExecutorHandler, Timers } from '../../src/daemon/env.ts';
+import type {
+  Clock,
+  Env,
+  Executor,
+  ExecutorEnding,
+  ExecutorHandler,
+  MasterCall,
+  Timers,
+} from '../../src/daemon/env.ts';
 import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from '../../src/daemon/probe.ts';
 import { DELIVERIES } from '../../src/ranges/options.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
@@ -136,10 +144,19 @@ export class HandExecutor implements Executor {
   readonly deadlines: number[] = [];
   /** Who asked which end is kept, by epoch, until the test answers. */
   readonly keeps = new Map<number, (end: number) => void>();
+  /** Calls of Masters, until the test answers. */
+  readonly overseen: { readonly call: MasterCall; readonly done: (error: string | null) => void }[] = [];
   stopped: (() => void) | null = null;
 
-  constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window') {
-    this.types = names.map((name) => ({ name, hash: 'h', exposure, deliveries: DELIVERIES, metadataSchema: null }));
+  constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window', overseen = false) {
+    this.types = names.map((name) => ({
+      name,
+      hash: 'h',
+      exposure,
+      overseen,
+      deliveries: DELIVERIES,
+      metadataSchema: null,
+    }));
   }
 
   start(handler: ExecutorHandler): void {
@@ -157,6 +174,10 @@ export class HandExecutor implements Executor {
   keep(epoch: number, answer: (end: number) => void): void {
     this.calls.push(`keep ${epoch}`);
     this.keeps.set(epoch, answer);
+  }
+
+  oversee(call: MasterCall, done: (error: string | null) => void): void {
+    this.overseen.push({ call, done });
   }
 
   release(epoch: number): void {

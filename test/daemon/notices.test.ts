@@ -8,7 +8,7 @@ import type { Done } from '../../src/daemon/api.ts';
 import { Notices } from '../../src/daemon/notices.ts';
 import type { Command, Outcome } from '../../src/ranges/types.ts';
 import { jobId, Pen } from '../ranges/fixtures.ts';
-import { answered, HandProbe, HandTime } from './fakes.ts';
+import { answered, HandExecutor, HandProbe, HandTime } from './fakes.ts';
 
 const onDone = 'http://crm/done';
 
@@ -16,6 +16,7 @@ const onDone = 'http://crm/done';
 class Desk {
   readonly time = new HandTime();
   readonly probe = new HandProbe();
+  readonly executor = new HandExecutor(['mail'], 'window', true);
   readonly pen = new Pen();
   readonly proposed: { readonly command: Command; readonly done: Done<Outcome> }[] = [];
   notices = this.lead();
@@ -26,10 +27,10 @@ class Desk {
 
   /** The notices of a new leader, over the table as it stands. */
   lead(): Notices {
-    const { time: clock, probe, pen } = this;
+    const { time: clock, probe, executor, pen } = this;
     const propose = (command: Command, done: Done<Outcome>) => void this.proposed.push({ command, done });
     this.notices = new Notices({
-      ...{ table: pen.table, clock, prng: createPrng(1), probe, log: SILENT, propose },
+      ...{ table: pen.table, clock, prng: createPrng(1), probe, executor, log: SILENT, propose },
       stamp: () => clock.now(),
     });
     for (const job of pen.table.jobs()) this.notices.follow(job);
@@ -37,8 +38,8 @@ class Desk {
   }
 
   /** A job that somebody wants to hear of, done. */
-  finish(id = jobId(1)): void {
-    this.pen.submit({ id, end: 10, options: { onDone } });
+  finish(id = jobId(1), more: { readonly overseen?: boolean } = {}): void {
+    this.pen.submit({ id, end: 10, options: { onDone }, ...more });
     this.pen.complete(this.pen.grant(10, { job: id }));
     this.notices.follow(this.pen.job(id));
   }
@@ -71,13 +72,15 @@ test('the end of a job is told with its numbers and a key, and is struck off whe
   expect(JSON.parse(request?.body ?? '')).toEqual({
     job: jobId(1),
     name: 'mail',
+    start: 0,
+    end: 10,
     run: 1,
     state: 'done',
     progress: { total: 10, done: 10, failed: 0, uncertain: 0, reexecuted: 0 },
   });
   desk.probe.reply(answered(204));
   expect(desk.commit()).toMatchObject({ kind: 'job-notified', id: jobId(1), run: 1, ok: true });
-  expect(desk.pen.job().notify).toBeNull();
+  expect(desk.pen.job().untold).toEqual([]);
   expect(desk.pass(NOTICE_RETRY_MS_MAX)).toBe(0);
 });
 
@@ -155,5 +158,49 @@ test('no more are told at a time than the limit, and none is forgotten', () => {
     desk.pass(20);
     desk.commit();
   }
-  expect([...desk.pen.table.jobs()].every((job) => job.notify === null)).toBe(true);
+  expect([...desk.pen.table.jobs()].every((job) => job.untold.length === 0)).toBe(true);
+});
+
+test('the Master of a job hears of its end before anybody else, and until it has taken it', () => {
+  const desk = new Desk();
+  desk.finish(jobId(1), { overseen: true });
+  desk.pass(20);
+  expect(desk.probe.asked).toEqual([]);
+  const first = must(desk.executor.overseen.shift(), 'the Master is called');
+  expect(first.call).toMatchObject({ kind: 'complete', name: 'mail', metadata: '{}' });
+  expect(first.call.report).toMatchObject({ job: jobId(1), run: 1, state: 'done', progress: { done: 10 } });
+  first.done('the Master threw');
+  expect(desk.pass(20)).toBe(0);
+  desk.pass(NOTICE_RETRY_MS_MAX);
+  must(desk.executor.overseen.shift(), 'the Master is called again').done(null);
+  expect(desk.pass(20)).toBe(1);
+  desk.probe.reply(answered(200));
+  expect(desk.commit()).toMatchObject({ kind: 'job-notified', run: 1, ok: true });
+});
+
+test('a leader that lacks the Master does not strike its notice off', () => {
+  const desk = new Desk();
+  desk.pen.submit({ name: 'index', overseen: true });
+  desk.pen.control('cancel');
+  desk.notices.follow(desk.pen.job());
+  desk.pass(NOTICE_RETRY_MS_MAX);
+  expect([desk.executor.overseen, desk.probe.asked, desk.proposed]).toEqual([[], [], []]);
+  expect(desk.pen.job().untold).toEqual([{ run: 1, state: 'cancelled' }]);
+});
+
+test('runs that ended one after the other are told one after the other, each as it ended', () => {
+  const desk = new Desk();
+  desk.pen.submit({ end: 10, options: { onDone, maxAttempts: 1 } });
+  desk.pen.fail(desk.pen.grant(10), 0, 10);
+  desk.pen.apply({ kind: 'retry-job', id: jobId(1), range: null, uncertain: false });
+  desk.notices.follow(desk.pen.job());
+  desk.pass(20);
+  desk.pen.complete(desk.pen.grant(10));
+  desk.notices.follow(desk.pen.job());
+  const told = () => JSON.parse(desk.probe.asked[0]?.request?.body ?? '{}');
+  expect(told()).toMatchObject({ run: 1, state: 'failed' });
+  desk.probe.reply(answered(200));
+  desk.commit();
+  desk.pass(20);
+  expect(told()).toMatchObject({ run: 2, state: 'done' });
 });

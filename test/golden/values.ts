@@ -137,6 +137,7 @@ function spec(id: string, changes: Partial<JobSpec> = {}): JobSpec {
     end: 1_000,
     metadata: '{"template":"welcome"}',
     exposure: 'window',
+    overseen: false,
   } as const;
   return { ...base, options: OPTIONS, ...changes };
 }
@@ -202,7 +203,7 @@ export const STORY: readonly (Command | MemberChange | null)[] = [
   { ...COMMANDS.grant, size: 60 },
   COMMANDS.progress,
   COMMANDS.complete,
-  { kind: 'submit-job', at: AT + 6, spec: spec(JOB_2, { end: 7, exposure: 'task' }) },
+  { kind: 'submit-job', at: AT + 6, spec: spec(JOB_2, { end: 7, exposure: 'task', overseen: true }) },
   COMMANDS.fail,
   MEMBER_CHANGE,
   { ...COMMANDS.grant, job: JOB_2, at: AT + 7 },

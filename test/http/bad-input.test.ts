@@ -120,7 +120,9 @@ describe('a field that is wrong is named', () => {
 });
 
 test('a limit on job threads is refused for a type that runs programs', async () => {
-  node.types = [{ name: 'mail', hash: 'h', exposure: 'task', deliveries: DELIVERIES, metadataSchema: null }];
+  node.types = [
+    { name: 'mail', hash: 'h', exposure: 'task', overseen: false, deliveries: DELIVERIES, metadataSchema: null },
+  ];
   const options = { memoryMb: 64 };
   await expectProblem(post(JSON.stringify({ ...GOOD, options })), 'BAD_OPTION', /"mail" runs a program/);
 });
@@ -131,7 +133,9 @@ test('metadata that the job type refuses is refused with a sentence', async () =
     ...{ type: 'object', required: ['template'], additionalProperties: false },
     properties: { template: { type: 'string' } },
   };
-  node.types = [{ name: 'mail', hash: 'h', exposure: 'window', deliveries: DELIVERIES, metadataSchema }];
+  node.types = [
+    { name: 'mail', hash: 'h', exposure: 'window', overseen: false, deliveries: DELIVERIES, metadataSchema },
+  ];
   const withMetadata = (metadata: object) => post(JSON.stringify({ ...GOOD, metadata }));
   await expectProblem(withMetadata({}), 'BAD_METADATA', /"mail".*must have required property 'template'/);
   await expectProblem(withMetadata({ template: 5 }), 'BAD_METADATA', /metadata\.template must be string/);

@@ -33,6 +33,7 @@ const MAIL_TYPE: JobTypeInfo = {
   name: MAIL,
   hash: 'h',
   exposure: 'window',
+  overseen: false,
   deliveries: ['at-least-once', 'at-most-once'],
   metadataSchema: null,
 };

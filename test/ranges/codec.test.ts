@@ -24,6 +24,7 @@ const spec = fc
     metadata: fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()),
     options: fc.record({ taskSize: fc.option(fc.integer({ min: 1, max: 1_000 })), maxAttempts: fc.constantFrom(1, 7) }),
     exposure: fc.constantFrom('window' as const, 'task' as const),
+    overseen: fc.boolean(),
   })
   .map(({ range: [start, length], metadata, options, ...rest }) => ({
     ...rest,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { SCHEDULES_MAX } from '../../src/base/limits.ts';
+import { SCHEDULES_MAX, UNTOLD_RUNS_MAX } from '../../src/base/limits.ts';
 import { fillOptions } from '../../src/ranges/options.ts';
 import type { ScheduledSpec } from '../../src/ranges/types.ts';
 import { jobId, Pen, type SpecChanges, specOf } from './fixtures.ts';
@@ -95,22 +95,42 @@ describe('the word that a run has ended', () => {
 
   test('is due for each run until somebody took it', () => {
     const pen = started({ options: { onDone: 'http://h/', maxAttempts: 1 } });
-    expect(pen.job().notify).toBeNull();
+    expect(pen.job().untold).toEqual([]);
     pen.fail(pen.grant(100), 0, 0);
-    expect(pen.job()).toMatchObject({ state: 'failed', notify: { run: 1 } });
+    expect(pen.job()).toMatchObject({ state: 'failed', untold: [{ run: 1, state: 'failed' }] });
     expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
     expect(notified(pen, 1)).toEqual({ kind: 'ok' });
-    expect(pen.job().notify).toBeNull();
+    expect(pen.job().untold).toEqual([]);
     expect(notified(pen, 1)).toEqual({ kind: 'nothing' });
     pen.apply({ kind: 'retry-job', id: jobId(1), range: null, uncertain: false });
     pen.complete(pen.grant(100));
-    expect(pen.job().notify).toEqual({ run: 2 });
+    expect(pen.job().untold).toEqual([{ run: 2, state: 'done' }]);
+  });
+
+  test('is due for every run, also where the next one ended before it was taken, and bounded', () => {
+    const pen = started({ options: { onDone: 'http://h/', maxAttempts: 1 } });
+    const retry = () => pen.apply({ kind: 'retry-job', id: jobId(1), range: null, uncertain: false });
+    for (let run = 1; run <= UNTOLD_RUNS_MAX; run++) {
+      pen.fail(pen.grant(100), 0, 0);
+      if (run < UNTOLD_RUNS_MAX) expect(retry()).toEqual({ kind: 'ok' });
+    }
+    expect(pen.job().untold.map(({ run }) => run)).toEqual(Array.from({ length: UNTOLD_RUNS_MAX }, (_, at) => at + 1));
+    expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
+    expect(retry()).toMatchObject({ kind: 'refused', code: 'WRONG_STATE' });
+    expect(notified(pen, 1)).toEqual({ kind: 'ok' });
+    expect(retry()).toEqual({ kind: 'ok' });
+  });
+
+  test('is due to a Master that nobody asked for', () => {
+    const pen = started({ overseen: true });
+    pen.control('cancel');
+    expect(pen.job().untold).toEqual([{ run: 1, state: 'cancelled' }]);
   });
 
   test('is due to nobody who did not ask', () => {
     const pen = started();
     pen.control('cancel');
-    expect(pen.job().notify).toBeNull();
+    expect(pen.job().untold).toEqual([]);
   });
 });
 

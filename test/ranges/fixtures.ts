@@ -23,7 +23,15 @@ export interface SpecChanges extends Partial<Omit<JobSpec, 'options'>> {
 
 export function specOf(changes: SpecChanges = {}): JobSpec {
   const { options = {}, ...rest } = changes;
-  const base = { id: jobId(1), name: MAIL, start: 0, end: 100, metadata: '{}', exposure: 'window' } as const;
+  const base = {
+    id: jobId(1),
+    name: MAIL,
+    start: 0,
+    end: 100,
+    metadata: '{}',
+    exposure: 'window',
+    overseen: false,
+  } as const;
   return { ...base, ...rest, options: fillOptions({ commitEvery: 10, ...options }) };
 }
 

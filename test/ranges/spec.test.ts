@@ -34,6 +34,7 @@ describe('the same spec', () => {
       specOf({ end: 101 }),
       specOf({ metadata: '{"a":1}' }),
       specOf({ exposure: 'task' }),
+      specOf({ overseen: true }),
       specOf({ options: { commitEvery: 11 } }),
       specOf({ options: { commitIntervalMs: 11 } }),
       specOf({ options: { taskSize: 5 } }),

@@ -11,7 +11,7 @@
 import { assert, must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, Point } from '../../src/base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo } from '../../src/daemon/env.ts';
+import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../../src/daemon/env.ts';
 import { DELIVERIES } from '../../src/ranges/options.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { Attempt, type JobModel } from './attempt.ts';
@@ -20,12 +20,14 @@ import type { Process } from './process.ts';
 import type { Scheduler, SimEvent } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 
+/** The longest call of a Master. */
+const MASTER_MS_MAX = 2_000;
 /** A message through the pipe between node and job host. */
 const PIPE_MS = 0.1;
 
 export const SIM_TYPES: readonly JobTypeInfo[] = [
-  { name: 'points', hash: 'h1', exposure: 'window', deliveries: DELIVERIES, metadataSchema: null },
-  { name: 'program', hash: 'h1', exposure: 'task', deliveries: DELIVERIES, metadataSchema: null },
+  { name: 'points', hash: 'h1', exposure: 'window', overseen: true, deliveries: DELIVERIES, metadataSchema: null },
+  { name: 'program', hash: 'h1', exposure: 'task', overseen: false, deliveries: DELIVERIES, metadataSchema: null },
 ];
 
 export interface SimExecutorOptions {
@@ -96,6 +98,15 @@ export class SimExecutor implements Executor {
     const end = running.attempt.keepHalf(this.#options.scheduler.now);
     this.#plan(running);
     this.#tell(() => answer(end));
+  }
+
+  /** A Master takes its time, and sometimes throws. */
+  oversee({ kind, report: { job, run } }: MasterCall, done: (error: string | null) => void): void {
+    if (this.#gone) return;
+    const { prng, scheduler, process, ledger } = this.#options;
+    const error = prng.chance(0.2) ? 'the Master threw' : null;
+    if (error === null && kind === 'complete') ledger.told(job, run);
+    scheduler.after(prng.next() * MASTER_MS_MAX, () => process.turn('input', () => done(error)));
   }
 
   release(epoch: Epoch): void {

@@ -59,6 +59,7 @@ export interface Repeat {
 
 export class Ledger {
   readonly #jobs = new Map<JobId, Counts>();
+  readonly #told = new Set<string>();
   readonly #written: (block: Block, repeats: readonly Repeat[]) => void;
   executions = 0;
   repetitions = 0;
@@ -84,6 +85,15 @@ export class Ledger {
     }
     this.executions += block.to - block.from;
     this.#written(block, repeats);
+  }
+
+  /** A Master took the word that a run of its job ended. */
+  told(job: JobId, run: number): void {
+    this.#told.add(`${job}/${run}`);
+  }
+
+  wasTold(job: JobId, run: number): boolean {
+    return this.#told.has(`${job}/${run}`);
   }
 
   count(job: JobId, point: Point): number {

@@ -278,6 +278,7 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
     metadata: '{}',
     options,
     exposure,
+    overseen: exposure === 'window',
   };
   return { spec, model: { pointMs, poison, exposure }, submitAt };
 }
@@ -293,6 +294,7 @@ export function drawStray(prng: Prng): JobPlan {
     metadata: '{}',
     options,
     exposure: 'window',
+    overseen: false,
   };
   return { spec, model: { pointMs: 1, poison: new Set(), exposure: 'window' }, submitAt: 0 };
 }

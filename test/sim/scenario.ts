@@ -133,6 +133,7 @@ export class Scenario {
         maxConcurrency: job.tasksMax ?? null,
       }),
       exposure: 'window',
+      overseen: false,
     };
     this.world.models.set(spec.id, { pointMs: job.pointMs, poison: new Set(job.poison), exposure: 'window' });
     let acknowledged = false;
