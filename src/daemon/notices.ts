@@ -125,13 +125,14 @@ export class Notices {
 
   /** Never given up: a notice that the log cannot strike off is told by the next leader at the latest. */
   #strikeOff(notice: Notice, taken: boolean): void {
-    const { propose, stamp } = this.#options;
+    const { propose, stamp, log } = this.#options;
     const { job: id, run } = notice;
     notice.taken = taken;
     notice.busy = true;
     propose({ kind: 'job-notified', at: stamp(), id, run, ok: taken }, (result) => {
       notice.busy = false;
       if (!result.ok) return this.#wait(notice);
+      log.info({ job: id, run }, taken ? 'notice-taken' : 'notice-given-up');
       if (this.#notices.get(id) === notice) this.#notices.delete(id);
       // The end of a later run may have waited behind it.
       const job = this.#options.table.job(id);

@@ -8,6 +8,8 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { endLeftoverHosts } from '../../src/jobtype/executor.ts';
 import { startTimeOf } from '../../src/jobtype/proc.ts';
+import { fillOptions } from '../../src/ranges/options.ts';
+import type { TaskOrder } from '../../src/wire/messages.ts';
 import { goneProcess, inMs, makeDataDir, runs, stoppedProcess } from './harness.ts';
 import { PARENT_ENTRY } from './paths.ts';
 
@@ -28,15 +30,16 @@ afterEach(async () => {
 
 /** A node that runs one task; `heard` resolves with the first thing it says that fits. */
 function startParent(name: string, metadata: object, deadlineMs: number | null = null) {
-  const order = {
+  const order: TaskOrder = {
     epoch: 1,
     job: 'a-job',
     name,
     start: 0,
     end: 10,
     cursor: 0,
+    claimed: 0,
     metadata: JSON.stringify(metadata),
-    options: { commitEvery: 100, commitIntervalMs: 20, taskSize: null, maxAttempts: 3 },
+    options: fillOptions({ commitEvery: 100, commitIntervalMs: 20 }),
     attempts: 0,
   };
   const args = ['--import', 'tsx', PARENT_ENTRY, dataDir, JSON.stringify({ deadlineMs, order })];

@@ -95,6 +95,7 @@ export class Auditor {
     if (change !== null) this.electorate.apply(change);
     if (command?.kind === 'progress') for (const { epoch } of command.cursors) this.#claimed(epoch);
     if (command?.kind === 'retry-job') this.#retried(before, command);
+    if (command?.kind === 'job-notified') this.#notified(command);
     const touched = new Set<JobId>();
     for (const event of events) {
       if ('job' in event) touched.add(event.job);
@@ -163,6 +164,16 @@ export class Auditor {
     const lease = this.leases.get(epoch);
     const task = this.table.task(epoch);
     if (lease !== undefined && task !== undefined) lease.claimed = task.claimed;
+  }
+
+  /** Nobody strikes off the end of a run that its Master has not taken. */
+  #notified({ id, run, ok }: Extract<Command, { kind: 'job-notified' }>): void {
+    if (!ok || this.table.job(id)?.spec.overseen !== true) return;
+    this.#trace.count('a Master was told of an end');
+    expectThat(
+      this.ledger.wasTold(id, run),
+      () => `the Master of ${id} was not told of run ${run}, and it is struck off`,
+    );
   }
 
   /** Only what went wrong is set back, and what is uncertain only for whom asked for it. */

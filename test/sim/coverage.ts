@@ -43,6 +43,7 @@ const FAULTS = [
 
 /** Ways that a sound cluster takes only now and then (branches.ts, clients.ts). */
 const BRANCHES = [
+  'a Master was told of an end',
   'branch: a crash before formation',
   'branch: a leader commits what an earlier one left',
   'branch: a leader dies between append and commit',

@@ -86,7 +86,11 @@ function play(world: World, plan: SeedPlan): void {
 function settle(world: World): void {
   const until = world.now + LIVENESS_MS_MAX;
   const settled = world.runUntil(
-    () => world.leader !== null && unfinished(world).length === 0 && misplaced(world).length === 0,
+    () =>
+      world.leader !== null &&
+      unfinished(world).length === 0 &&
+      untold(world).length === 0 &&
+      misplaced(world).length === 0,
     until,
   );
   if (world.failure !== null) return;
@@ -141,6 +145,11 @@ function unfinished(world: World): JobId[] {
   });
 }
 
+/** Jobs with a run that ended and nobody was told of. */
+function untold(world: World): JobId[] {
+  return [...world.auditor.table.jobs()].filter((job) => job.untold.length > 0).map((job) => job.spec.id);
+}
+
 function complaint(world: World): string {
   const leader = world.leader;
   if (leader === null) {
@@ -151,6 +160,8 @@ function complaint(world: World): string {
   }
   const others = misplaced(world);
   if (others.length > 0) return others.join(', ');
+  const silent = untold(world);
+  if (silent.length > 0) return `ends of runs that nobody took: ${silent.join(', ')}`;
   const jobs = unfinished(world).map((id) => {
     const job = must(world.auditor.table.job(id), 'an acknowledged job');
     const tasks = job.tasks.map((task) => `${task.epoch} of ${task.worker} at ${task.cursor} of ${task.end}`);
