@@ -43,7 +43,8 @@ export class Cell {
     Atomics.store(cell.#words, END, BigInt(end));
     cell.begin(cursor);
     cell.acknowledge(cursor);
-    cell.commit(cursor, limit);
+    Atomics.store(cell.#words, COMMITTED, BigInt(cursor));
+    Atomics.store(cell.#words, LIMIT, BigInt(limit));
     cell.moveDeadline(deadline);
     return cell;
   }
@@ -82,10 +83,10 @@ export class Cell {
 
   // ---- the host's side ----
 
-  /** Points below `limit` may be handed out. */
+  /** Points below `limit` may be handed out. What was allowed once stays allowed: an older word that comes late says less. */
   commit(cursor: Point, limit: Point): void {
-    Atomics.store(this.#words, COMMITTED, BigInt(cursor));
-    Atomics.store(this.#words, LIMIT, BigInt(limit));
+    Atomics.store(this.#words, COMMITTED, BigInt(Math.max(cursor, this.committed)));
+    Atomics.store(this.#words, LIMIT, BigInt(Math.max(limit, this.limit)));
   }
 
   /** Cuts the task short at about the middle of what is not begun, and gives the end that it now has. */

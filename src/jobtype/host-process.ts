@@ -145,8 +145,8 @@ export class HostProcess {
   committed(epoch: Epoch, cursor: Point, limit: Point): void {
     const task = this.#tasks.get(epoch);
     if (task === undefined) return;
-    task.committed = cursor;
-    task.limit = limit;
+    task.committed = Math.max(task.committed, cursor);
+    task.limit = Math.max(task.limit, limit);
     this.#send({ type: 'committed', epoch, cursor, limit });
   }
 
