@@ -41,12 +41,15 @@ export class PostgresSink<V> implements FencedSink<V> {
     this.#store = new PostgresFence(options);
   }
 
-  /** Makes the two tables of the fence where they are not there yet, in the first schema of the search path. */
-  static async createTables(pool: Pool): Promise<void> {
+  /**
+   * Makes the two tables of the fence where they are not there yet, in the first schema of the search path, and runs the
+   * author's own statements with them, such as `CREATE TABLE IF NOT EXISTS`.
+   */
+  static async createTables(pool: Pool, ...statements: readonly string[]): Promise<void> {
     await transaction(pool, async (client) => {
       // IF NOT EXISTS alone lets two that come at once both try, and one fail.
       await client.query("SELECT pg_advisory_xact_lock(hashtext('polaris_fence'))");
-      await client.query(TABLES);
+      for (const statement of [TABLES, ...statements]) await client.query(statement);
     });
   }
 
