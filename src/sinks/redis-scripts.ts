@@ -56,6 +56,10 @@ local floor = tonumber(redis.call('HGET', fields, 'floor') or '0')
 if epoch <= floor then return { 'dropped', text(floor) } end
 local touched = {}
 local segment = ending(ARGV[1])
+-- What lies before the first one may be done, and touch what is done of the part that is cut off.
+if segment and redis.call('HEXISTS', fields, text(segment.start)) == 1 then
+  touched[1] = read(text(segment.start))
+end
 while segment and segment.start <= last do
   local open = segment.cursor < segment.last and segment.cursor < last and start < segment.last
   if open and segment.epoch > epoch then return { 'stale', text(segment.epoch) } end

@@ -75,5 +75,5 @@ function broken(open: (range: Range, epoch: Epoch) => (point: Point) => boolean)
     };
   }
   const sink = { open: async (range: Range, epoch: Epoch) => task(range, epoch), drop: async () => {} };
-  return { sink, effects: async () => effects, segments: async () => 0 };
+  return { sink, effects: async () => effects, segments: async () => 0, finishedSegmentsMax: 0 };
 }

@@ -20,6 +20,8 @@ export interface SinkUnderTest {
   effects(): Promise<readonly string[]>;
   /** How many segments are kept. */
   segments(): Promise<number>;
+  /** How many of them there may be when every point is done. */
+  readonly finishedSegmentsMax: number;
 }
 
 type Kind = 'grant' | 'work' | 'batch' | 'again' | 'commit' | 'expire' | 'release' | 'shrink';
@@ -187,6 +189,8 @@ class Foreman {
     }
     await this.#everybodyElse();
     await this.#expectExactlyOnce();
+    const kept = await this.#subject.segments();
+    if (kept > this.#subject.finishedSegmentsMax) throw new Error(`${kept} segments are left of a finished job`);
     await this.#subject.sink.drop();
     if ((await this.#subject.segments()) !== 0) throw new Error('segments are left after the drop');
     await this.#everybodyElse();

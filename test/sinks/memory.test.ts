@@ -20,6 +20,7 @@ function inMemory(): SinkUnderTest {
     sink,
     effects: async () => sink.effects.map(({ value }) => value),
     segments: async () => sink.segments.length,
+    finishedSegmentsMax: 1,
   };
 }
 

@@ -43,6 +43,7 @@ describe.skipIf(absent)(`in Redis${absent ? ' (there is no redis-server here)' :
       sink: new RedisSink({ redis: redis(), job, command: 'RPUSH', key: `{${job}}:lines` }),
       effects: () => redis().lrange(`{${job}}:lines`, 0, -1),
       segments: () => redis().zcard(`polaris:{${job}}:ends`),
+      finishedSegmentsMax: 1,
     };
   }
 
