@@ -74,6 +74,16 @@ export function testSink(given: () => SinkHarness): void {
     expect(await older.pushMany(0, ['0', '1', '2'])).toBe(3);
   });
 
+  test('a push that is sent twice at the same moment takes effect once', async () => {
+    const { sink, effects } = await given().make();
+    const task = await sink.open({ start: 0, end: 10 }, 5);
+    for (let point = 0; point < 10; point++) {
+      const answers = await Promise.all([task.push(point, String(point)), task.push(point, String(point))]);
+      expect(answers.sort()).toEqual(['already-done', 'pushed']);
+    }
+    expect(await effects()).toHaveLength(10);
+  });
+
   test('a point is not pushed before the one before it, nor without an open', async () => {
     const { sink, effects } = await given().make();
     const task = await sink.open({ start: 0, end: 4 }, 5);

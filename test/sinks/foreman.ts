@@ -92,6 +92,8 @@ class Foreman {
   #epoch: Epoch;
   #pending: Range[];
   readonly #workers: Worker[] = [];
+  /** What was opened, once that was answered. */
+  readonly #opened: (Range & { readonly epoch: Epoch })[] = [];
 
   constructor(subject: SinkUnderTest, range: Range, epochBase: Epoch) {
     this.#subject = subject;
@@ -151,15 +153,52 @@ class Foreman {
   async #turn(worker: Worker, kind: 'work' | 'batch' | 'again', size: number): Promise<void> {
     const entitled = worker.alive && !worker.shrunkUnopened;
     try {
-      if (worker.fenced === null) worker.fenced = await this.#subject.sink.open(worker.range, worker.epoch);
-      else if (kind === 'again') await repeatPush(worker, worker.fenced);
-      else await advance(worker, worker.fenced, kind === 'work' ? 1 : size + 1);
+      if (worker.fenced === null) await this.#open(worker);
+      else if (kind === 'again') await this.#repeatPush(worker, worker.fenced);
+      else await this.#advance(worker, worker.fenced, kind === 'work' ? 1 : size + 1);
     } catch (thrown) {
       if (!(thrown instanceof PolarisError) || thrown.code !== 'STALE_EPOCH') throw thrown;
       if (entitled)
         throw new Error(`epoch ${worker.epoch} holds ${text(worker.range)} and was refused`, { cause: thrown });
       // A worker that was shrunk before it opened fails; its lease ends.
       if (worker.alive) this.#end(worker, true);
+    }
+  }
+
+  async #open(worker: Worker): Promise<void> {
+    const { range, epoch } = worker;
+    worker.fenced = await this.#subject.sink.open(range, epoch);
+    this.#opened.push({ ...range, epoch });
+  }
+
+  async #advance(worker: Worker, fenced: FencedTask<string>, size: number): Promise<void> {
+    // A single push leaves out what is done, as an author does; a batch leaves that to the sink.
+    const done = size > 1 ? undefined : fenced.done.find(({ start, end }) => start <= worker.at && worker.at < end);
+    if (done !== undefined) worker.at = Math.min(done.end, worker.end);
+    const first = worker.at;
+    const end = Math.min(first + size, worker.end);
+    if (first >= end) return;
+    worker.lastPush = [first, Array.from({ length: end - first }, (_, offset) => String(first + offset))];
+    await this.#push(worker, fenced, worker.lastPush);
+    worker.at = end;
+  }
+
+  async #repeatPush(worker: Worker, fenced: FencedTask<string>): Promise<void> {
+    const { lastPush, at } = worker;
+    if (lastPush !== null && lastPush[0] < at) await this.#push(worker, fenced, lastPush);
+  }
+
+  /** Whoever has opened since is told what was done, and counts on it that no older worker adds to that. */
+  async #push(worker: Worker, fenced: FencedTask<string>, push: readonly [Point, readonly string[]]): Promise<void> {
+    const [first, values] = push;
+    const newer = this.#opened.find(({ start, end, epoch }) => {
+      return epoch > worker.epoch && start <= first && first + values.length <= end;
+    });
+    const [only] = values;
+    const single = values.length === 1 && only !== undefined;
+    const count = single ? Number((await fenced.push(first, only)) === 'pushed') : await fenced.pushMany(first, values);
+    if (newer !== undefined && count > 0) {
+      throw new Error(`epoch ${worker.epoch} pushed point ${first}, which epoch ${newer.epoch} had opened`);
     }
   }
 
@@ -214,23 +253,6 @@ class Foreman {
     }
     if (counts.size !== POINTS) throw new Error(`${counts.size} different effects of ${POINTS} points`);
   }
-}
-
-async function advance(worker: Worker, fenced: FencedTask<string>, size: number): Promise<void> {
-  // A single push leaves out what is done, as an author does; a batch leaves that to the sink.
-  const done = size > 1 ? undefined : fenced.done.find(({ start, end }) => start <= worker.at && worker.at < end);
-  if (done !== undefined) worker.at = Math.min(done.end, worker.end);
-  const first = worker.at;
-  const end = Math.min(first + size, worker.end);
-  if (first >= end) return;
-  worker.lastPush = [first, Array.from({ length: end - first }, (_, offset) => String(first + offset))];
-  if (size === 1) await fenced.push(first, String(first));
-  else await fenced.pushMany(...worker.lastPush);
-  worker.at = end;
-}
-
-async function repeatPush(worker: Worker, fenced: FencedTask<string>): Promise<void> {
-  if (worker.lastPush !== null && worker.lastPush[0] < worker.at) await fenced.pushMany(...worker.lastPush);
 }
 
 function text({ start, end }: Range): string {
