@@ -1,23 +1,27 @@
 /**
- * append: writes one line a point to a file or a Redis list. The smallest job type that shows every effect, so that a
- * test can count what ran twice and what never ran.
+ * append: writes one line a point to a file, a Redis list or a PostgreSQL table. The smallest job type that shows every
+ * effect, so that a test can count what ran twice and what never ran.
  *
- * A line is `<epoch ms>\t<point>\t<epoch>\t<worker>\n`, written by one call and before the point is acknowledged: after
- * a crash a line may stand twice, and none is missing.
+ * A line is `<epoch ms>\t<point>\t<epoch>\t<worker>\n`, written before the point is acknowledged: after a crash a line may
+ * stand twice, and none is missing. With a fenced sink none stands twice.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type TaskContext } from '../../src/jobtype/client.ts';
-import { connectRedis } from './redis.ts';
+import { type AppendSink, openFile } from './sink.ts';
 
 export interface AppendMetadata {
-  /** `file:PATH` or `redis://HOST:PORT/DB?list=KEY`. */
+  /**
+   * `file:PATH`, `redis://HOST:PORT/DB?list=KEY`, and fenced: `fenced-redis://HOST:PORT/DB?list=KEY` or
+   * `postgres://USER@HOST:PORT/DB?table=NAME`. Metadata can be read by everybody, so a password has no place in it:
+   * PostgreSQL's comes from PGPASSWORD in the environment of the node.
+   */
   readonly sink: string;
   /** Pause between two points. */
   readonly intervalMs?: number;
 }
 
-const FILE_PREFIX = 'file:';
+const REDIS = '(fenced-)?redis://[^/?#@]+(:[0-9]+)?(/[0-9]+)?\\?list=.+';
+const POSTGRES = 'postgres://([^/?#@:]+@)?[^/?#@]+(:[0-9]+)?/[^/?#]+\\?table=[A-Za-z_][A-Za-z0-9_]{0,62}';
 
 export class Append extends Client<AppendMetadata> {
   static override readonly metadata = {
@@ -25,19 +29,24 @@ export class Append extends Client<AppendMetadata> {
     required: ['sink'],
     additionalProperties: false,
     properties: {
-      sink: { type: 'string', pattern: '^(file:.+|redis://[^/?#@]+(:[0-9]+)?(/[0-9]+)?\\?list=.+)$' },
+      sink: { type: 'string', pattern: `^(file:.+|${REDIS}|${POSTGRES})$` },
       intervalMs: { type: 'number', minimum: 0, maximum: 3_600_000 },
     },
   };
 
+  static override readonly deliveriesWhen = {
+    'exactly-once': {
+      type: 'object',
+      properties: { sink: { type: 'string', pattern: '^(fenced-redis|postgres)://' } },
+    },
+  };
+
   override async work(task: TaskContext<AppendMetadata>): Promise<void> {
-    const { sink: address, intervalMs = 0 } = task.metadata;
-    const sink = address.startsWith(FILE_PREFIX)
-      ? openFile(address.slice(FILE_PREFIX.length))
-      : await connectRedis(address);
+    const { intervalMs = 0 } = task.metadata;
+    const sink = await openSink(task);
     try {
-      for await (const point of task.points()) {
-        await sink.append(`${Date.now()}\t${point}\t${task.epoch}\t${task.worker}\n`);
+      for await (const point of sink.points) {
+        await sink.append(point, `${Date.now()}\t${point}\t${task.epoch}\t${task.worker}\n`);
         if (intervalMs > 0) await pause(intervalMs, task.signal);
       }
     } finally {
@@ -46,27 +55,12 @@ export class Append extends Client<AppendMetadata> {
   }
 }
 
-interface Sink {
-  /** Resolves when the line is where it belongs. */
-  append(line: string): Promise<void>;
-  close(): Promise<void>;
-}
-
-function openFile(path: string): Sink {
-  // O_APPEND: the system puts each line behind all others, of whatever process.
-  const file = openSync(path, 'a');
-  return {
-    // Synchronous: this thread has nothing else to do, and a point costs a fifth of it.
-    async append(line) {
-      const bytes = Buffer.from(line);
-      const written = writeSync(file, bytes);
-      // A second call for the rest could end up behind the line of somebody else.
-      if (written !== bytes.length) throw new Error(`${path}: ${written} of ${bytes.length} bytes written`);
-    },
-    async close() {
-      closeSync(file);
-    },
-  };
+/** What a sink needs is loaded with it: nodes import this file to read the schema, and have no use for the clients. */
+async function openSink(task: TaskContext<AppendMetadata>): Promise<AppendSink> {
+  const { sink } = task.metadata;
+  if (sink.startsWith('file:')) return openFile(task, sink.slice('file:'.length));
+  if (sink.startsWith('postgres:')) return (await import('./postgres.ts')).openTable(task, sink);
+  return (await import('./redis.ts')).openList(task, sink);
 }
 
 /** Ends early, and without an error, when the task must stop: the line before it is written and counts. */

@@ -57,6 +57,12 @@ export const ERRORS = {
     retry: false,
     text: 'The lease of this epoch has ended; its work is given to others.',
   },
+  OUT_OF_ORDER: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    text: 'A fenced sink takes the points of a task in ascending order, and this one is not the next.',
+  },
   NO_LEADER: {
     status: 503,
     exit: 5,

@@ -413,5 +413,12 @@ export const LEFTOVER_POLL_MS = 10;
 export const HOST_NICE = 10;
 /** The longest delay that a timer of Node takes. */
 export const TIMER_MS_MAX = 2 ** 31 - 1;
-/** A Redis that does not answer a push of one line within this time fails the task, which is tried again. */
-export const REDIS_REPLY_MS = 10_000;
+
+// ---- Sinks ----------------------------------------------------------------------------------------------------------
+
+/** Points pushed to a fenced sink in one round trip: far below the 8,000 values that a Lua stack of Redis holds, two a point. */
+export const SINK_BATCH_POINTS_MAX = 1_000;
+/** A push that finds its segment cut anew by an `open` looks again; each time somebody else got further. */
+export const SINK_PUSH_TRIES_MAX = 8;
+/** A Redis or PostgreSQL that does not answer within this time fails the task of `append`, which is tried again. */
+export const SINK_REPLY_MS = 10_000;

@@ -59,9 +59,14 @@ export interface JobTypeInfo {
   readonly overseen: boolean;
   /** What its jobs may ask for. */
   readonly deliveries: readonly Delivery[];
+  /** What they may ask for beside these, if their metadata is as it must be for that. */
+  readonly deliveriesWhen?: DeliveriesWhen;
   /** JSON Schema of the metadata; null takes any object. */
-  readonly metadataSchema: Readonly<Record<string, unknown>> | null;
+  readonly metadataSchema: JsonSchema | null;
 }
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+export type DeliveriesWhen = { readonly [delivery in Delivery]?: JsonSchema };
 
 /** Where job code runs: the job hosts in reality, a model of them in the simulator. */
 export interface Executor {

@@ -8,7 +8,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { CANDIDATES_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
 import type { JobId } from '../base/types.ts';
-import type { JobTypeInfo } from '../daemon/env.ts';
+import type { JobTypeInfo, JsonSchema } from '../daemon/env.ts';
 import { fillOptions } from '../ranges/options.ts';
 import { canonicalJson } from '../ranges/spec.ts';
 import type { Delivery, JobSpec } from '../ranges/types.ts';
@@ -63,7 +63,7 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   }
   const refusal = type === undefined ? null : metadataRefusal(type, metadata);
   if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
-  checkDelivery(spec, type);
+  checkDelivery(spec, metadata, type);
   checkMemory(spec, type);
   // Offers carry no exposure; 'task' can only overstate what may have run twice.
   const exposure = known.before?.exposure ?? type?.exposure ?? 'task';
@@ -71,10 +71,19 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
 }
 
 /** What a type can keep is known here or nowhere; the two that Polaris keeps by itself need no word of it. */
-function checkDelivery({ name, options: { delivery } }: SoundJob['spec'], type: JobTypeInfo | undefined): void {
+function checkDelivery(spec: SoundJob['spec'], metadata: JsonObject, type: JobTypeInfo | undefined): void {
+  const { delivery } = spec.options;
   const kept = type?.deliveries ?? KEPT_BY_POLARIS;
   if (kept.includes(delivery)) return;
-  throw new PolarisError('BAD_OPTION', `the job type "${name}" cannot keep ${delivery}; it keeps ${kept.join(', ')}`);
+  const says = `the job type "${spec.name}"`;
+  const condition = type?.deliveriesWhen?.[delivery];
+  if (condition === undefined) {
+    throw new PolarisError('BAD_OPTION', `${says} cannot keep ${delivery}; it keeps ${kept.join(', ')}`);
+  }
+  const complaint = complaintOf(condition, spec.name, metadata);
+  if (complaint === null) return;
+  const detail = `${says} keeps ${delivery} only for some metadata: ${complaint}; otherwise it keeps ${kept.join(', ')}`;
+  throw new PolarisError('BAD_OPTION', detail);
 }
 
 /** A program is a process of its own, and we do not watch its memory. */
@@ -90,24 +99,29 @@ const ajv = new Ajv2020({ strict: false, validateSchema: false, logger: false })
 const validators = new WeakMap<object, ValidateFunction>();
 
 /** Why the job type refuses the metadata, as a sentence; null when it takes it. */
-function metadataRefusal(type: JobTypeInfo, metadata: JsonObject): string | null {
-  if (type.metadataSchema === null) return null;
-  const validate = validators.get(type.metadataSchema) ?? compile(type.name, type.metadataSchema);
-  validators.set(type.metadataSchema, validate);
+function metadataRefusal({ name, metadataSchema }: JobTypeInfo, metadata: JsonObject): string | null {
+  const complaint = metadataSchema === null ? null : complaintOf(metadataSchema, name, metadata);
+  return complaint === null ? null : `the job type "${name}" refuses it: ${complaint}`;
+}
+
+/** What is wrong with the metadata by a schema of the type; null when nothing is. */
+function complaintOf(schema: JsonSchema, name: string, metadata: JsonObject): string | null {
+  const validate = validators.get(schema) ?? compile(name, schema);
+  validators.set(schema, validate);
   if (validate(metadata)) return null;
   const issue = validate.errors?.[0];
   const place = `metadata${(issue?.instancePath ?? '').replaceAll('/', '.')}`;
   const named = issue?.params['additionalProperty'] ?? issue?.params['unevaluatedProperty'];
   const which = typeof named === 'string' ? ` ("${named}")` : '';
-  return `the job type "${type.name}" refuses it: ${place} ${issue?.message ?? 'does not fit its schema'}${which}`;
+  return `${place} ${issue?.message ?? 'does not fit its schema'}${which}`;
 }
 
-function compile(name: string, schema: Readonly<Record<string, unknown>>): ValidateFunction {
+function compile(name: string, schema: JsonSchema): ValidateFunction {
   try {
     // The dialect is ours to choose: an author's $schema line may name one that is not loaded here.
     const { $schema: _dialect, ...rest } = schema;
     return ajv.compile(rest);
   } catch (cause) {
-    throw new PolarisError('INTERNAL', `the metadata schema of "${name}" is broken: ${errorText(cause)}`, { cause });
+    throw new PolarisError('INTERNAL', `a metadata schema of "${name}" is broken: ${errorText(cause)}`, { cause });
   }
 }

@@ -72,6 +72,12 @@ export abstract class Client<M = Readonly<Record<string, Json>>> {
   declare static readonly deliveries?: readonly Delivery[];
 
   /**
+   * Deliveries that hang on the metadata: each with the JSON Schema that it must meet besides. A type that writes to
+   * several kinds of sinks says here which of them keep 'exactly-once'.
+   */
+  declare static readonly deliveriesWhen?: { readonly [delivery in Delivery]?: Readonly<Record<string, unknown>> };
+
+  /**
    * Returning says that every point that was handed out is done; short of the end, the rest goes back without a failure
    * (with not a single point taken it is a failure, else it would come back for ever). Throwing fails the task at the
    * last acknowledged point; whatever is thrown after `signal` aborted counts as stopping, not as a failure.

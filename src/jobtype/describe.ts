@@ -7,15 +7,18 @@ import { DESCRIBE_MS, METADATA_BYTES_MAX } from '../base/limits.ts';
 import { DELIVERIES } from '../ranges/options.ts';
 import type { Description } from './exported.ts';
 
+const SCHEMA = z.record(z.string(), z.unknown());
+
 /** The answer of the child. It runs user code, so it is read like anything else from outside. */
 const ANSWER = z.discriminatedUnion('ok', [
   z.object({
     ok: z.literal(true),
     description: z.object({
       kind: z.enum(['client', 'program']),
-      metadataSchema: z.record(z.string(), z.unknown()).nullable(),
+      metadataSchema: SCHEMA.nullable(),
       deliveries: z.array(z.enum(DELIVERIES)),
       overseen: z.boolean(),
+      deliveriesWhen: z.partialRecord(z.enum(DELIVERIES), SCHEMA),
     }),
   }),
   z.object({ ok: z.literal(false), error: z.string() }),

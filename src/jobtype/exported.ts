@@ -5,6 +5,7 @@
 import { pathToFileURL } from 'node:url';
 import { errorText } from '../base/errors.ts';
 import { METADATA_BYTES_MAX } from '../base/limits.ts';
+import type { DeliveriesWhen, JsonSchema } from '../daemon/env.ts';
 import { DELIVERIES } from '../ranges/options.ts';
 import type { Delivery } from '../ranges/types.ts';
 import type { Client } from './client.ts';
@@ -16,11 +17,17 @@ const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 export type MasterClass = new () => Master;
 
-export type ClientClass = (new () => Client) & { readonly metadata?: unknown; readonly deliveries?: unknown };
+/** What a type says of itself, before anybody has looked at it. */
+interface Declared {
+  readonly metadata?: unknown;
+  readonly deliveries?: unknown;
+  readonly deliveriesWhen?: unknown;
+}
+
+export type ClientClass = (new () => Client) & Declared;
 
 interface ExportedHalves {
-  readonly metadata: unknown;
-  readonly deliveries: unknown;
+  readonly declared: Declared;
   /** Null where nobody oversees. */
   readonly master: MasterClass | null;
 }
@@ -31,9 +38,10 @@ export type ExportedType =
 
 export interface Description {
   readonly kind: JobTypeKind;
-  readonly metadataSchema: Readonly<Record<string, unknown>> | null;
+  readonly metadataSchema: JsonSchema | null;
   readonly deliveries: readonly Delivery[];
   readonly overseen: boolean;
+  readonly deliveriesWhen: DeliveriesWhen;
 }
 
 /**
@@ -53,8 +61,8 @@ export function exportedClass(module: Readonly<Record<string, unknown>>): Export
   const [type] = found;
   const [master = null] = masters;
   if (isMaster(type)) throw new Error('its index.js exports a class that works and oversees: these are two classes');
-  if (isProgram(type)) return { kind: 'program', metadata: type.metadata, deliveries: type.deliveries, master };
-  if (isClient(type)) return { kind: 'client', metadata: type.metadata, deliveries: type.deliveries, master, type };
+  if (isProgram(type)) return { kind: 'program', declared: type, master };
+  if (isClient(type)) return { kind: 'client', declared: type, master, type };
   throw new Error('its index.js exports no class with a work() method');
 }
 
@@ -68,18 +76,21 @@ function isMaster(value: unknown): value is MasterClass {
   return typeof onProgress === 'function' || typeof onComplete === 'function';
 }
 
-function isProgram(
-  value: unknown,
-): value is { readonly kind: 'program'; readonly metadata?: unknown; readonly deliveries?: unknown } {
+function isProgram(value: unknown): value is { readonly kind: 'program' } & Declared {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'program';
 }
 
 /** Imports the module into this process. @throws Error with the reason when it is no job type. */
 export async function describeModule(module: string): Promise<Description> {
-  const type = exportedClass(await import(pathToFileURL(module).href));
-  const { kind, metadata, deliveries, master } = type;
-  const overseen = master !== null;
-  return { kind, metadataSchema: plainSchema(metadata), deliveries: deliveriesOf(deliveries), overseen };
+  const { kind, declared, master } = exportedClass(await import(pathToFileURL(module).href));
+  const deliveries = deliveriesOf(declared.deliveries);
+  return {
+    kind,
+    metadataSchema: declared.metadata === undefined ? null : plainSchema('metadata', declared.metadata),
+    deliveries,
+    deliveriesWhen: deliveriesWhenOf(declared.deliveriesWhen, deliveries),
+    overseen: master !== null,
+  };
 }
 
 function deliveriesOf(declared: unknown): readonly Delivery[] {
@@ -89,19 +100,36 @@ function deliveriesOf(declared: unknown): readonly Delivery[] {
   throw new Error(`static deliveries must list some of ${DELIVERIES.join(', ')}`);
 }
 
-function plainSchema(schema: unknown): Description['metadataSchema'] {
-  if (schema === undefined) return null;
+function deliveriesWhenOf(declared: unknown, kept: readonly Delivery[]): DeliveriesWhen {
+  if (declared === undefined) return {};
+  const others = DELIVERIES.filter((delivery) => !kept.includes(delivery));
+  if (typeof declared !== 'object' || declared === null || Array.isArray(declared)) {
+    throw new Error(
+      'static deliveriesWhen must be an object of JSON Schemas, one for each delivery that has a condition',
+    );
+  }
+  const entries = Object.entries(declared).map(([name, schema]) => {
+    const delivery = others.find((other) => other === name);
+    if (delivery !== undefined) return [delivery, plainSchema(`deliveriesWhen["${delivery}"]`, schema)];
+    throw new Error(
+      `static deliveriesWhen may name ${others.join(', ')}, which are not kept anyway, and not "${name}"`,
+    );
+  });
+  return Object.fromEntries(entries);
+}
+
+function plainSchema(name: string, schema: unknown): JsonSchema {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) {
-    throw new Error('static metadata must be a JSON Schema object');
+    throw new Error(`static ${name} must be a JSON Schema object`);
   }
   let text: string;
   try {
     text = JSON.stringify(schema);
   } catch (thrown) {
-    throw new Error(`static metadata is no JSON: ${errorText(thrown)}`);
+    throw new Error(`static ${name} is no JSON: ${errorText(thrown)}`);
   }
   if (Buffer.byteLength(text) > METADATA_BYTES_MAX) {
-    throw new Error(`static metadata is larger than ${METADATA_BYTES_MAX} bytes`);
+    throw new Error(`static ${name} is larger than ${METADATA_BYTES_MAX} bytes`);
   }
   return JSON.parse(text);
 }

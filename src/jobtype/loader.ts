@@ -81,9 +81,9 @@ async function load(folder: TypeFolder, describe: (module: string) => Promise<De
   }
   const module = join(path, INDEX_FILE);
   try {
-    const { kind, ...described } = await describe(module);
+    const { kind, ...declared } = await describe(module);
     const exposure = kind === 'program' ? 'task' : 'window';
-    return { info: { name, hash: await hashFolder(path), exposure, ...described }, kind, module };
+    return { info: { name, hash: await hashFolder(path), exposure, ...declared }, kind, module };
   } catch (thrown) {
     throw new PolarisError('USAGE', `job type ${path}: ${errorText(thrown)}`, { cause: thrown });
   }

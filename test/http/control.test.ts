@@ -119,6 +119,26 @@ describe('a submit', () => {
     expect((await submit({})).json()).toMatchObject({ code: 'BAD_OPTION', detail: /cannot keep at-least-once/ });
   });
 
+  test('of a delivery that hangs on the metadata is taken where the metadata fits, and else told why not', async () => {
+    const fenced = { properties: { sink: { pattern: '^fenced:' } } };
+    node.types = node.types.map((type) => ({
+      ...type,
+      metadataSchema: null,
+      deliveriesWhen: { 'exactly-once': fenced },
+    }));
+    const wanted = (sink: string) => {
+      const options = { delivery: 'exactly-once' };
+      const payload = { name: 'mail', start: 0, end: 10, metadata: { sink }, options };
+      return app.inject({ method: 'POST', url: '/v1/jobs', payload });
+    };
+    expect((await wanted('fenced:a')).statusCode).toBe(201);
+    const problem = (await wanted('file:a')).json();
+    expect(problem).toMatchObject({ code: 'BAD_OPTION', status: 400 });
+    expect(problem.detail).toMatch(
+      /"mail" keeps exactly-once only for some metadata: metadata\.sink must match .*; otherwise it keeps at-least-once, at-most-once/,
+    );
+  });
+
   test('of a type that the leader does not have is taken with what Polaris keeps by itself', async () => {
     node.types = [];
     node.pen.join('w1');

@@ -44,6 +44,21 @@ describe('a directory of job types', () => {
     expect(types.get('bare')?.info.metadataSchema).toBeNull();
   });
 
+  it('a type says which deliveries it keeps, and which only with some metadata', async () => {
+    const schema = { required: ['sink'] };
+    write(
+      'fenced',
+      `export class T { static deliveriesWhen = { 'exactly-once': ${JSON.stringify(schema)} }; async work() {} }`,
+    );
+    write('keeper', "export class T { static deliveries = ['exactly-once']; async work() {} }");
+    const types = await load();
+    expect(types.get('fenced')?.info).toMatchObject({
+      deliveries: ['at-least-once', 'at-most-once'],
+      deliveriesWhen: { 'exactly-once': schema },
+    });
+    expect(types.get('keeper')?.info).toMatchObject({ deliveries: ['exactly-once'], deliveriesWhen: {} });
+  });
+
   it('a link to a folder counts, and folders without index.js and dot folders do not', async () => {
     symlinkSync(join(TYPES_DIR, 'count'), join(directory, 'linked'));
     mkdirSync(join(directory, 'helpers'));
@@ -58,6 +73,9 @@ describe('a directory of job types', () => {
     ['syntax', 'export class {', 'Unexpected token'],
     ['exits', 'process.exit(4);', 'loading it ended its process (exit 4)'],
     ['killed', 'process.kill(process.pid, "SIGKILL");', 'loading it ended its process (SIGKILL)'],
+    ['kept', 'export class T { static deliveriesWhen = { "at-most-once": {} }; work() {} }', 'not "at-most-once"'],
+    ['vague', 'export class T { static deliveriesWhen = { "exactly-once": 1 }; work() {} }', 'must be a JSON Schema'],
+    ['listed', 'export class T { static deliveriesWhen = []; work() {} }', 'an object of JSON Schemas'],
     ['schema', 'export class A { static metadata = 7; work() {} }', 'static metadata must be a JSON Schema object'],
     ['bad name', 'export class A { work() {} }', 'a name is 1 to 64 of'],
   ])('%s: the error names the folder and the reason', async (name, source, reason) => {
