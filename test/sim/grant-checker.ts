@@ -69,7 +69,7 @@ const WORD_SLACK_MS = 1_000;
 
 export class GrantChecker {
   readonly #options: GrantCheckerOptions;
-  readonly #watched = new Map<Replica, Reign>();
+  readonly #watched = new WeakMap<Replica, Reign>();
   readonly #rates = new Map<JobId, Rate[]>();
   /** Workers that have confirmed that they rest, by the life that did. */
   readonly #resting = new Map<NodeId, number>();
@@ -160,10 +160,11 @@ export class GrantChecker {
 
   #pays(watched: Reign, { spec, controls, returned }: JobView, { size, retry }: Grant): void {
     if (controls.pointsPerSecond === null) return;
-    const { level, capacity } = this.#fill(watched, spec.id);
+    const { level } = this.#fill(watched, spec.id);
+    const burst = Math.max(1, (controls.pointsPerSecond * BUCKET_BURST_MS) / 1_000);
     this.#options.trace.count('grant: by a rate');
     // What failed is granted whole, and may be more than a bucket holds.
-    const needed = retry === null ? size : Math.min(size, capacity);
+    const needed = retry === null ? size : Math.min(size, burst);
     const what = () => (retry === null ? '' : ` of ${returned.length} returned ranges`);
     expectThat(
       level + ROUNDING >= needed,

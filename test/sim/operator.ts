@@ -22,6 +22,8 @@ export interface OperatorOptions {
 
 const AGAIN_MS = 500;
 const REST_MS_MAX = 6_000;
+/** By then, what was asked for before the end has been heard: the last word must come last. */
+const LAST_WORD_MS = 1_000;
 
 export class Operator {
   readonly #options: OperatorOptions;
@@ -58,6 +60,14 @@ export class Operator {
 
   stop(): void {
     this.#on = false;
+    this.#pending += 1;
+    this.#options.world.scheduler.after(LAST_WORD_MS, () => {
+      this.#pending -= 1;
+      this.#undo();
+    });
+  }
+
+  #undo(): void {
     const { client, plan } = this.#options;
     for (const { schedule } of plan.wishes.schedules) {
       this.#persist((done) => client.dropSchedule(schedule.key, done), ['NOT_FOUND']);
