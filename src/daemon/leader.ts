@@ -195,7 +195,8 @@ export class Leader {
   #keepAlive(from: NodeId, message: KeepAlive): void {
     const session = this.#hear(from, message.incarnation);
     if (session === null) return;
-    if (session.draining && !message.draining) this.#dispatch.heard(from, true);
+    const isNews = !session.introduced || (session.draining && !message.draining);
+    if (isNews) this.#dispatch.heard(from, true);
     this.#rests.heard(session, message.draining);
     session.unanswered = Math.max(session.unanswered, message.sequence);
     session.told = new Set(message.epochs);
@@ -356,8 +357,9 @@ export class Leader {
   #isAvailable(worker: WorkerView): boolean {
     const session = this.#sessions.get(worker.id);
     if (session === undefined || session.incarnation !== worker.incarnation) return false;
-    if (!session.heard || session.expiring || session.suspected > 0 || session.draining || session.resting)
-      return false;
+    // A report says nothing of whether its worker rests: whoever leads anew waits for the keep-alive, which does.
+    if (!session.heard || !session.introduced || session.draining || session.resting) return false;
+    if (session.expiring || session.suspected > 0) return false;
     const silence = this.#options.env.clock.now() - session.lastHeardAt;
     return silence <= (3 * this.#options.sessionTtlMs) / KEEP_ALIVES_PER_TTL;
   }

@@ -17,6 +17,7 @@ function staffed(slots: number, job: SpecChanges = LARGE): Office {
   office.lead();
   office.join(1, { slots });
   office.run();
+  office.beat(0);
   office.submit(job);
   office.run();
   office.beat(1, { epochs: office.pen.job().tasks.map(({ epoch }) => epoch) });
@@ -220,6 +221,7 @@ describe('the end of a job', () => {
     office.run();
     office.join(1, { worker: 'w2' });
     office.run();
+    office.beat(0, { worker: 'w2' });
     for (const [end, worker] of [
       [599, 'w1'],
       [1_001, 'w1'],

@@ -221,7 +221,7 @@ describe('the end of a session', () => {
 });
 
 describe('giving tasks', () => {
-  test('a worker that joined is given tasks at once, and is told by push', () => {
+  test('a worker that said that it works is given tasks at once, and is told by push', () => {
     const office = joined();
     office.submit();
     expect(office.run()).toEqual(['grant', 'grant']);
@@ -233,6 +233,31 @@ describe('giving tasks', () => {
   test('an inherited session gets no tasks before this leader heard it', () => {
     const office = joined();
     office.lead();
+    office.submit();
+    expect(office.run()).toEqual([]);
+    office.beat(1);
+    expect(office.run()).toEqual(['grant', 'grant']);
+  });
+
+  test('a report does not say whether its worker rests, so a new leader waits for the keep-alive', () => {
+    const office = joined();
+    office.submit({ options: { taskSize: 10 } });
+    office.run();
+    office.lead();
+    office.report({ epoch: 3, cursor: 10, ending: 'complete' });
+    expect(office.run()).toEqual(['complete']);
+    office.beat(1, { epochs: [4], draining: true });
+    expect(office.run()).toEqual([]);
+    office.beat(2, { epochs: [4] });
+    office.leader.rest('w1', false, () => {});
+    office.beat(3, { epochs: [4] });
+    expect(office.run()).toEqual(['grant']);
+  });
+
+  test('a worker that joins anew may still rest, and gets nothing before its first keep-alive', () => {
+    const office = joined();
+    office.join(2);
+    office.run();
     office.submit();
     expect(office.run()).toEqual([]);
     office.beat(1);
@@ -297,6 +322,8 @@ describe('giving tasks', () => {
     const office = new Office();
     office.lead();
     office.join(1, { slots: SLOTS_MAX });
+    office.run();
+    office.beat(0);
     office.submit({ end: 40, options: { taskSize: 1 } });
     office.run();
     const pushes = office.take('leases');

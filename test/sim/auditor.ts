@@ -11,7 +11,7 @@
 import { crc32 } from 'node:zlib';
 import { must } from '../../src/base/assert.ts';
 import { openRecord } from '../../src/base/record.ts';
-import type { Epoch, JobId, LogIndex, NodeId, Point } from '../../src/base/types.ts';
+import type { Epoch, JobId, LogIndex, NodeId, Point, Term } from '../../src/base/types.ts';
 import { decodeMemberChange, type Roster } from '../../src/daemon/roster.ts';
 import type { Entry } from '../../src/raft/types.ts';
 import { decodeCommand } from '../../src/ranges/codec.ts';
@@ -42,6 +42,8 @@ export interface LeaseRecord {
 
 export interface AppliedCommand {
   readonly index: LogIndex;
+  readonly term: Term;
+  /** Virtual time. */
   readonly at: number;
   readonly command: Command | null;
   readonly outcome: Outcome;
@@ -82,7 +84,7 @@ export class Auditor {
 
   /** The first node has applied this entry. */
   apply(entry: Entry): void {
-    const { payload, index } = openRecord(entry.record);
+    const { payload, index, term } = openRecord(entry.record);
     const change = decodeMemberChange(payload);
     const command = payload.length === 0 || change !== null ? null : decodeCommand(payload);
     const before = command?.kind === 'retry-job' ? copyOf(this.table.job(command.id)) : null;
@@ -105,7 +107,7 @@ export class Auditor {
       const job = this.table.job(id);
       if (job !== undefined) checkJob(job);
     }
-    for (const listener of this.#listeners) listener({ index, at, command, outcome, events });
+    for (const listener of this.#listeners) listener({ index, term, at, command, outcome, events });
   }
 
   #event(event: TableEvent): void {

@@ -5,10 +5,15 @@
  * Each rule bends one public seam of the daemon, or of the model around it, and `install` gives back what straightens it.
  */
 import { PolarisError } from '../../src/base/errors.ts';
+import { Bucket } from '../../src/daemon/bucket.ts';
+import { Grants } from '../../src/daemon/grants.ts';
 import { Node } from '../../src/daemon/node.ts';
+import { Notices } from '../../src/daemon/notices.ts';
 import { Replica } from '../../src/daemon/replica.ts';
+import { Rests } from '../../src/daemon/rests.ts';
 import { Roster } from '../../src/daemon/roster.ts';
 import { Sessions } from '../../src/daemon/sessions.ts';
+import { Throttles } from '../../src/daemon/throttles.ts';
 import { Disk } from '../../src/raft/disk.ts';
 import { Leadership } from '../../src/raft/leadership.ts';
 import { RaftLog } from '../../src/raft/log.ts';
@@ -16,7 +21,9 @@ import { Raft } from '../../src/raft/raft.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { Job } from '../../src/ranges/job.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
+import { Schedules } from '../../src/ranges/schedules.ts';
 import { JobTable } from '../../src/ranges/table.ts';
+import type { Controls } from '../../src/ranges/types.ts';
 import { SimExecutor } from './executor.ts';
 import { cutOffLeader, deafLeader, divergedTable, silentWorker, spoiltDisk, stalledLeader } from './scenario.ts';
 import type { ModelBugs } from './world.ts';
@@ -38,6 +45,15 @@ function bend<T extends object, K extends keyof T>(target: T, name: K, make: (st
   return () => {
     target[name] = straight;
   };
+}
+
+/** Whoever walks over all jobs, as grants do, sees other controls than those that were asked for. */
+function bendControls(changes: Partial<Controls>): () => void {
+  return bend(JobTable.prototype, 'jobs', (straight) => {
+    return function* bent(this: JobTable) {
+      for (const job of straight.call(this)) yield { ...job, controls: { ...job.controls, ...changes } };
+    };
+  });
 }
 
 /** Less than ⅔ of any TTL. */
@@ -243,6 +259,120 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
             return { epoch, cursor: further, claimed: Math.max(claimed, further) };
           });
           return straight.call(this, index, encodeCommand({ ...command, cursors }));
+        };
+      }),
+  },
+  {
+    name: 'the limit of tasks of a job is ignored',
+    seedsMax: 20,
+    install: () => bendControls({ maxConcurrency: null }),
+  },
+  {
+    name: 'grants that are under way are not counted',
+    seedsMax: 20,
+    install: () => {
+      const settle = Grants.prototype.settled;
+      return bend(Grants.prototype, 'plan', (straight) => {
+        return function bent(this: Grants, moment) {
+          const planned = straight.call(this, moment);
+          for (const grant of planned) settle.call(this, grant, grant.size, moment.now);
+          // Each would be settled once more when it is applied.
+          this.settled = () => {};
+          return planned;
+        };
+      });
+    },
+  },
+  { name: 'all jobs have one priority', seedsMax: 20, install: () => bendControls({ priority: 0 }) },
+  { name: 'all jobs have one weight', seedsMax: 60, install: () => bendControls({ weight: 1 }) },
+  {
+    name: 'points are not taken out of the bucket of a job',
+    seedsMax: 40,
+    install: () => bend(Bucket.prototype, 'take', () => () => {}),
+  },
+  {
+    name: 'a job whose hook says hold is granted',
+    seedsMax: 20,
+    install: () => bend(Throttles.prototype, 'hold', () => () => null),
+  },
+  {
+    name: 'a schedule forgets what it submitted last',
+    seedsMax: 40,
+    install: () =>
+      bend(Schedules.prototype, 'passed', (straight) => {
+        return function bent(this: Schedules, key, next, skipped, _job) {
+          straight.call(this, key, next, skipped, null);
+        };
+      }),
+  },
+  {
+    name: 'a time that is skipped is not counted',
+    seedsMax: 40,
+    install: () =>
+      bend(Schedules.prototype, 'passed', (straight) => {
+        return function bent(this: Schedules, key, next, _skipped, job) {
+          straight.call(this, key, next, 0, job);
+        };
+      }),
+  },
+  {
+    name: 'a job does not wait for the one that it comes after',
+    seedsMax: 40,
+    install: () => bend(Job.prototype, 'waitFor', () => () => {}),
+  },
+  {
+    name: 'a job goes on though the one before it failed',
+    seedsMax: 60,
+    install: () =>
+      bend(Job.prototype, 'followed', (straight) => {
+        return function bent(this: Job, _how, emit) {
+          straight.call(this, 'done', emit);
+        };
+      }),
+  },
+  {
+    name: 'a job that finished is announced twice',
+    seedsMax: 20,
+    install: () =>
+      bend(Job.prototype, 'complete', (straight) => {
+        return function bent(this: Job, ending, at, emit) {
+          const isLive = straight.call(this, ending, at, emit);
+          const { state, run } = this.view;
+          if (this.finished) emit({ kind: 'job-finished', job: this.spec.id, run, state });
+          return isLive;
+        };
+      }),
+  },
+  {
+    name: 'the table forgets whom to tell of the end of a job',
+    seedsMax: 20,
+    install: () =>
+      bend(Job.prototype, 'complete', (straight) => {
+        return function bent(this: Job, ending, at, emit) {
+          const isLive = straight.call(this, ending, at, emit);
+          this.notified(this.view.run);
+          return isLive;
+        };
+      }),
+  },
+  {
+    name: 'a notice is of another run than the one that ended',
+    seedsMax: 20,
+    install: () =>
+      bend(Notices.prototype, 'follow', (straight) => {
+        return function bent(this: Notices, job) {
+          const untold = job.untold.map((end) => ({ ...end, run: end.run + 1 }));
+          straight.call(this, { ...job, untold });
+        };
+      }),
+  },
+  {
+    name: 'a worker that was sent to rest is given tasks',
+    seedsMax: 40,
+    install: () =>
+      bend(Rests.prototype, 'ask', () => {
+        return function bent(this: Rests, _session, _resting, _now, done) {
+          done({ ok: true, value: undefined });
         };
       }),
   },

@@ -11,7 +11,7 @@ import type { Prng } from '../../src/base/prng.ts';
 import type { JobId, NodeId } from '../../src/base/types.ts';
 import type { Result } from '../../src/daemon/api.ts';
 import type { Node } from '../../src/daemon/node.ts';
-import type { JobSpec, Table } from '../../src/ranges/types.ts';
+import type { Controls, JobSpec, ScheduleSpec, Table } from '../../src/ranges/types.ts';
 import type { Answer, Operation } from './history.ts';
 import type { Action, Ending, ReadResult } from './oracle.ts';
 import type { World } from './world.ts';
@@ -63,7 +63,7 @@ export class Client {
     );
   }
 
-  control(id: JobId, action: Action, done: (acknowledged: boolean) => void = () => {}): void {
+  control(id: JobId, action: Exclude<Action, 'set'>, done: (acknowledged: boolean) => void = () => {}): void {
     const startedAt = this.#world.now;
     const operation = this.#world.histories.asked(id, action, startedAt);
     const asksForUncertain = action === 'retry' && this.#prng.chance(0.5);
@@ -79,6 +79,41 @@ export class Client {
         this.#settle(id, operation, ending, refusalOf(result) ?? { kind: 'done' });
         done(ending === 'acknowledged');
       },
+    );
+  }
+
+  set(id: JobId, changes: Partial<Controls>): void {
+    const startedAt = this.#world.now;
+    this.#call<void>(
+      (node, answer) => node.set(id, changes, answer),
+      (result) => {
+        const ending = endingOf(result);
+        this.#world.trace.count(`set ${ending}`);
+        if (ending === 'acknowledged') this.#world.oracle.controlled(id, 'set', startedAt);
+      },
+    );
+  }
+
+  /** `done` gets 'ok', the code of the error, or TIMED_OUT when no answer came; so with all that follow. */
+  putSchedule(schedule: ScheduleSpec, done: (code: string) => void): void {
+    this.#call<void>(
+      (node, answer) => node.putSchedule(schedule, answer),
+      (result) => done(codeOf(result)),
+    );
+  }
+
+  dropSchedule(key: string, done: (code: string) => void): void {
+    this.#call<void>(
+      (node, answer) => node.dropSchedule(key, answer),
+      (result) => done(codeOf(result)),
+    );
+  }
+
+  /** Lets a worker hold nothing, or take tasks again. */
+  rest(worker: NodeId, resting: boolean, done: (code: string) => void): void {
+    this.#call<void>(
+      (node, answer) => node.drainWorker(worker, resting, answer),
+      (result) => done(codeOf(result)),
     );
   }
 
@@ -166,6 +201,11 @@ function endingOf(result: Result<unknown> | null): Ending {
   if (result === null) return 'unknown';
   if (result.ok) return 'acknowledged';
   return UNKNOWN_CODES.has(result.error.code) ? 'unknown' : 'refused';
+}
+
+function codeOf(result: Result<void> | null): string {
+  if (result === null) return 'TIMED_OUT';
+  return result.ok ? 'ok' : result.error.code;
 }
 
 /** What the table itself refused: an answer like any other. */

@@ -68,6 +68,36 @@ const BRANCHES = [
   'ended INSTANCE_MISMATCH',
 ] as const;
 
+/** What people ask of jobs, and what comes of it (grant-checker.ts, control-checker.ts, outside.ts). */
+const CONTROL = [
+  'applied set-job',
+  'applied job-notified',
+  'applied put-schedule',
+  'applied drop-schedule',
+  'applied fire-schedule',
+  'a hook says go',
+  'a hook says hold',
+  'a hook cannot be reached',
+  'a hook times out',
+  'a job waited for its time',
+  'chain: the next job may begin',
+  'chain: the next job is paused',
+  'grant: ahead of a lower priority',
+  'grant: by a rate',
+  'grant: by weight',
+  'grant: its hook says go',
+  'grant: the last that its limit allows',
+  'notice refused',
+  'notice taken',
+  'notice taken twice',
+  'notice taken unheard',
+  'rest ok',
+  'schedule: made a job',
+  'schedule: skipped',
+  'set acknowledged',
+  'task shrunk',
+] as const;
+
 const EVENTS = [
   'partition split',
   'partition isolate',
@@ -124,7 +154,7 @@ const EVENTS = [
 
 /** What was never met, in a fixed order. */
 export function unfired(counts: ReadonlyMap<string, number>): string[] {
-  return [...FAULTS, ...BRANCHES, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
+  return [...FAULTS, ...BRANCHES, ...CONTROL, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
 }
 
 /** How often each kind was met, in columns. */

@@ -46,7 +46,8 @@ interface PossibleWorld {
 
 /** What the cluster does by itself: begin, end, pause what fares badly. What lives when a job is paused may be its last. */
 function drifts(state: State, pausesByItself: boolean): readonly State[] {
-  if (state === 'pending') return ['running'];
+  // A job that is to come after another is paused when that one fails.
+  if (state === 'pending') return pausesByItself ? ['running', 'paused'] : ['running'];
   if (state === 'running' && pausesByItself) return ['paused', 'done', 'failed'];
   return state === 'running' || state === 'paused' ? ['done', 'failed'] : [];
 }

@@ -10,7 +10,7 @@ import type { JobSpec, JobState } from '../../src/ranges/types.ts';
 import type { AppliedCommand, Auditor } from './auditor.ts';
 import { expectThat } from './violation.ts';
 
-export type Action = 'pause' | 'resume' | 'retry' | 'cancel';
+export type Action = 'pause' | 'resume' | 'retry' | 'cancel' | 'set';
 
 /** How an operation ended for its client. 'refused': certainly nothing was changed. */
 export type Ending = 'acknowledged' | 'refused' | 'unknown';
@@ -135,6 +135,9 @@ export class Oracle {
   #applied({ at, command, outcome, events }: AppliedCommand): void {
     if (command?.kind === 'control-job' && outcome.kind === 'ok') {
       this.#controls.push({ at, id: command.id, action: command.action });
+    }
+    if (command?.kind === 'set-job' && outcome.kind === 'ok') {
+      this.#controls.push({ at, id: command.id, action: 'set' });
     }
     if (command?.kind === 'retry-job' && outcome.kind === 'ok') {
       this.#controls.push({ at, id: command.id, action: 'retry' });

@@ -13,6 +13,7 @@ import type { JobModel } from './attempt.ts';
 import type { ChurnKind } from './churn.ts';
 import { type DiskSpeed, FAIR_DISK } from './disk.ts';
 import { FAIR_LINK, type LinkOptions } from './weather.ts';
+import { drawWishes, NO_WISHES, type WishPlan } from './wishes.ts';
 import type { HostPlan, NodePlan } from './world.ts';
 
 /** Mean virtual milliseconds between two faults of a kind; infinite when the seed has none of it. */
@@ -63,6 +64,7 @@ export interface SeedPlan {
   readonly clientCount: number;
   /** Mean virtual milliseconds between two requests of a client. */
   readonly requestEveryMs: number;
+  readonly wishes: WishPlan;
 }
 
 /** Log-uniform: many short lives find more than few long ones, and some bugs need a long one. */
@@ -103,8 +105,9 @@ export function drawPlan(seed: number): SeedPlan {
     clientCount: prng.integer(1, 4),
     requestEveryMs: spread(prng, 200, 3_000),
     tearsWrites: !calm && prng.chance(0.5),
+    wishes: NO_WISHES,
   };
-  return drawTransfers(plan);
+  return drawWishes(drawTransfers(plan));
 }
 
 /** Snapshots and hashes of the table. With lots of its own, so that the rest of a seed is what it would be without. */

@@ -59,7 +59,7 @@ export interface ProcessOptions {
   readonly hooks: ProcessHooks;
 }
 
-const WALL_EPOCH_MS = 1_700_000_000_000;
+export const WALL_EPOCH_MS = 1_700_000_000_000;
 
 export class Process {
   readonly id: NodeId;

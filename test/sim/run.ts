@@ -7,16 +7,19 @@
  */
 import { must } from '../../src/base/assert.ts';
 import { SNAPSHOT_LOST_TICKS, TICK_MS } from '../../src/base/limits.ts';
-import type { Prng } from '../../src/base/prng.ts';
+import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { JobId } from '../../src/base/types.ts';
 import { Client } from './clients.ts';
 import { Faults } from './faults.ts';
+import { Operator } from './operator.ts';
 import type { Action } from './oracle.ts';
 import { drawPlan, drawStray, type JobPlan, type SeedPlan } from './plan.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** After the last fault: sessions of the dead expire, a leader is found, back-offs run out, rests are worked. */
-const LIVENESS_MS_MAX = 300_000;
+const LIVENESS_MS_MAX = 600_000;
+/** A job that is to begin later than this after its submit is not waited for. */
+const FAR_MS = 60_000;
 /** Clients hear their last answers. */
 const REST_MS = 1_500;
 /** Twice the time after which a lost snapshot is sent again. */
@@ -75,26 +78,27 @@ function play(world: World, plan: SeedPlan): void {
   for (const id of world.nodes.keys()) world.scheduler.after(prng.next() * 500, () => world.boot(id));
   const traffic = new Traffic(world, plan, prng.fork());
   traffic.start();
+  const operator = new Operator({
+    ...{ world, plan, prng: createPrng(plan.seed ^ 0x09e7) },
+    client: new Client({ world, prng: createPrng(plan.seed ^ 0xc1e7), latencyMsMax: 2 }),
+  });
+  operator.start();
   const faults = new Faults(world, plan);
   world.scheduler.after(plan.faultsFromMs, () => faults.start());
   world.runTo(plan.faultsToMs);
   faults.stop();
   traffic.stop();
-  settle(world);
+  world.outside.heal();
+  operator.stop();
+  settle(world, operator);
 }
 
-function settle(world: World): void {
+function settle(world: World, operator: Operator): void {
   const until = world.now + LIVENESS_MS_MAX;
-  const settled = world.runUntil(
-    () =>
-      world.leader !== null &&
-      unfinished(world).length === 0 &&
-      untold(world).length === 0 &&
-      misplaced(world).length === 0,
-    until,
-  );
+  const settled = world.runUntil(() => world.leader !== null && !operator.isBusy && isSettled(world), until);
   if (world.failure !== null) return;
-  if (!settled) return world.fail(`liveness: ${complaint(world)}`);
+  if (!settled)
+    return world.fail(`liveness: ${complaint(world)}${operator.isBusy ? '; the operator is not done' : ''}`);
   // Clients hear the last answers; then the last commit must reach every replica.
   world.runTo(world.now + REST_MS);
   const agreed = world.runUntil(() => behind(world).length === 0, world.now + CONVERGENCE_MS_MAX);
@@ -104,11 +108,16 @@ function settle(world: World): void {
   world.raft.checkDurability((id) => world.atlas.isCondemned(id));
   world.auditor.checkAll();
   world.oracle.checkAll();
+  world.control.checkAll();
   world.trace.count('operations in histories', world.histories.checkAll(world.auditor.pausedThemselves));
   for (const [id, { node }] of world.nodes) {
     const replica = node?.replica ?? null;
     if (replica !== null) world.auditor.compare(id, replica);
   }
+}
+
+function isSettled(world: World): boolean {
+  return unfinished(world).length === 0 && misplaced(world).length === 0 && world.control.untold.length === 0;
 }
 
 /** Replicas that have not applied everything that some node has applied. */
@@ -137,17 +146,13 @@ function misplaced(world: World): string[] {
   });
 }
 
-/** Jobs that were acknowledged, and neither are paused nor have come to their end. */
+/** Jobs that neither are paused, or wait for one that is, nor have come to their end. */
 function unfinished(world: World): JobId[] {
-  return world.oracle.acknowledgedJobs.filter((id) => {
-    const state = world.auditor.table.job(id)?.state;
-    return state === 'pending' || state === 'running';
+  const { control, auditor } = world;
+  return [...auditor.table.jobs()].flatMap((job) => {
+    const isOpen = job.state === 'pending' || job.state === 'running';
+    return isOpen && !control.isExcused(job, FAR_MS) ? [job.spec.id] : [];
   });
-}
-
-/** Jobs with a run that ended and nobody was told of. */
-function untold(world: World): JobId[] {
-  return [...world.auditor.table.jobs()].filter((job) => job.untold.length > 0).map((job) => job.spec.id);
 }
 
 function complaint(world: World): string {
@@ -160,8 +165,8 @@ function complaint(world: World): string {
   }
   const others = misplaced(world);
   if (others.length > 0) return others.join(', ');
-  const silent = untold(world);
-  if (silent.length > 0) return `ends of runs that nobody took: ${silent.join(', ')}`;
+  const { untold } = world.control;
+  if (untold.length > 0) return `nobody is told that these jobs have ended: ${untold.join(', ')}`;
   const jobs = unfinished(world).map((id) => {
     const job = must(world.auditor.table.job(id), 'an acknowledged job');
     const tasks = job.tasks.map((task) => `${task.epoch} of ${task.worker} at ${task.cursor} of ${task.end}`);
@@ -238,7 +243,7 @@ class Traffic {
   }
 }
 
-function steering(lot: number): Action {
+function steering(lot: number): Exclude<Action, 'set'> {
   if (lot < 0.9) return 'pause';
   if (lot < 0.95) return 'resume';
   return lot < 0.98 ? 'retry' : 'cancel';

@@ -14,18 +14,20 @@ import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { JobId, NodeId } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import { Node } from '../../src/daemon/node.ts';
-import type { Probe, ProbeAnswer, ProbeDone } from '../../src/daemon/probe.ts';
 import type { WireMessage } from '../../src/wire/messages.ts';
 import { Atlas } from './atlas.ts';
 import type { JobModel } from './attempt.ts';
 import { Auditor } from './auditor.ts';
 import { Branches } from './branches.ts';
+import { ControlChecker } from './control-checker.ts';
 import { type DiskSpeed, SimDisk } from './disk.ts';
 import { Electorate } from './electorate.ts';
 import { SimExecutor } from './executor.ts';
+import { GrantChecker } from './grant-checker.ts';
 import { Histories } from './history.ts';
 import { SimNetwork } from './network.ts';
 import { Oracle } from './oracle.ts';
+import { Outside } from './outside.ts';
 import { Host, Process, type TurnKind } from './process.ts';
 import { RaftChecker } from './raft-checker.ts';
 import { Scheduler } from './scheduler.ts';
@@ -94,8 +96,6 @@ export interface SimNode {
   refused: boolean;
 }
 
-const OUTSIDE_MS_MAX = 500;
-
 export class World {
   readonly scheduler = new Scheduler();
   readonly prng: Prng;
@@ -108,6 +108,9 @@ export class World {
   readonly histories = new Histories();
   readonly branches: Branches;
   readonly atlas: Atlas;
+  readonly outside: Outside;
+  readonly grants: GrantChecker;
+  readonly control: ControlChecker;
   readonly nodes = new Map<NodeId, SimNode>();
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
@@ -144,8 +147,25 @@ export class World {
     });
     for (const { id } of founders) this.atlas.addFounder(id);
     this.raft = new RaftChecker(electorate, (entry) => this.auditor.apply(entry));
+    this.outside = this.#makeOutside();
+    this.control = new ControlChecker(this.auditor, this.trace, this.outside);
+    this.grants = new GrantChecker({
+      ...{ auditor: this.auditor, trace: this.trace, outside: this.outside },
+      now: () => this.now,
+      check: (run) => this.check(run),
+      life: (id) => this.node(id).lives,
+    });
     for (const host of options.hosts) this.addHost(host);
     for (const plan of options.nodes) this.addNode(plan);
+  }
+
+  /** With lots of its own, so that what is drawn there moves nothing here. */
+  #makeOutside(): Outside {
+    return new Outside({
+      ...{ scheduler: this.scheduler, trace: this.trace, prng: createPrng(this.#options.seed ^ 0x0575) },
+      check: (run) => this.check(run),
+      noticed: (notice) => this.control.noticed(notice),
+    });
   }
 
   get now(): number {
@@ -221,7 +241,7 @@ export class World {
         network: this.network.open(process, config.address),
         store,
         executor,
-        probe: this.#outside(process),
+        probe: this.outside.probe(process, () => sim.node?.replica?.standing().term ?? null),
         log: this.#logger(id),
         fatal: (error: Error) => this.#fatal(process, error),
       };
@@ -229,21 +249,6 @@ export class World {
       sim.node = node;
       process.turn('input', () => node.start());
     });
-  }
-
-  /** The world outside, which answers late, or not at all. */
-  #outside(process: Process): Probe {
-    const answer = (status: number, done: ProbeDone): void => {
-      const isThere = this.prng.chance(0.8);
-      const word: ProbeAnswer = isThere
-        ? { kind: 'answered', status, text: '' }
-        : { kind: 'unreachable', why: 'nobody is there' };
-      this.scheduler.after(this.prng.next() * OUTSIDE_MS_MAX, () => process.turn('input', () => done(word)));
-    };
-    return {
-      run: (_command, _environment, done) => answer(0, done),
-      fetch: (_request, done) => answer(200, done),
-    };
   }
 
   /** Null when the store refuses, as it must with a disk that is full or was damaged, and never with another one. */
@@ -417,6 +422,7 @@ export class World {
     if (waiting.length > 0) this.#afterTurn = [];
     if (replica === null) return;
     this.check(() => {
+      if (sim.node !== null) this.grants.turned(process, sim.node, replica);
       const status = replica.raft.status();
       this.raft.turned(process, status);
       this.branches.turned(process, status, sim.disk, this.now);
@@ -451,7 +457,8 @@ export class World {
     const isExpected =
       code === 'DISK_FAILED' ||
       (code === 'INSTANCE_MISMATCH' && this.#wiped.has(process.id)) ||
-      (code === 'REMOVED' && isRemoved);
+      // A learner may be removed before it was told that it was taken in, and then asks once more.
+      ((code === 'REMOVED' || code === 'BAD_MEMBERSHIP') && isRemoved);
     if (code !== null) {
       this.endings.push({ id: process.id, code });
       this.trace.count(`ended ${code}`);
