@@ -120,7 +120,9 @@ class Run {
       ...VOTERS.map((id) => ({ id, role: 'voter' as const, slots: 0, ...place(id) })),
       ...workers.map((id) => ({ id, role: 'worker' as const, slots: 1, ...place(id) })),
     ];
-    const cluster = await LocalCluster.create({ dir, nodes, flags: ['--jobs', JOBS_DIR] });
+    // Finding out about a job type costs every start a process: only where it is needed.
+    const flags = spec.mode === 'soft' ? ['--jobs', JOBS_DIR] : [];
+    const cluster = await LocalCluster.create({ dir, nodes, flags });
     for (const id of ids) links?.lead(id, cluster.address(id));
     pidOf = (id) => (cluster.running(id) ? cluster.pid(id) : null);
     const mounted = wanted.some((one) => one.needsSmallDisk) ? cluster.dataDir(smallDiskNode(VOTERS)) : null;
