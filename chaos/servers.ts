@@ -30,6 +30,8 @@ export interface PostgresServer {
 const STARTS_MAX = 3;
 /** Recovery, or the first start on a busy machine, is a matter of seconds. */
 const READY_MS = 60_000;
+/** What sessions are given to end by themselves. */
+const SESSIONS_MS = 2_000;
 /** What a server that does not come up said last is part of the error. */
 const COMPLAINT_CHARACTERS = 2_000;
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
@@ -59,7 +61,7 @@ export async function startRedis(dir: string): Promise<RedisServer> {
     const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', dir];
     const child = spawn(program, [...place, '--save', '', '--appendonly', 'no', '--daemonize', 'no'], OUTPUT_ONLY);
     await ready(child, 'Ready to accept connections');
-    return { port, ...handle(child, 'SIGTERM') };
+    return { port, ...handle(child) };
   });
 }
 
@@ -84,8 +86,7 @@ export async function startPostgres(dir: string): Promise<PostgresServer> {
     const flags = settings.flatMap((setting) => ['-c', setting]);
     const child = spawn(join(binDir, 'postgres'), ['-D', data, ...flags], { ...OUTPUT_ONLY, ...as });
     await ready(child, 'database system is ready to accept connections');
-    // SIGINT is its fast shutdown: sessions are ended, not waited for.
-    return { url: `postgres://polaris@127.0.0.1:${port}/postgres`, ...handle(child, 'SIGINT') };
+    return { url: `postgres://polaris@127.0.0.1:${port}/postgres`, ...handle(child) };
   });
 }
 
@@ -123,7 +124,7 @@ async function ready(child: ChildProcess, sentence: string): Promise<void> {
   }
 }
 
-function handle(child: ChildProcess, signal: NodeJS.Signals): { readonly pid: number; stop(): Promise<void> } {
+function handle(child: ChildProcess): { readonly pid: number; stop(): Promise<void> } {
   if (child.pid === undefined) throw new Error(`${child.spawnfile} was not started`);
   const orphan = () => child.kill('SIGKILL');
   process.once('exit', orphan);
@@ -133,8 +134,11 @@ function handle(child: ChildProcess, signal: NodeJS.Signals): { readonly pid: nu
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, 'exit');
-      child.kill(signal);
+      child.kill('SIGTERM');
+      // PostgreSQL then waits for its sessions, which may be saying good-bye; a client that stays is thrown out.
+      const impatient = setTimeout(() => child.kill('SIGINT'), SESSIONS_MS);
       await exited;
+      clearTimeout(impatient);
     },
   };
 }
