@@ -4,6 +4,7 @@
  *
  * Invariant: when a run is over, however it ended, none of its processes and none of its mounts is left.
  */
+import { setMaxListeners } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,6 +73,8 @@ const TRIES_MS = 60_000;
 /** @throws PolarisError with the cluster's own code when the job is refused. */
 export async function runExperiment(options: RunOptions): Promise<Row> {
   const over = new AbortController();
+  // Each stream of strikes waits for it, and there may be many.
+  setMaxListeners(0, over.signal);
   const stop = (): void => over.abort();
   options.interrupted.addEventListener('abort', stop);
   mkdirSync(options.dir, { recursive: true });

@@ -21,6 +21,7 @@ const COLUMNS: readonly (readonly [title: string, cell: (row: Row) => string])[]
   ['sink', (row) => row.sink],
   ['nemeses', (row) => row.nemeses.join(' ') || '–'],
   ['kills', (row) => counted(row.kills)],
+  ['strikes', (row) => counted(row.strikes)],
   ['missing', (row) => counted(row.missing)],
   ['duplicates', (row) => withShare(row.duplicates, row.length)],
   ['extra executions', (row) => counted(row.extraExecutions)],

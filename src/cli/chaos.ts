@@ -134,7 +134,7 @@ function progressView({ stderr }: CliIo) {
     onRow(row: Row, keptIn: string | null): void {
       clear();
       const what = [row.mode, row.delivery, row.sink, ...row.nemeses].join(' ');
-      const counts = `${row.kills} kills, ${row.missing} missing, ${row.duplicates} duplicates, ${row.seconds} s`;
+      const counts = `${row.strikes} strikes, ${row.kills} kills, ${row.missing} missing, ${row.duplicates} duplicates, ${row.seconds} s`;
       stderr.write(`${row.length} points, ${what}: ${counts}\n`);
       if (keptIn !== null) stderr.write(`  logs and data are kept in ${keptIn}\n`);
     },

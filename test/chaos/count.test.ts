@@ -55,7 +55,7 @@ describe('the count', () => {
 
   test('of each lease it counts the lines that were written again later', () => {
     const lost = [line(0, { epoch: 5 }), line(1, { epoch: 5 })];
-    const again = [line(0, { epoch: 9 }), line(1, { epoch: 9 }), line(2, { epoch: 9 }), line(3, { epoch: 8 })];
+    const again = [line(0, { epoch: 9 }), line(1, { epoch: 10 }), line(2, { epoch: 9 }), line(3, { epoch: 8 })];
     expect(countLines([...lost, ...again], JOB).repeatedOfOneLeaseMax).toBe(2);
   });
 
