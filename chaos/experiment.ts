@@ -20,7 +20,7 @@ import { brokenPromises } from './judge.ts';
 import { Links } from './links.ts';
 import { clockFile, NEMESIS, smallDiskNode } from './nemeses.ts';
 import { Regrants } from './regrants.ts';
-import type { NemesisName, Row, RowSpec } from './row.ts';
+import type { Mode, NemesisName, Row, RowSpec } from './row.ts';
 import { compressed, createStrikes, type Span } from './schedule.ts';
 import type { Sink } from './sinks.ts';
 
@@ -69,6 +69,13 @@ const MAX_ATTEMPTS = 100;
 const PATIENCE = 10;
 const PATIENCE_MS = 600_000;
 const TRIES_MS = 60_000;
+
+const OF_MODE: { readonly [name in Mode]: readonly NemesisName[] } = {
+  soft: [],
+  kill: ['kill'],
+  leader: ['kill', 'leader'],
+  none: [],
+};
 
 /** @throws PolarisError with the cluster's own code when the job is refused. */
 export async function runExperiment(options: RunOptions): Promise<Row> {
@@ -319,7 +326,11 @@ class Run {
   async #strikeAgainAndAgain(name: NemesisName, victim: string | null): Promise<void> {
     const { seed, crashEvery, compress } = this.#options.plan;
     const label = victim === null ? name : `${name} ${victim}`;
-    const next = createStrikes({ seed, label, every: compressed(crashEvery, compress) });
+    const next = createStrikes({
+      seed,
+      label,
+      every: spacing(this.#options.spec, name, compressed(crashEvery, compress)),
+    });
     const { over } = this.#arena;
     while (!over.aborted) {
       const strike = next();
@@ -331,13 +342,13 @@ class Run {
 
 /** What the mode does, and what was asked for beside it, each once. */
 function nemesesOf({ mode, nemeses }: RowSpec): NemesisName[] {
-  const ofMode: { readonly [name in RowSpec['mode']]: readonly NemesisName[] } = {
-    soft: [],
-    kill: ['kill'],
-    leader: ['kill', 'leader'],
-    none: [],
-  };
-  return [...new Set([...ofMode[mode], ...nemeses])];
+  return [...new Set([...OF_MODE[mode], ...nemeses])];
+}
+
+/** Nemeses that are mixed take turns: together they strike as often as one of them would alone. */
+function spacing({ mode, nemeses }: RowSpec, name: NemesisName, every: Span): Span {
+  const times = OF_MODE[mode].includes(name) ? 1 : Math.max(1, nemeses.length);
+  return { minMs: every.minMs * times, maxMs: every.maxMs * times };
 }
 
 function journalOf({ dir }: RunOptions): string {
