@@ -7,7 +7,7 @@ import type { CliClient, CliIo } from './io.ts';
 import type { ProgressView } from './progress.ts';
 
 /** 128 + SIGINT, as shells count it. */
-const EXIT_INTERRUPTED = 130;
+export const EXIT_INTERRUPTED = 130;
 const EXIT_CANCELLED = 1;
 
 /** The exit code of a finished job: 0 done, 3 finished with failed ranges, 1 cancelled. */

@@ -5,6 +5,7 @@
 import yargs, { type Argv } from 'yargs';
 import { InvariantError } from '../base/assert.ts';
 import { ERRORS, errorText, PolarisError } from '../base/errors.ts';
+import { chaos } from './chaos.ts';
 import { clusterBackup } from './cluster-backup.ts';
 import { clusterAdd, clusterPromote, clusterRemove, clusterTransfer } from './cluster-members.ts';
 import { clusterRestore } from './cluster-restore.ts';
@@ -28,7 +29,7 @@ import { scheduleList, schedulePut, scheduleRemove } from './schedules.ts';
 import { packageVersion } from './version.ts';
 import { workerDrain, workerList } from './workers.ts';
 
-const TOP: readonly CliCommand[] = [node, dev];
+const TOP: readonly CliCommand[] = [node, dev, chaos];
 const NOUNS: readonly { readonly noun: string; readonly describe: string; readonly verbs: readonly CliCommand[] }[] = [
   {
     noun: 'job',

@@ -8,7 +8,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { logFileOf, logFileRecords } from './disk-faults.ts';
+import { logFileOf, logFileRecords } from '../../chaos/disk-faults.ts';
 import { acknowledge, expectCaughtUp, expectGoesOn, expectKept, startInVain } from './disk-scene.ts';
 import { prepareScene, report, type Scene, voters, worker } from './harness.ts';
 

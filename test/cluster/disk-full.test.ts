@@ -4,8 +4,8 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { mountRefusal, mountSmall, unmount } from '../../chaos/disk-faults.ts';
 import type { JobJson } from '../../src/http/job-json.ts';
-import { mountRefusal, mountSmall, unmount } from './disk-faults.ts';
 import {
   acknowledge,
   endOf,

@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { injectionRefusal, tamperWithSync } from './disk-faults.ts';
+import { injectionRefusal, tamperWithSync } from '../../chaos/disk-faults.ts';
 import { acknowledge, expectCaughtUp, expectGoesOn, expectKept, expectLeanedOn, smallJob } from './disk-scene.ts';
 import { openScene, report, voters } from './harness.ts';
 

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { injectionRefusal, tamperWithSync } from './disk-faults.ts';
+import { injectionRefusal, tamperWithSync } from '../../chaos/disk-faults.ts';
 import {
   acknowledge,
   endOf,

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { logFileRecords } from '../../chaos/disk-faults.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import { encodeHardState, HARD_STATE_KEY, IDENTITY_KEY } from '../../src/store/cells.ts';
 import { openLevelStore } from '../../src/store/level.ts';
-import { logFileRecords } from '../cluster/disk-faults.ts';
 import { entries, hardState, identityOfFormat, snapshot, storeSuite, write } from './conformance.ts';
 
 const prng = createPrng(1);

@@ -1,8 +1,8 @@
 /**
- * Faults of a disk for the tests on real processes: system calls that strace lets fail or wait, a small file system of
+ * Faults of a disk for real processes: system calls that strace lets fail or wait, a small file system of
  * its own, and LevelDB's write-ahead log, record by record.
  *
- * Each of them says beforehand why it cannot be used on a machine; a test that needs it is then skipped by that name.
+ * Each of them says beforehand why it cannot be used on a machine; whatever needs it is then skipped by that name.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
