@@ -64,19 +64,19 @@ export function percentOf(part: number, whole: number): number {
   return whole === 0 ? 0 : (100 * part) / whole;
 }
 
-function originalOf(length: number): string {
+export function originalOf(length: number): string {
   const duplicates = ORIGINAL_DUPLICATES.get(length);
   return duplicates === undefined ? '–' : withShare(duplicates, length);
 }
 
-function withShare(count: number, length: number): string {
+export function withShare(count: number, length: number): string {
   return count === 0 ? '0' : `${counted(count)} (${percentOf(count, length).toFixed(2)} %)`;
 }
 
-function counted(count: number): string {
+export function counted(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-function tableRow(cells: readonly string[]): string {
+export function tableRow(cells: readonly string[]): string {
   return `| ${cells.join(' | ')} |`;
 }

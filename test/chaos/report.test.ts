@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { feasible, specsOf } from '../../chaos/campaign.ts';
 import { chartSvg } from '../../chaos/chart.ts';
 import { brokenLines, markdown } from '../../chaos/report.ts';
+import { summaryTable } from '../../chaos/summary.ts';
 import { rowWith } from './rows.ts';
 
 describe('the table', () => {
@@ -30,6 +31,22 @@ describe('the table', () => {
     expect(text).toContain('- BROKEN in 1,000 kill');
     expect(text).toContain('- skipped: clock: no library');
     expect(text).toContain('Seed 99, intervals divided by 10.');
+  });
+});
+
+describe('the summary', () => {
+  test('has a row for each kind of run: the worst of its seeds, and the strikes of all', () => {
+    const rows = [
+      rowWith({ duplicates: 3, strikes: 10, longestGapMs: 100, regrantMsP99: null }),
+      rowWith({ mode: 'soft' }),
+      rowWith({ duplicates: 1, strikes: 30, longestGapMs: 900, regrantMsP99: 640, missing: 2 }),
+    ];
+    const lines = summaryTable(rows).trimEnd().split('\n');
+    expect(lines).toHaveLength(4);
+    expect(lines[2]).toBe(
+      '| 1,000 | kill | at-least-once | redis | – | 2 | 40 | 2 | 3 (0.30 %) | 10 % | 4 | 0 | 900 ms | 640 ms | 31.4 | 6 (0.60 %) |',
+    );
+    expect(new Set(lines.map((line) => line.split('|').length)).size).toBe(1);
   });
 });
 

@@ -1,34 +1,45 @@
 /**
- * The chaos table of docs/chaos.md, and its chart.
+ * The chaos table of docs/chaos.md, its chart, and every row behind it (docs/chaos.json).
  *
- *   tsx test/proof/chaos.ts [--seeds 5] [--lengths 1000,5000,10000,50000] [--compress 10] [--only TITLE] [--uncompressed]
+ *   tsx test/proof/chaos.ts [--seeds 5] [--lengths 1000,5000,10000,50000] [--compress 10] [--at-once 2] [--go-on]
+ *                           [--only TITLE] [--real-time]
  *
- * Each part is one call of `polaris chaos` for each seed. The page is written only when every promise was kept; what a
- * machine cannot do is named on it. `--uncompressed` adds the run of 50,000 points in real time, which takes half an hour.
+ * Each run is one call of `polaris chaos` for one part and one seed; what one gave is written down at once, so that a
+ * proof that was cut off can go on (`--go-on`) where it was. The page is written only when every promise was kept; what
+ * the machine cannot do is named on it. `--real-time` adds the run of 50,000 points at the original's own pace.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chartSvg } from '../../chaos/chart.ts';
 import { PROGRAM } from '../../chaos/cluster.ts';
-import { markdown } from '../../chaos/report.ts';
+import { brokenLines } from '../../chaos/report.ts';
 import type { ChaosReport } from '../../chaos/row.ts';
+import { summaryTable } from '../../chaos/summary.ts';
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = fileURLToPath(new URL('../../docs/chaos.md', import.meta.url));
+const ROWS = fileURLToPath(new URL('../../docs/chaos.json', import.meta.url));
 const CHART = fileURLToPath(new URL('../../docs/chaos.svg', import.meta.url));
 const BEGIN = '<!-- measured: begin -->';
 const END = '<!-- measured: end -->';
-const REAL_TIME_LENGTH = '50000';
 /** Beyond the exit codes of a kept and of a broken promise the run itself went wrong. */
 const EXIT_BROKEN = 1;
 
 interface Part {
   readonly title: string;
   readonly args: readonly string[];
+  /** How many seeds, where it is not as many as were asked for. */
+  readonly seeds?: number;
+}
+
+interface Measured extends ChaosReport {
+  readonly part: string;
+  readonly commit: string;
 }
 
 interface Settings {
@@ -40,35 +51,71 @@ interface Settings {
 function parts({ lengths, compress, realTime }: Settings): Part[] {
   const fast = ['--compress', compress, '--lengths', lengths];
   const one = ['--compress', compress, '--lengths', lengths.split(',')[1] ?? lengths];
-  const fenced = ['--delivery', 'exactly-once', '--mode', 'leader'];
+  const redis = ['--sink', 'redis'];
+  const fenced = ['--delivery', 'exactly-once', '--mode', 'leader', '--nemesis', 'pause,partition'];
+  const real = { title: 'In real time', args: ['--lengths', '50000', '--mode', 'kill', ...redis], seeds: 1 };
   return [
-    { title: 'The experiment of the original', args: [...fast, '--mode', 'soft,kill,leader', '--sink', 'redis'] },
-    { title: 'At most once', args: [...fast, '--mode', 'kill', '--sink', 'redis', '--delivery', 'at-most-once'] },
-    {
-      title: 'Exactly once',
-      args: [...fast, ...fenced, '--sink', 'fenced-redis,postgres', '--nemesis', 'pause,partition'],
-    },
-    { title: 'Nemeses', args: [...one, '--sink', 'redis', '--nemesis', 'each'] },
-    ...(realTime
-      ? [{ title: 'In real time', args: ['--lengths', REAL_TIME_LENGTH, '--mode', 'kill', '--sink', 'redis'] }]
-      : []),
+    ...(realTime ? [real] : []),
+    { title: 'Kill -9', args: [...fast, '--mode', 'kill', ...redis] },
+    { title: 'Exactly once', args: [...fast, ...fenced, '--sink', 'fenced-redis'] },
+    { title: 'At most once', args: [...fast, '--mode', 'kill', ...redis, '--delivery', 'at-most-once'] },
+    { title: 'Exceptions', args: [...fast, '--mode', 'soft', ...redis] },
+    { title: 'Workers and leaders', args: [...fast, '--mode', 'leader', ...redis] },
+    { title: 'Exactly once, PostgreSQL', args: [...one, ...fenced, '--sink', 'postgres'] },
+    { title: 'Nemeses', args: [...one, ...redis, '--nemesis', 'each'] },
   ];
 }
 
 /** What one call of the program counted. @throws Error when it did not get as far as counting */
-async function measured(part: Part, seed: number, dir: string): Promise<ChaosReport> {
-  const json = join(dir, 'rows.json');
-  rmSync(json, { force: true });
-  const args = [PROGRAM, 'chaos', ...part.args, '--seed', String(seed), '--json', json];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0 && code !== EXIT_BROKEN) throw new Error(`${part.title}, seed ${seed}: exit code ${code}`);
-  return JSON.parse(readFileSync(json, 'utf8')) as ChaosReport;
+async function measure({ title, args }: Part, seed: number): Promise<ChaosReport> {
+  const dir = mkdtempSync(join(tmpdir(), 'polaris-chaos-proof-'));
+  try {
+    const json = join(dir, 'rows.json');
+    const all = [PROGRAM, 'chaos', ...args, '--seed', String(seed), '--json', json];
+    const child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0 && code !== EXIT_BROKEN) throw new Error(`${title}, seed ${seed}: exit code ${code}`);
+    return JSON.parse(readFileSync(json, 'utf8')) as ChaosReport;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 }
 
-function section(part: Part, reports: readonly ChaosReport[]): string {
-  const tables = reports.map((report) => markdown(report));
-  return `### ${part.title}\n\n\`polaris chaos ${part.args.join(' ')}\`\n\n${tables.join('\n')}`;
+/** Runs them so many at a time, in order; the first failure ends it. */
+async function pooled<T>(tasks: readonly T[], atOnce: number, run: (task: T) => Promise<void>): Promise<void> {
+  const waiting = [...tasks];
+  const lanes = Array.from({ length: atOnce }, async () => {
+    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) await run(task);
+  });
+  await Promise.all(lanes);
+}
+
+function section({ title, args }: Part, measured: readonly Measured[]): string {
+  const skipped = new Map(measured.flatMap((one) => one.skipped).map(({ nemesis, reason }) => [nemesis, reason]));
+  const seeds = measured.map(({ seed }) => seed).sort((left, right) => left - right);
+  const lines = [...skipped].map(([nemesis, reason]) => `- skipped: ${nemesis}: ${reason}\n`);
+  const table = summaryTable(measured.flatMap(({ rows }) => rows));
+  return `### ${title}\n\n\`polaris chaos ${args.join(' ')}\`, seeds ${seeds.join(', ')}\n\n${[table, ...lines].join('\n')}`;
+}
+
+function writePage(all: readonly Measured[], wanted: readonly Part[], atOnce: number): void {
+  const commits = [...new Set(all.map(({ commit }) => commit))].join(', ');
+  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.version}`;
+  const runs = all.flatMap(({ rows }) => rows).length;
+  const made = [
+    `Measured on ${new Date().toISOString().slice(0, 10)}, commit ${commits}, ${machine}, ${atOnce} calls at a time:`,
+    `${runs} runs, every promise kept. Strikes are those of all runs of a row together; every other number is the worst of its runs.`,
+    'Every single run is in [chaos.json](chaos.json).',
+  ].join('\n');
+  const sections = wanted.map((part) => {
+    const own = all.filter((one) => one.part === part.title);
+    return own.length === 0 ? '' : section(part, own);
+  });
+  const page = readFileSync(PAGE, 'utf8');
+  const [head, tail] = [page.slice(0, page.indexOf(BEGIN)), page.slice(page.indexOf(END))];
+  writeFileSync(PAGE, `${head}${BEGIN}\n\n${made}\n\n![Duplicates](chaos.svg)\n\n${sections.join('\n')}\n${tail}`);
+  const charted = all.flatMap(({ rows }) => rows.filter(({ nemeses }) => nemeses.length === 0));
+  writeFileSync(CHART, chartSvg(charted));
 }
 
 async function main(): Promise<number> {
@@ -78,35 +125,37 @@ async function main(): Promise<number> {
       lengths: { type: 'string', default: '1000,5000,10000,50000' },
       compress: { type: 'string', default: '10' },
       only: { type: 'string' },
-      uncompressed: { type: 'boolean', default: false },
+      'at-once': { type: 'string', default: '2' },
+      'real-time': { type: 'boolean', default: false },
+      'go-on': { type: 'boolean', default: false },
     },
   });
-  const wanted = parts({ ...values, realTime: values.uncompressed }).filter(
-    ({ title }) => values.only === undefined || title === values.only,
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
+  const wanted = parts({ ...values, realTime: values['real-time'] });
+  const all: Measured[] = values['go-on'] && existsSync(ROWS) ? JSON.parse(readFileSync(ROWS, 'utf8')) : [];
+  const tasks = wanted.flatMap((part) =>
+    Array.from({ length: part.seeds ?? Number(values.seeds) }, (_, at) => ({ part, seed: at + 1 })),
   );
-  const dir = mkdtempSync(join(tmpdir(), 'polaris-chaos-proof-'));
-  const all: ChaosReport[] = [];
-  const sections: string[] = [];
-  try {
-    for (const part of wanted) {
-      const reports: ChaosReport[] = [];
-      for (let seed = 1; seed <= Number(values.seeds); seed++) reports.push(await measured(part, seed, dir));
-      all.push(...reports);
-      sections.push(section(part, reports));
-    }
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-  const broken = all.flatMap(({ rows }) => rows.flatMap((row) => row.broken)).length;
-  const rows = all.flatMap((report) => report.rows);
-  process.stdout.write(`${rows.length} runs, ${broken} broken promises\n${sections.join('\n')}\n`);
-  if (broken > 0) return EXIT_BROKEN;
-  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.version}`;
-  const made = `Measured on ${new Date().toISOString().slice(0, 10)}: ${machine}. Every promise was kept.`;
-  const page = readFileSync(PAGE, 'utf8');
-  const [head, tail] = [page.slice(0, page.indexOf(BEGIN)), page.slice(page.indexOf(END))];
-  writeFileSync(PAGE, `${head}${BEGIN}\n\n${made}\n\n![Duplicates](chaos.svg)\n\n${sections.join('\n')}\n${tail}`);
-  writeFileSync(CHART, chartSvg(all.find(({ rows: found }) => found.length > 0)?.rows ?? []));
+  const open = tasks.filter(
+    ({ part, seed }) =>
+      (values.only === undefined || values.only === part.title) &&
+      !all.some((one) => one.part === part.title && one.seed === seed),
+  );
+  const atOnce = Number(values['at-once']);
+  const broken: string[] = [];
+  await pooled(open, atOnce, async ({ part, seed }) => {
+    const report = await measure(part, seed);
+    broken.push(...brokenLines(report));
+    if (brokenLines(report).length > 0) return;
+    all.push({ part: part.title, commit, ...report });
+    writeFileSync(ROWS, `${JSON.stringify(all)}\n`);
+  });
+  for (const line of broken) process.stdout.write(`${line}\n`);
+  process.stdout.write(
+    `${all.flatMap(({ rows }) => rows).length} runs kept their promises, ${broken.length} broke one\n`,
+  );
+  if (broken.length > 0) return EXIT_BROKEN;
+  writePage(all, wanted, atOnce);
   return 0;
 }
 
