@@ -1,7 +1,7 @@
 /**
  * Campaign: many runs one after the other, each on a new cluster, and what came of them.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Delivery } from '../src/ranges/types.ts';
@@ -59,6 +59,8 @@ export function feasible(
 export async function runCampaign(options: CampaignOptions): Promise<ChaosReport> {
   const { rows: specs, skipped } = feasible(options.rows);
   const dir = mkdtempSync(join(tmpdir(), 'polaris-chaos-'));
+  // A server may run as a user of its own, who must get through to its directory; it need not look around.
+  chmodSync(dir, 0o711);
   const sinks = new Map<SinkKind, Sink>();
   const rows: Row[] = [];
   let kept = false;
