@@ -31,6 +31,8 @@ export class Operator {
   readonly #asked = new Set<NodeId>();
   /** Workers that are being woken, or of which nobody knows whether a call to wake them is still on its way. */
   readonly #waking = new Set<NodeId>();
+  /** How often somebody asked for each to wake. */
+  readonly #wakes = new Map<NodeId, number>();
   #on = false;
   #pending = 0;
 
@@ -111,22 +113,21 @@ export class Operator {
     const { id } = sim.plan.config;
     const life = sim.lives;
     this.#asked.add(id);
-    // Who wakes it meanwhile has the last word.
-    let isWoken = false;
+    const wakes = this.#wakes.get(id) ?? 0;
     client.rest(id, true, (code) => {
       world.trace.count(`rest ${code}`);
+      // Whoever wakes it meanwhile, after another rest perhaps, has the last word.
+      const isWoken = wakes !== (this.#wakes.get(id) ?? 0);
       if (code === 'ok' && !isWoken && sim.lives === life && sim.process !== null) world.grants.rests(id, life);
     });
-    world.scheduler.after(prng.next() * REST_MS_MAX, () => {
-      isWoken = true;
-      this.#wake(id);
-    });
+    world.scheduler.after(prng.next() * REST_MS_MAX, () => this.#wake(id));
   }
 
   #wake(id: NodeId): void {
     const { client, world } = this.#options;
     world.grants.wakes(id);
     this.#waking.add(id);
+    this.#wakes.set(id, (this.#wakes.get(id) ?? 0) + 1);
     let isUnsure = false;
     this.#persist((done) => {
       // A node that was taken away or is down has nobody to wake; one that is started anew has slept it off.

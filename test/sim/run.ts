@@ -137,8 +137,10 @@ function misplaced(world: World): string[] {
     const { id, role, promote, join } = plan.config;
     if (process === null || node === null || role !== 'voter') return [];
     const known = [...join, ...node.status().members.map(({ address }) => address)];
-    // Whoever knows none of those who are left cannot be told anything.
-    const canHear = [...members.values()].some((one) => one.id !== id && known.includes(one.address));
+    // Whoever knows none of those who are left, and can still start, cannot be told anything.
+    const canHear = [...members.values()].some((one) => {
+      return one.id !== id && known.includes(one.address) && world.nodes.get(one.id)?.process !== null;
+    });
     if (!canHear || voters.has(id)) return [];
     if (world.auditor.electorate.wasRemoved(id)) return [`${id} was removed and still runs`];
     if (!members.has(id)) return [`${id} is not taken in`];
