@@ -55,6 +55,13 @@ function campaigns(seeds: string): readonly Campaign[] {
       tailLines: 6,
     },
     {
+      title: 'The chaos test',
+      shows:
+        'Real processes crashed on schedule, each delivery held against what stands in the sink. The table is in [chaos.md](chaos.md).',
+      command: ['npx', 'tsx', 'test/proof/chaos.ts', '--real-time'],
+      tailLines: 3,
+    },
+    {
       title: 'The main job',
       shows:
         'Real files, three real nodes, kill -9 of a worker and of the leader, compared with a plain single process.',
