@@ -113,4 +113,110 @@ describe('work is shared out', () => {
       scenario.untilState(job, 'done');
     }
   });
+
+  it('a worker that is killed for good, and then the leader too, leave a job that finishes', () => {
+    for (const seed of SEEDS) {
+      const scenario = new Scenario({ seed, workerSlots: [1, 1] });
+      const { world } = scenario;
+      const leader = scenario.untilLeader();
+      scenario.untilJoined();
+      const job = scenario.submit({ points: 2_000, pointMs: 5, taskSize: 100, commitEvery: 10 });
+      scenario.until('w1 works', () => scenario.leasesOf('w1').length > 0);
+      world.crash('w1');
+      scenario.run(100);
+      world.crash(leader);
+      scenario.untilState(job, 'done');
+      expect(world.auditor.ledger.missing(job, 0, 2_000)).toBeNull();
+    }
+  });
+});
+
+describe('what is said of a running job is in force within a second', () => {
+  const SOON_MS = 1_000;
+
+  function atWork(seed: number, tasksMax?: number) {
+    const scenario = new Scenario({ seed, workerSlots: [2, 2] });
+    scenario.untilLeader();
+    scenario.untilJoined();
+    const job = scenario.submit({
+      points: 100_000,
+      pointMs: 10,
+      taskSize: 5_000,
+      ...(tasksMax === undefined ? {} : { tasksMax }),
+    });
+    const live = () => leases(scenario).filter((lease) => lease.job === job && lease.endedAt === null).length;
+    scenario.until('its tasks run', () => live() === (tasksMax ?? 4));
+    return { scenario, job, live };
+  }
+
+  it('pause ends all its leases, and resume gives them out again', () => {
+    for (const seed of SEEDS) {
+      const { scenario, job, live } = atWork(seed);
+      scenario.client.control(job, 'pause');
+      scenario.until('no lease is left', () => live() === 0, SOON_MS);
+      scenario.client.control(job, 'resume');
+      scenario.until('it works again', () => live() === 4, SOON_MS);
+    }
+  });
+
+  it('cancel ends it', () => {
+    for (const seed of SEEDS) {
+      const { scenario, job, live } = atWork(seed);
+      scenario.client.control(job, 'cancel');
+      scenario.until('it is over', () => live() === 0, SOON_MS);
+      scenario.untilState(job, 'cancelled', SOON_MS);
+    }
+  });
+
+  it('fewer tasks at a time are fewer, and more are more', () => {
+    for (const seed of SEEDS) {
+      const { scenario, job, live } = atWork(seed);
+      scenario.client.set(job, { maxConcurrency: 1 });
+      scenario.until('one task is left', () => live() === 1, SOON_MS);
+      scenario.client.set(job, { maxConcurrency: 3 });
+      scenario.until('three run', () => live() === 3, SOON_MS);
+    }
+  });
+
+  it('a rate holds for what was given out before it, too', () => {
+    for (const seed of SEEDS) {
+      const { scenario, job } = atWork(seed);
+      scenario.client.set(job, { pointsPerSecond: 10 });
+      scenario.run(SOON_MS);
+      const { ledger } = scenario.world.auditor;
+      const before = ledger.executions;
+      scenario.run(10_000);
+      // Ten seconds of it, and the one in reserve.
+      expect(ledger.executions - before).toBeLessThanOrEqual(110);
+      expect(ledger.executions - before).toBeGreaterThan(50);
+    }
+  });
+
+  it('a higher priority gets every slot that falls free', () => {
+    for (const seed of SEEDS) {
+      const scenario = new Scenario({ seed, workerSlots: [2, 2] });
+      scenario.untilLeader();
+      scenario.untilJoined();
+      const first = scenario.submit({ points: 100_000, pointMs: 5, taskSize: 40 });
+      const second = scenario.submit({ points: 100_000, pointMs: 5, taskSize: 40 });
+      const live = (job: string) => leases(scenario).filter((one) => one.job === job && one.endedAt === null).length;
+      scenario.until('both run', () => live(first) > 0 && live(second) > 0);
+      scenario.client.set(second, { priority: 1 });
+      scenario.until('the first has no slot left', () => live(first) === 0 && live(second) === 4, SOON_MS);
+    }
+  });
+
+  it('a weight shares the slots anew', () => {
+    for (const seed of SEEDS) {
+      const scenario = new Scenario({ seed, workerSlots: [2, 2] });
+      scenario.untilLeader();
+      scenario.untilJoined();
+      const first = scenario.submit({ points: 100_000, pointMs: 5, taskSize: 40 });
+      const second = scenario.submit({ points: 100_000, pointMs: 5, taskSize: 40 });
+      const live = (job: string) => leases(scenario).filter((one) => one.job === job && one.endedAt === null).length;
+      scenario.until('two and two', () => live(first) === 2 && live(second) === 2);
+      scenario.client.set(second, { weight: 3 });
+      scenario.until('one and three', () => live(first) === 1 && live(second) === 3, SOON_MS);
+    }
+  });
 });
