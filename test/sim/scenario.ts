@@ -36,6 +36,8 @@ type Rhythm = Pick<
 >;
 
 export const TTL_MS = 5_000;
+/** A worker beats at the first tick after it joined. */
+const INTRODUCED_MS = 200;
 const PATIENCE_MS = 20_000;
 /** Long enough that whoever waits for it is seen to wait. */
 const STALL_MS = 10_000;
@@ -99,13 +101,14 @@ export class Scenario {
     return must(this.world.leader, 'a leader').id;
   }
 
-  /** All nodes with slots have a session. */
+  /** All nodes with slots have a session, and have said by their first beat, a tick later, that they do not rest. */
   untilJoined(): void {
     const { nodes, auditor } = this.world;
     const workers = [...nodes.values()].filter(({ plan }) => plan.config.slots > 0);
     this.until('all workers joined', () =>
       workers.every(({ plan }) => auditor.table.worker(plan.config.id) !== undefined),
     );
+    this.run(INTRODUCED_MS);
   }
 
   untilState(job: JobId, state: string, withinMs = 120_000): void {
