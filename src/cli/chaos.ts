@@ -10,7 +10,7 @@ import { MODES, NEMESES, type NemesisName, type Row, type RowSpec, SINKS } from 
 import type { Span } from '../../chaos/schedule.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { COMMIT_EVERY_MAX } from '../base/limits.ts';
-import { DELIVERIES } from '../ranges/options.ts';
+import { DELIVERIES } from '../ranges/deliveries.ts';
 import { type CliArguments, type CliCommand, textOf } from './command.ts';
 import { EXIT_INTERRUPTED } from './finish.ts';
 import type { CliIo } from './io.ts';

@@ -4,7 +4,7 @@
 import { fork } from 'node:child_process';
 import { z } from 'zod';
 import { DESCRIBE_MS, METADATA_BYTES_MAX } from '../base/limits.ts';
-import { DELIVERIES } from '../ranges/options.ts';
+import { DELIVERIES } from '../ranges/deliveries.ts';
 import type { Description } from './exported.ts';
 
 const SCHEMA = z.record(z.string(), z.unknown());

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { errorText } from '../base/errors.ts';
 import { METADATA_BYTES_MAX } from '../base/limits.ts';
 import type { DeliveriesWhen, JsonSchema } from '../daemon/env.ts';
-import { DELIVERIES } from '../ranges/options.ts';
+import { DELIVERIES } from '../ranges/deliveries.ts';
 import type { Delivery } from '../ranges/types.ts';
 import type { Client } from './client.ts';
 import type { Master } from './master.ts';

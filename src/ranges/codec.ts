@@ -26,9 +26,10 @@ import {
   TIME_ZONE_LENGTH_MAX,
 } from '../base/limits.ts';
 import type { Range } from '../base/types.ts';
+import { DELIVERIES } from './deliveries.ts';
 import { Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import { readThrottle } from './hooks.ts';
-import { DELIVERIES, isTolerance, NUMBER_OPTIONS } from './options.ts';
+import { isTolerance, NUMBER_OPTIONS } from './options.ts';
 import { clipText, utf8Length } from './text.ts';
 import type {
   Command,

@@ -23,6 +23,7 @@ import {
   WEIGHT_MAX,
 } from '../base/limits.ts';
 import type { JobId } from '../base/types.ts';
+import { DELIVERIES } from './deliveries.ts';
 import { isHookUrl, readThrottle } from './hooks.ts';
 import type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './types.ts';
 
@@ -53,7 +54,6 @@ type BoundedOption = {
   [N in NumberOption]: (typeof NUMBER_OPTIONS)[N]['fallback'] extends null ? never : N;
 }[NumberOption];
 
-export const DELIVERIES = ['at-least-once', 'at-most-once', 'exactly-once'] as const satisfies readonly Delivery[];
 const OPTION_NAMES = [
   'delivery',
   ...(Object.keys(NUMBER_OPTIONS) as readonly NumberOption[]),

@@ -16,7 +16,7 @@ import type {
   Timers,
 } from '../../src/daemon/env.ts';
 import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from '../../src/daemon/probe.ts';
-import { DELIVERIES } from '../../src/ranges/options.ts';
+import { DELIVERIES } from '../../src/ranges/deliveries.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store, StoreContents } from '../../src/store/types.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';

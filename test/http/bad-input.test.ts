@@ -5,7 +5,7 @@ import type { InjectOptions } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ERRORS, type ErrorCode } from '../../src/base/errors.ts';
 import { BODY_BYTES_MAX, METADATA_BYTES_MAX, URL_LENGTH_MAX } from '../../src/base/limits.ts';
-import { DELIVERIES } from '../../src/ranges/options.ts';
+import { DELIVERIES } from '../../src/ranges/deliveries.ts';
 import { FakeNode, ID_1, serverOf } from './fake-node.ts';
 
 let node: FakeNode;

@@ -12,7 +12,7 @@ import { assert, must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../../src/daemon/env.ts';
-import { DELIVERIES } from '../../src/ranges/options.ts';
+import { DELIVERIES } from '../../src/ranges/deliveries.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { Attempt, type JobModel } from './attempt.ts';
 import type { Ledger } from './ledger.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { sealRecord } from '../../src/base/record.ts';
 import type { Entry } from '../../src/raft/types.ts';
-import { DELIVERIES } from '../../src/ranges/options.ts';
+import { DELIVERIES } from '../../src/ranges/deliveries.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
 
 export const ENDS = { from: 'n2', to: 'n1' } as const;
