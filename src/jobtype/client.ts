@@ -51,9 +51,12 @@ export interface TaskContext<M = Readonly<Record<string, Json>>> {
    */
   chunks(size: number): AsyncIterableIterator<Range>;
   /**
-   * Acknowledges every point that was handed out, this moment's included, and waits until that is committed.
-   * Rejects with `signal.reason` when the task must stop first.
+   * Acknowledges every point that was handed out, this moment's included, before the next is asked for: for code that
+   * waits between two points, so that a crash while it waits repeats nothing. At most once, the points after them are
+   * claimed in their place, and the same crash would leave those uncertain: better not acknowledge early there.
    */
+  acknowledge(): void;
+  /** The same, and waits until that is committed. Rejects with `signal.reason` when the task must stop first. */
   commit(): Promise<void>;
 }
 

@@ -88,8 +88,12 @@ export class RunningTask implements TaskContext {
     return this.#iterate(Math.min(size, this.#commitEvery), (range) => range);
   }
 
-  async commit(): Promise<void> {
+  acknowledge(): void {
     this.#acknowledge(this.#begun);
+  }
+
+  async commit(): Promise<void> {
+    this.acknowledge();
     const reached = await this.#await(() => this.#options.cell.committed >= this.#cursor);
     if (!reached) throw this.signal.reason;
   }

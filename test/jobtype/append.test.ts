@@ -60,6 +60,22 @@ describe('append to a file', () => {
     expect(readFileSync(file, 'utf8').match(/\n/g)).toHaveLength(1);
   });
 
+  it('a line is acknowledged before the pause behind it, but at most once', async () => {
+    const bench = await openBench({ commit: true });
+    const metadata = { sink: `file:${join(bench.dataDir, 'lines')}`, intervalMs: 3_600_000 };
+    const early = bench.run('append', { metadata });
+    expect(await bench.progressed(early, 1)).toBe(1);
+    bench.executor.release(early);
+    await bench.ending(early);
+    const claiming = bench.run('append', { metadata, delivery: 'at-most-once' });
+    bench.commit(claiming, 0, 10);
+    const seen = await bench.when((happening) =>
+      happening.kind === 'progress' && happening.epoch === claiming && happening.begun === 1 ? happening.cursor : null,
+    );
+    expect(seen).toBe(0);
+    bench.executor.release(claiming);
+  });
+
   it('a file that cannot be opened fails the task', async () => {
     const bench = await openBench({ commit: true });
     const epoch = bench.run('append', { metadata: { sink: 'file:/nonexistent/file' } });

@@ -89,6 +89,14 @@ describe('points and chunks', () => {
     expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', cursor: 100 });
   });
 
+  it('acknowledge() says that what was handed out is done, while no other point is asked for', async () => {
+    const bench = await openBench({ commit: true });
+    const epoch = bench.run('resting', { end: 100 });
+    expect(await bench.progressed(epoch, 1)).toBe(1);
+    bench.executor.release(epoch);
+    expect(await bench.ending(epoch)).toEqual({ epoch, cursor: 1, begun: 1, ending: 'release', error: '' });
+  });
+
   it('a commit() that can never come back ends with the release', async () => {
     const bench = await openBench({ commit: false });
     const epoch = bench.run('committer', { end: 100 });
