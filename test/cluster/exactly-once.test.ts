@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { redisServerPath, startRedis } from '../../chaos/servers.ts';
+import { must } from '../../src/base/assert.ts';
 import { LONG_TTL, openScene, report, type Scene, voters, worker } from './harness.ts';
 import { expectExactlyOnce, type Line } from './lines.ts';
 
-const POINTS = 2_000;
+const POINTS = 3_000;
 const KILLS = 4;
 const WORKERS = ['w1', 'w2'];
 
@@ -59,19 +60,23 @@ test('a sink without a fence is no place for exactly-once, and the refusal says 
   expect(refused.stderr).toMatch(/BAD_OPTION: .*append.* keeps exactly-once only for some metadata: metadata\.sink/);
 });
 
-/** A worker in the midst of a task, and the leader right behind it; both come back. */
+/** A worker in the midst of a task, whichever it is, and the leader right behind it; both come back. */
 async function killOnTheWay(scene: Scene, id: string, kill: number): Promise<void> {
   const { cluster } = scene;
-  const victim = WORKERS[kill % WORKERS.length] ?? '';
   const goal = ((kill + 1) * POINTS) / (KILLS + 2);
-  await scene.untilRanges(id, `work of ${victim}, ${goal} points done`, ({ done, tasks }) => {
+  const seen = await scene.untilRanges(id, `a task on its way, ${goal} points done`, ({ done, tasks }) => {
     const points = done.reduce((sum, [start, end]) => sum + (end - start), 0);
-    return points >= goal && tasks.some((task) => task.worker === victim && task.cursor > task.start);
+    return points >= goal && tasks.some(isOnItsWay);
   });
+  const victim = must(seen.tasks.find(isOnItsWay), 'one was just seen').worker;
   const leader = await cluster.leader();
   await Promise.all([cluster.signal(victim, 'SIGKILL'), cluster.signal(leader, 'SIGKILL')]);
   cluster.start(leader);
   cluster.start(victim);
+}
+
+function isOnItsWay({ cursor, start }: { readonly cursor: number; readonly start: number }): boolean {
+  return cursor > start;
 }
 
 function lineOf(text: string): Line {
