@@ -4,6 +4,7 @@
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
 
 // ---- Raft -----------------------------------------------------------------------------------------------------------
 
@@ -422,3 +423,16 @@ export const SINK_BATCH_POINTS_MAX = 1_000;
 export const SINK_PUSH_TRIES_MAX = 8;
 /** A Redis or PostgreSQL that does not answer within this time fails the task of `append`, which is tried again. */
 export const SINK_REPLY_MS = 10_000;
+
+// ---- Data -----------------------------------------------------------------------------------------------------------
+
+/** A piece of a blob, the unit of hashing, reading and caching: large enough to hash at full speed, small enough to hold many. */
+export const BLOB_PIECE_BYTES = 1 * MIB;
+/** One blob: far above what a node should hold, and its list of digests still fits a few MiB (32 bytes a piece). */
+export const BLOB_BYTES_MAX = 64 * GIB;
+/** One record batch: what a task, a thread and a socket each hold of it at a time. */
+export const BATCH_BYTES_MAX = 64 * MIB;
+/** Rows of one record batch that Polaris makes, from whatever format. */
+export const BATCH_ROWS = 8_192;
+/** Columns of one schema: beyond it somebody has mistaken rows for columns. */
+export const COLUMNS_MAX = 4_096;
