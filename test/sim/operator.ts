@@ -131,13 +131,21 @@ export class Operator {
     let isUnsure = false;
     this.#persist((done) => {
       // A node that was taken away or is down has nobody to wake; one that is started anew has slept it off.
-      if (world.node(id).process === null) return done('ok');
+      if (world.node(id).process === null || this.#isForlorn(id)) return done('ok');
       client.rest(id, false, (code) => {
         isUnsure ||= code === 'TIMED_OUT';
         if (code === 'ok' && !isUnsure) this.#waking.delete(id);
         done(code);
       });
     }, []);
+  }
+
+  /** A worker that was started with the addresses of members who are all gone finds nobody, and is in no session to wake. */
+  #isForlorn(id: NodeId): boolean {
+    const { world } = this.#options;
+    const { role, join } = world.node(id).plan.config;
+    const members = new Set([...world.auditor.electorate.members.values()].map(({ address }) => address));
+    return role === 'worker' && !join.some((address) => members.has(address));
   }
 
   /** Until it is done, or need not be. */
