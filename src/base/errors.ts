@@ -63,6 +63,18 @@ export const ERRORS = {
     retry: false,
     text: 'A fenced sink takes the points of a task in ascending order, and this one is not the next.',
   },
+  DATASET_CONFLICT: {
+    status: 412,
+    exit: 1,
+    retry: false,
+    text: 'The dataset is not at the version that was expected; look at it again.',
+  },
+  BLOB_CONDEMNED: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'What was stored was given up before it was named; send it again.',
+  },
   NO_LEADER: {
     status: 503,
     exit: 5,

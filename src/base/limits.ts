@@ -434,5 +434,14 @@ export const BLOB_BYTES_MAX = 64 * GIB;
 export const BATCH_BYTES_MAX = 64 * MIB;
 /** Rows of one record batch that Polaris makes, from whatever format. */
 export const BATCH_ROWS = 8_192;
+/** Names of datasets: each is a record of some 200 bytes in every snapshot. */
+export const DATASETS_MAX = 10_000;
+export const DATASET_NAME_LENGTH_MAX = 128;
+/** A hundred years: beyond it, say that it never expires. */
+export const DATASET_TTL_MS_MAX = 100 * 365 * 24 * 3_600_000;
+/** Condemned blobs that are remembered one by one; an upload that takes longer than so many others to die is stored again. */
+export const CONDEMNED_MAX = 4_096;
+/** Blobs condemned by one entry: some 17 KiB. */
+export const CONDEMNED_PER_ENTRY_MAX = 256;
 /** Columns of one schema: beyond it somebody has mistaken rows for columns. */
 export const COLUMNS_MAX = 4_096;

@@ -65,6 +65,10 @@ export function protocolOf(kind: Command['kind']): number {
     case 'drop-schedule':
     case 'fire-schedule':
     case 'shrink':
+    case 'put-dataset':
+    case 'drop-dataset':
+    case 'pin-dataset':
+    case 'condemn':
       return 1;
     default:
       return unreachable(kind);

@@ -26,6 +26,7 @@ import {
   TIME_ZONE_LENGTH_MAX,
 } from '../base/limits.ts';
 import type { Range } from '../base/types.ts';
+import { keepingToFields, readKeeping } from './codec-data.ts';
 import { DELIVERIES } from './deliveries.ts';
 import { Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import { readThrottle } from './hooks.ts';
@@ -64,6 +65,10 @@ const KINDS = [
   'drop-schedule',
   'fire-schedule',
   'shrink',
+  'put-dataset',
+  'drop-dataset',
+  'pin-dataset',
+  'condemn',
 ] as const satisfies readonly Command['kind'][];
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
 /** Digits of 2^53-1. */
@@ -118,6 +123,11 @@ function commandToFields(command: Command): readonly Packed[] {
     }
     case 'shrink':
       return [kind, command.at, command.epoch, command.end];
+    case 'put-dataset':
+    case 'drop-dataset':
+    case 'pin-dataset':
+    case 'condemn':
+      return [kind, ...keepingToFields(command)];
     case 'worker-join': {
       const { at, worker, instanceId, address, slots } = command;
       return [kind, at, worker, instanceId, address, slots, offersToFields(command.offers)];
@@ -208,6 +218,11 @@ function readCommand(fields: Fields): Command {
     case 'complete':
     case 'release':
       return { kind, at: fields.natural(), ...readEnding(fields) };
+    case 'put-dataset':
+    case 'drop-dataset':
+    case 'pin-dataset':
+    case 'condemn':
+      return readKeeping(kind, fields);
     default:
       return readSteering(kind, fields);
   }

@@ -6,6 +6,7 @@
  * and the tests, which call it after every command.
  */
 import { assert } from '../base/assert.ts';
+import type { BlobHash } from '../base/handle.ts';
 import {
   FAILED_RANGES_MAX,
   OPEN_RANGES_MAX,
@@ -20,7 +21,7 @@ import type { JobView, Table } from './types.ts';
 
 /** @throws InvariantError */
 export function checkTable(table: Table): void {
-  const held = new Map<string, number[]>();
+  const epochsOf = new Map<string, number[]>();
   for (const job of table.jobs()) {
     checkJob(job);
     for (const task of job.tasks) {
@@ -29,12 +30,18 @@ export function checkTable(table: Table): void {
       assert(task.job === job.spec.id, 'a task names its job');
       const worker = table.worker(task.worker);
       assert(worker?.incarnation === task.incarnation, 'the worker of a task is in the table, in the same life');
-      const epochs = held.get(task.worker) ?? [];
-      held.set(task.worker, [...epochs, task.epoch]);
+      const epochs = epochsOf.get(task.worker) ?? [];
+      epochsOf.set(task.worker, [...epochs, task.epoch]);
     }
   }
+  const held = new Set<BlobHash>();
+  for (const { version, handle } of table.datasets()) {
+    assert(version <= table.appliedIndex, 'a version is the index of an applied entry');
+    held.add(handle.hash);
+  }
+  assert([...table.heldBlobs()].every((hash) => held.delete(hash)) && held.size === 0, 'what is held is referred to');
   for (const worker of table.workers()) {
-    const epochs = (held.get(worker.id) ?? []).sort((left, right) => left - right);
+    const epochs = (epochsOf.get(worker.id) ?? []).sort((left, right) => left - right);
     assert(worker.epochs.join() === epochs.join(), 'a worker holds exactly its tasks, in order of their epochs');
     assert(worker.incarnation <= table.appliedIndex, 'an incarnation is the index of an applied entry');
     assert(

@@ -50,7 +50,7 @@ function withoutWorkers(image: TableImage, at: number): TableImage {
   });
   // Times that came meanwhile are nobody's business, and those to come a person's.
   const schedules = image.schedules.map((schedule) => ({ ...schedule, nextAt: null }));
-  return { jobs, finished, workers: [], offeredNames: image.offeredNames, schedules };
+  return { ...image, jobs, finished, workers: [], schedules };
 }
 
 function withoutLeases(image: JobImage, at: number): JobImage {

@@ -8,6 +8,8 @@
 import { PolarisError } from '../base/errors.ts';
 import {
   ADDRESS_LENGTH_MAX,
+  CONDEMNED_MAX,
+  DATASETS_MAX,
   ERROR_TEXT_MAX,
   FAILED_RANGES_MAX,
   FINISHED_JOBS_MAX,
@@ -25,7 +27,8 @@ import {
   UNTOLD_RUNS_MAX,
   WORKERS_MAX,
 } from '../base/limits.ts';
-import type { JobId, Range } from '../base/types.ts';
+import type { JobId, LogIndex, Range } from '../base/types.ts';
+import type { Condemned } from './blobs.ts';
 import {
   fieldsToOffers,
   fieldsToSchedule,
@@ -36,6 +39,8 @@ import {
   specToFields,
   wholeControlsToFields,
 } from './codec.ts';
+import { handleToFields, readBlobHash, readDatasetName, readHandle, readTtl } from './codec-data.ts';
+import type { Dataset } from './datasets.ts';
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import type { JobImage } from './job.ts';
 import type { Lease } from './lease.ts';
@@ -53,6 +58,11 @@ export interface TableImage {
   readonly offeredNames: readonly string[];
   /** In key order. */
   readonly schedules: readonly Schedule[];
+  /** In name order. */
+  readonly datasets: readonly Dataset[];
+  /** The longest condemned first. */
+  readonly condemned: readonly Condemned[];
+  readonly condemnedFloor: LogIndex;
 }
 
 /** Of this layout. A node that reads another refuses it, and does not guess. */
@@ -75,6 +85,11 @@ export function encodeTable(image: TableImage): Uint8Array {
       const { nextAt, lastJob, skipped } = schedule;
       return [scheduleToFields(schedule), nextAt, lastJob, skipped];
     }),
+    image.datasets.map(({ name, handle, version, putAt, ttlMs, pinned }) => {
+      return [name, handleToFields(handle), version, putAt, ttlMs, pinned ? 1 : 0];
+    }),
+    image.condemned.map(({ hash, index }) => [hash, index]),
+    image.condemnedFloor,
   ]);
 }
 
@@ -90,6 +105,9 @@ export function decodeTable(bytes: Uint8Array): TableImage {
     workers: fields.list(WORKERS_MAX, 'a worker of a snapshot', fieldsToWorker),
     offeredNames: fields.items(OFFERED_NAMES_MAX, 'offered names', (some) => some.text(1, NAME_LENGTH_MAX)),
     schedules: fields.list(SCHEDULES_MAX, 'a schedule', readSchedule),
+    datasets: fields.list(DATASETS_MAX, 'a dataset', readDataset),
+    condemned: fields.list(CONDEMNED_MAX, 'a condemned blob', readCondemned),
+    condemnedFloor: fields.natural(),
   };
   fields.close();
   return image;
@@ -156,6 +174,21 @@ function readSchedule(fields: Fields): Schedule {
     lastJob: fields.nullable((some) => some.text(1, ID_LENGTH_MAX)),
     skipped: fields.natural(),
   };
+}
+
+function readDataset(fields: Fields): Dataset {
+  return {
+    name: readDatasetName(fields),
+    handle: fields.nested('a handle', readHandle),
+    version: fields.natural(),
+    putAt: fields.natural(),
+    ttlMs: fields.nullable(readTtl),
+    pinned: fields.integer(0, 1) === 1,
+  };
+}
+
+function readCondemned(fields: Fields): Condemned {
+  return { hash: readBlobHash(fields), index: fields.natural() };
 }
 
 function readRange(fields: Fields): Range {

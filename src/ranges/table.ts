@@ -13,9 +13,12 @@
  */
 import { assert, InvariantError, must, unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { SCHEDULES_MAX, WORKERS_MAX } from '../base/limits.ts';
+import type { BlobHash } from '../base/handle.ts';
+import { DATASETS_MAX, SCHEDULES_MAX, WORKERS_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
+import { Blobs } from './blobs.ts';
 import { decodeCommand } from './codec.ts';
+import { type Dataset, Datasets } from './datasets.ts';
 import { checkTable } from './invariants.ts';
 import { isFinished, Job } from './job.ts';
 import { Jobs } from './jobs.ts';
@@ -37,6 +40,8 @@ export class JobTable implements Table {
   #jobOfEpoch = new Map<Epoch, Job>();
   #workers = new Workers();
   #schedules = new Schedules();
+  #blobs = new Blobs();
+  #datasets = new Datasets(this.#blobs);
   /** Jobs that wait for another one, by that one. */
   #waiting = new Map<JobId, Set<Job>>();
   /** Of the command that is being applied. */
@@ -88,6 +93,26 @@ export class JobTable implements Table {
     return this.#schedules.get(key);
   }
 
+  dataset(name: string): Dataset | undefined {
+    return this.#datasets.get(name);
+  }
+
+  datasets(): Iterable<Dataset> {
+    return this.#datasets.inOrder();
+  }
+
+  heldBlobs(): Iterable<BlobHash> {
+    return this.#blobs.held();
+  }
+
+  isHeld(hash: BlobHash): boolean {
+    return this.#blobs.isHeld(hash);
+  }
+
+  mayDeleteBlob(hash: BlobHash, stamp: LogIndex): boolean {
+    return this.#blobs.mayDelete(hash, stamp);
+  }
+
   everOffered(name: string): boolean {
     return this.#workers.everOffered(name);
   }
@@ -99,6 +124,9 @@ export class JobTable implements Table {
       workers: this.#workers.inOrder().map((worker) => worker.view),
       offeredNames: this.#workers.offeredNames,
       schedules: this.#schedules.inOrder(),
+      datasets: this.#datasets.inOrder(),
+      condemned: this.#blobs.condemned(),
+      condemnedFloor: this.#blobs.floor,
     });
   }
 
@@ -117,6 +145,8 @@ export class JobTable implements Table {
     this.#jobOfEpoch = restored.#jobOfEpoch;
     this.#workers = restored.#workers;
     this.#schedules = restored.#schedules;
+    this.#blobs = restored.#blobs;
+    this.#datasets = restored.#datasets;
     this.#waiting = restored.#waiting;
   }
 
@@ -129,6 +159,8 @@ export class JobTable implements Table {
       this.#jobs.add(job);
       for (const task of jobImage.tasks) this.#link(job, task);
     }
+    this.#blobs.restore(image.condemned, image.condemnedFloor);
+    for (const dataset of image.datasets) this.#datasets.restore(dataset);
     for (const schedule of image.schedules) this.#schedules.restore(schedule);
     for (const job of this.#jobs.values()) if (job.view.waitsFor !== null) this.#awaits(job, job.view.waitsFor);
     for (const worker of this.#workers.inOrder()) worker.sortEpochs();
@@ -160,6 +192,15 @@ export class JobTable implements Table {
         return refused('NOT_FOUND', `there is no schedule "${command.key}"`);
       case 'fire-schedule':
         return this.#fire(command);
+      case 'put-dataset':
+        return this.#putDataset(index, command);
+      case 'drop-dataset':
+        return this.#dropDataset(command);
+      case 'pin-dataset':
+        if (this.#datasets.pin(command.name, command.pinned)) return OK;
+        return refused('NOT_FOUND', `there is no dataset "${command.name}"`);
+      case 'condemn':
+        return this.#condemn(index, command.hashes);
       case 'shrink': {
         const { epoch, end } = command;
         if (this.#jobOfEpoch.get(epoch)?.shrink(epoch, end, this.#emit)) return OK;
@@ -269,6 +310,36 @@ export class JobTable implements Table {
     const isMade = outcome.kind === 'created';
     this.#schedules.passed(key, next, missed + (isMade ? 0 : 1), isMade ? id : null);
     return outcome;
+  }
+
+  #putDataset(
+    version: LogIndex,
+    { name, handle, stamp, expected, at, ttlMs, pinned }: CommandOf<'put-dataset'>,
+  ): Outcome {
+    const conflict = this.#datasets.conflict(name, expected);
+    if (conflict !== null) return refused('DATASET_CONFLICT', conflict);
+    const lost = this.#blobs.refusal(handle.hash, stamp);
+    if (lost !== null) return refused('BLOB_CONDEMNED', lost);
+    if (!this.#datasets.put({ name, handle, version, putAt: at, ttlMs, pinned })) {
+      return refused('OVERLOADED', `there are ${DATASETS_MAX} datasets; drop one of them`);
+    }
+    this.#emit({ kind: 'dataset-put', name, version, hash: handle.hash });
+    return { kind: 'put', version };
+  }
+
+  #dropDataset({ name, expected }: CommandOf<'drop-dataset'>): Outcome {
+    const conflict = this.#datasets.conflict(name, expected);
+    if (conflict !== null) return refused('DATASET_CONFLICT', conflict);
+    if (!this.#datasets.drop(name)) return refused('NOT_FOUND', `there is no dataset "${name}"`);
+    this.#emit({ kind: 'dataset-dropped', name });
+    return OK;
+  }
+
+  #condemn(index: LogIndex, hashes: readonly BlobHash[]): Outcome {
+    const condemned = hashes.filter((hash) => this.#blobs.condemn(hash, index));
+    if (condemned.length === 0) return NOTHING;
+    this.#emit({ kind: 'blobs-condemned', hashes: condemned });
+    return OK;
   }
 
   #join(incarnation: Incarnation, command: CommandOf<'worker-join'>): Outcome {

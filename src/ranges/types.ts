@@ -7,7 +7,9 @@
  * Invariants: tasks of a job never overlap · epochs only grow · a covered point is never leased again ·
  * covered (uncertain points included) + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
  */
+import type { BlobHash, Handle } from '../base/handle.ts';
 import type { Address, Epoch, Incarnation, InstanceId, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
+import type { Dataset, ExpectedVersion } from './datasets.ts';
 
 /**
  * How often a point may take effect: effect, then commit ('at-least-once'); commit of a claim, then effect, and what was
@@ -212,6 +214,21 @@ export type Command =
       /** `claimed` matters to at-most-once jobs: the first point that may not be begun. */
       readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point; readonly claimed: Point }[];
     }
+  /** A name for a handle, in place of what it stood for. `stamp` is the smallest of the copies that were counted. */
+  | {
+      readonly kind: 'put-dataset';
+      readonly at: number;
+      readonly name: string;
+      readonly handle: Handle;
+      readonly stamp: LogIndex;
+      readonly expected: ExpectedVersion;
+      readonly ttlMs: number | null;
+      readonly pinned: boolean;
+    }
+  | { readonly kind: 'drop-dataset'; readonly at: number; readonly name: string; readonly expected: ExpectedVersion }
+  | { readonly kind: 'pin-dataset'; readonly at: number; readonly name: string; readonly pinned: boolean }
+  /** Copies of these stamped below this entry's index are garbage, where nothing refers to them. */
+  | { readonly kind: 'condemn'; readonly hashes: readonly BlobHash[] }
   /** The worker hands out nothing at or beyond `end` and what lies behind goes back. */
   | { readonly kind: 'shrink'; readonly at: number; readonly epoch: Epoch; readonly end: Point }
   /** `cursor` short of the committed end is progress plus release. */
@@ -228,6 +245,7 @@ export type Outcome =
   /** A grant that found nothing to give: the job changed meanwhile. Harmless. */
   | { readonly kind: 'nothing' }
   | { readonly kind: 'ok' }
+  | { readonly kind: 'put'; readonly version: LogIndex }
   /** For progress: epochs that are no longer live. */
   | { readonly kind: 'progressed'; readonly stale: readonly Epoch[] }
   | {
@@ -238,10 +256,13 @@ export type Outcome =
         | 'WRONG_STATE'
         | 'TOO_MANY_JOBS'
         | 'STALE_EPOCH'
-        /** No such schedule. */
+        /** No such schedule, no such dataset. */
         | 'NOT_FOUND'
+        | 'DATASET_CONFLICT'
+        /** What was stored for this entry may have been deleted since. */
+        | 'BLOB_CONDEMNED'
         | 'INSTANCE_MISMATCH'
-        /** A join beyond WORKERS_MAX, a schedule beyond SCHEDULES_MAX. */
+        /** A join beyond WORKERS_MAX, a schedule beyond SCHEDULES_MAX, a name beyond DATASETS_MAX. */
         | 'OVERLOADED';
       readonly detail: string;
     };
@@ -255,6 +276,10 @@ export type TableEvent =
   /** Its controls are others now. */
   | { readonly kind: 'job-set'; readonly job: JobId; readonly controls: Controls }
   | { readonly kind: 'job-evicted'; readonly job: JobId }
+  | { readonly kind: 'dataset-put'; readonly name: string; readonly version: LogIndex; readonly hash: BlobHash }
+  | { readonly kind: 'dataset-dropped'; readonly name: string }
+  /** Those of an entry to which nothing refers. */
+  | { readonly kind: 'blobs-condemned'; readonly hashes: readonly BlobHash[] }
   | { readonly kind: 'worker-joined'; readonly worker: NodeId; readonly incarnation: Incarnation }
   | {
       readonly kind: 'worker-ended';
@@ -413,6 +438,14 @@ export interface Table {
   /** In key order. */
   schedules(): Iterable<Schedule>;
   schedule(key: string): Schedule | undefined;
+  dataset(name: string): Dataset | undefined;
+  /** In name order. */
+  datasets(): Iterable<Dataset>;
+  /** Blobs that something refers to, in no order. */
+  heldBlobs(): Iterable<BlobHash>;
+  isHeld(hash: BlobHash): boolean;
+  /** Whether a copy with this stamp is garbage for good. */
+  mayDeleteBlob(hash: BlobHash, stamp: LogIndex): boolean;
   /** Whether some worker ever offered this job type (kept after it left). */
   everOffered(name: string): boolean;
   /** Canonical bytes of the whole state. */

@@ -181,6 +181,13 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
     id: '00000000-0000-4000-8000-000000000077',
   },
   shrink: { kind: 'shrink', at: AT + 9, epoch: 5, end: 80 },
+  'put-dataset': {
+    ...{ kind: 'put-dataset', at: AT + 15, name: 'words', stamp: 3, expected: 0, ttlMs: 86_400_000, pinned: false },
+    handle: { hash: 'ab'.repeat(32), bytes: 1_048_576, rows: 8_192, schema: '0123456789abcdef' },
+  },
+  'drop-dataset': { kind: 'drop-dataset', at: AT + 17, name: 'letters', expected: null },
+  'pin-dataset': { kind: 'pin-dataset', at: AT + 16, name: 'words', pinned: true },
+  condemn: { kind: 'condemn', hashes: ['cd'.repeat(32)] },
 };
 
 export const MEMBER_CHANGE: MemberChange = {

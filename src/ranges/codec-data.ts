@@ -1,0 +1,96 @@
+/**
+ * Codec of the commands about data, and of the handles in them. A handle costs the log some 120 bytes, however much it
+ * stands for.
+ */
+import { unreachable } from '../base/assert.ts';
+import { type BlobHash, type Handle, isBlobHash, isSchemaHash } from '../base/handle.ts';
+import {
+  BLOB_BYTES_MAX,
+  CONDEMNED_PER_ENTRY_MAX,
+  DATASET_NAME_LENGTH_MAX,
+  DATASET_TTL_MS_MAX,
+} from '../base/limits.ts';
+import { isDatasetName } from './datasets.ts';
+import type { Fields, Packed } from './fields.ts';
+import type { Command } from './types.ts';
+
+/** Commands about what is kept. */
+type Keeping = 'put-dataset' | 'drop-dataset' | 'pin-dataset' | 'condemn';
+type KeepingCommand = Extract<Command, { readonly kind: Keeping }>;
+
+const HASH_LENGTH = 64;
+const SCHEMA_LENGTH = 16;
+
+/** All fields but the kind. */
+export function keepingToFields(command: KeepingCommand): readonly Packed[] {
+  switch (command.kind) {
+    case 'put-dataset': {
+      const { at, name, handle, stamp, expected, ttlMs, pinned } = command;
+      return [at, name, handleToFields(handle), stamp, expected, ttlMs, pinned ? 1 : 0];
+    }
+    case 'drop-dataset':
+      return [command.at, command.name, command.expected];
+    case 'pin-dataset':
+      return [command.at, command.name, command.pinned ? 1 : 0];
+    case 'condemn':
+      return [command.hashes];
+    default:
+      return unreachable(command);
+  }
+}
+
+// Object literals evaluate their properties in the order they are written, which is the order of the fields.
+export function readKeeping(kind: Keeping, fields: Fields): KeepingCommand {
+  switch (kind) {
+    case 'put-dataset':
+      return {
+        kind,
+        at: fields.natural(),
+        name: readDatasetName(fields),
+        handle: fields.nested('a handle', readHandle),
+        stamp: fields.natural(),
+        expected: fields.nullable((some) => some.natural()),
+        ttlMs: fields.nullable(readTtl),
+        pinned: fields.integer(0, 1) === 1,
+      };
+    case 'drop-dataset':
+      return {
+        kind,
+        at: fields.natural(),
+        name: readDatasetName(fields),
+        expected: fields.nullable((some) => some.natural()),
+      };
+    case 'pin-dataset':
+      return { kind, at: fields.natural(), name: readDatasetName(fields), pinned: fields.integer(0, 1) === 1 };
+    case 'condemn':
+      return { kind, hashes: fields.items(CONDEMNED_PER_ENTRY_MAX, 'blobs', readBlobHash) };
+    default:
+      return unreachable(kind);
+  }
+}
+
+export function handleToFields({ hash, bytes, rows, schema }: Handle): readonly Packed[] {
+  return [hash, bytes, rows, schema];
+}
+
+export function readHandle(fields: Fields): Handle {
+  const hash = readBlobHash(fields);
+  const bytes = fields.integer(0, BLOB_BYTES_MAX);
+  const rows = fields.natural();
+  const schema = fields.text(SCHEMA_LENGTH, SCHEMA_LENGTH);
+  return isSchemaHash(schema) ? { hash, bytes, rows, schema } : fields.fail('has no schema hash');
+}
+
+export function readBlobHash(fields: Fields): BlobHash {
+  const hash = fields.text(HASH_LENGTH, HASH_LENGTH);
+  return isBlobHash(hash) ? hash : fields.fail('has no blob hash');
+}
+
+export function readDatasetName(fields: Fields): string {
+  const name = fields.text(1, DATASET_NAME_LENGTH_MAX);
+  return isDatasetName(name) ? name : fields.fail('names no dataset');
+}
+
+export function readTtl(fields: Fields): number {
+  return fields.integer(1, DATASET_TTL_MS_MAX);
+}
