@@ -4,7 +4,7 @@
  */
 import type { PolarisError } from '../base/errors.ts';
 import type { Address, ClusterId, InstanceId, JobId, LogIndex, NodeId, Range, Term } from '../base/types.ts';
-import type { Controls, JobSpec, JobView, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
+import type { Command, Controls, JobSpec, JobView, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 import type { JobTypeInfo } from './env.ts';
 import type { RosterMember } from './roster.ts';
 
@@ -53,6 +53,12 @@ export interface WorkerStatus {
   readonly draining: boolean;
 }
 
+type Unstamped<C> = C extends unknown ? Omit<C, 'at'> : never;
+/** A change of what is kept: names for handles, and what becomes of blobs without one. The leader stamps it. */
+export type DataChange = Unstamped<
+  Extract<Command, { readonly kind: 'put-dataset' | 'drop-dataset' | 'pin-dataset' | 'condemn' }>
+>;
+
 /** A change of the membership, or of who leads. */
 export type MemberRequest =
   | { readonly kind: 'add'; readonly member: RosterMember }
@@ -84,6 +90,8 @@ export interface NodeApi {
   putSchedule(schedule: ScheduleSpec, done: Done<void>): void;
   /** Leader only, else NO_LEADER; NOT_FOUND where there is none. The jobs that it submitted stay. */
   dropSchedule(key: string, done: Done<void>): void;
+  /** Leader only, else NO_LEADER; what the table refuses is the error: NOT_FOUND, DATASET_CONFLICT, BLOB_CONDEMNED, OVERLOADED. */
+  changeData(change: DataChange, done: Done<Outcome>): void;
   /** Leader only, else NO_LEADER; NOT_FOUND. Calls back once the worker knows that it is to hold nothing, or may again. */
   drainWorker(id: NodeId, draining: boolean, done: Done<void>): void;
   /** In id order. Known to the leader alone; null elsewhere. */

@@ -5,12 +5,13 @@
  * quorum: a change is proposed only if the voters that were heard lately are a majority of those that would then vote.
  * The core (raft/confchange.ts) judges whether a change fits the configuration; here is judged whether it is wise.
  */
+import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { CAUGHT_UP_ENTRIES } from '../base/limits.ts';
 import type { LogIndex, NodeId } from '../base/types.ts';
 import type { ConfChange, MemberProgress, RaftCore, RaftStatus } from '../raft/types.ts';
 import type { EnlistMessage, Hello } from '../wire/messages.ts';
-import type { Done } from './api.ts';
+import type { Done, MemberRequest } from './api.ts';
 import type { MemberChange, Roster, RosterMember } from './roster.ts';
 
 /** Learners and lost members are looked at this often. */
@@ -53,6 +54,21 @@ export class MemberDuties {
   }
 
   /** As a learner. A member that is already there under the same data directory is no error. */
+  change(request: MemberRequest, done: Done<void>): void {
+    switch (request.kind) {
+      case 'add':
+        return this.add(request.member, done);
+      case 'promote':
+        return this.promote(request.id, done);
+      case 'remove':
+        return this.remove(request.id, done);
+      case 'transfer':
+        return this.transfer(request.to, done);
+      default:
+        return unreachable(request);
+    }
+  }
+
   add(member: RosterMember, done: Done<void>): void {
     const { roster } = this.#options.replica;
     const known = roster.get(member.id);

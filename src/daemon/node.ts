@@ -8,7 +8,7 @@
  * Invariants: no part calls the network or the disk but through the Env · after `fatal` or `stop` nothing is done any
  * more · a broken invariant anywhere ends the node, never only the turn.
  */
-import { assert, must, unreachable } from '../base/assert.ts';
+import { assert, must } from '../base/assert.ts';
 import { ERRORS, type ErrorCode, PolarisError } from '../base/errors.ts';
 import { DRAIN_MS, FAREWELL_MS, HAND_OVER_MS, TICK_MS, TICKS_AT_ONCE_MAX } from '../base/limits.ts';
 import type { Address, InstanceId, JobId, LogIndex, NodeId, Range } from '../base/types.ts';
@@ -17,7 +17,16 @@ import type { Formation, StoreContents } from '../store/types.ts';
 import type { Hello, LeaderMessage, Refusal, WireMessage, WorkerMessage } from '../wire/messages.ts';
 import { channelOf } from '../wire/network.ts';
 import { Answered } from './answered.ts';
-import type { ClusterStatus, Consistency, Done, JobPace, MemberRequest, NodeApi, WorkerStatus } from './api.ts';
+import type {
+  ClusterStatus,
+  Consistency,
+  DataChange,
+  Done,
+  JobPace,
+  MemberRequest,
+  NodeApi,
+  WorkerStatus,
+} from './api.ts';
 import { encodeBackup } from './backup.ts';
 import type { Env, JobTypeInfo, NodeConfig, Timer } from './env.ts';
 import { Features } from './features.ts';
@@ -204,6 +213,10 @@ export class Node implements NodeApi {
     this.#change((at) => ({ kind: 'drop-schedule', at, key }), done);
   }
 
+  changeData(change: DataChange, done: Done<Outcome>): void {
+    this.#propose((at) => (change.kind === 'condemn' ? change : { ...change, at }), done);
+  }
+
   drainWorker(id: NodeId, draining: boolean, done: Done<void>): void {
     this.#guard(() => {
       if (this.#leader === null) return done({ ok: false, error: new PolarisError('NO_LEADER') });
@@ -261,18 +274,7 @@ export class Node implements NodeApi {
     this.#guard(() => {
       const duties = this.#memberDuties;
       if (duties === null) return done({ ok: false, error: new PolarisError('NO_LEADER') });
-      switch (request.kind) {
-        case 'add':
-          return duties.add(request.member, done);
-        case 'promote':
-          return duties.promote(request.id, done);
-        case 'remove':
-          return duties.remove(request.id, done);
-        case 'transfer':
-          return duties.transfer(request.to, done);
-        default:
-          return unreachable(request);
-      }
+      duties.change(request, done);
     });
   }
 

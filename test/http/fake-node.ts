@@ -10,6 +10,7 @@ import type { Address, JobId, NodeId, Range } from '../../src/base/types.ts';
 import type {
   ClusterStatus,
   Consistency,
+  DataChange,
   Done,
   JobPace,
   MemberRequest,
@@ -113,6 +114,13 @@ export class FakeNode implements NodeApi {
 
   dropSchedule(key: string, done: Done<void>): void {
     this.change({ kind: 'drop-schedule', at: this.pen.at, key }, done);
+  }
+
+  changeData(change: DataChange, done: Done<Outcome>): void {
+    if (this.refused(done)) return;
+    const outcome = this.pen.apply(change);
+    if (outcome.kind === 'refused') done({ ok: false, error: errorOf(outcome) });
+    else done({ ok: true, value: outcome });
   }
 
   drainWorker(id: NodeId, draining: boolean, done: Done<void>): void {
