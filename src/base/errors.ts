@@ -178,6 +178,31 @@ export const ERRORS = {
     retry: false,
     text: 'A file or directory that the command was given cannot be read or written; the detail says why.',
   },
+  BLOB_MISSING: {
+    status: 404,
+    exit: 1,
+    retry: false,
+    text: 'The blob store has no copy of this blob.',
+  },
+  BLOB_DAMAGED: {
+    status: 500,
+    exit: 1,
+    retry: true,
+    text: 'These bytes are not those that the hash of the blob names; none of them was handed on, and a replica repairs the copy.',
+  },
+  BLOB_TOO_LARGE: { status: 413, exit: 2, retry: false, text: 'The blob is larger than the limit; nothing was kept.' },
+  BLOB_STORE_FULL: {
+    status: 507,
+    exit: 1,
+    retry: true,
+    text: 'The blob store has no room left; nothing was kept. Make room, or drop datasets and jobs.',
+  },
+  BLOB_STORE_FAILED: {
+    status: 503,
+    exit: 1,
+    retry: true,
+    text: 'The blob store cannot be read or written; the detail says why.',
+  },
   NOT_UNDERSTOOD: {
     status: 409,
     exit: 1,

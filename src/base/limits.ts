@@ -445,3 +445,23 @@ export const CONDEMNED_MAX = 4_096;
 export const CONDEMNED_PER_ENTRY_MAX = 256;
 /** Columns of one schema: beyond it somebody has mistaken rows for columns. */
 export const COLUMNS_MAX = 4_096;
+/** Times that a blob store looks again when others keep moving the copy that it wants: each time somebody else got on. */
+export const BLOB_LOOKS_MAX = 100;
+/** An unfinished file of another node in a shared directory is removed after a day in which nobody wrote to it. */
+export const BLOB_UNFINISHED_MS_MAX = 24 * 60 * 60 * 1_000;
+/** 256 MiB of pieces from remote stores: a dataset of usual size stays at hand, and a node stays well under 1 GiB. */
+export const BLOB_CACHE_BYTES = 256 * MIB;
+/** One part of an upload to S3 and one request of a read: above the 5 MiB that S3 wants of a part, small enough to hold. */
+export const S3_PART_BYTES = 8 * MIB;
+/** S3 copies at most 5 GiB in one request, digests included; a copy is how a blob there gets its name and its newer stamps. */
+export const S3_BLOB_BYTES_MAX = 5 * GIB - 1 * MIB;
+/** One request to S3, body included: 8 MiB within it needs no more than 1.2 Mbit/s. */
+export const S3_TIMEOUT_MS = 60_000;
+/** Attempts of one request to S3: with the waits between them they outlast a hiccup of some seconds, no outage. */
+export const S3_ATTEMPTS_MAX = 5;
+/** Longest wait before the second attempt; it doubles with each one. */
+export const S3_BACK_OFF_MS_MIN = 100;
+/** Longest wait before any attempt. */
+export const S3_BACK_OFF_MS_MAX = 5_000;
+/** Lists of digests that are kept of a remote store, so that reading a piece is one request: those of 256 GiB. */
+export const DIGESTS_KEPT_BYTES = 8 * MIB;
