@@ -75,6 +75,12 @@ export const ERRORS = {
     retry: true,
     text: 'What was stored was given up before it was named; send it again.',
   },
+  TOO_FEW_COPIES: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'Too few nodes could take a copy of the data; nothing was named. Try again.',
+  },
   NO_LEADER: {
     status: 503,
     exit: 5,

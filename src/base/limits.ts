@@ -434,6 +434,20 @@ export const BLOB_BYTES_MAX = 64 * GIB;
 export const BATCH_BYTES_MAX = 64 * MIB;
 /** Rows of one record batch that Polaris makes, from whatever format. */
 export const BATCH_ROWS = 8_192;
+/** Between two nodes a transfer in which nothing moves for so long is given up. Twice a session's TTL. */
+export const BLOB_SILENCE_MS = 10_000;
+/** Connections for blobs from one node to another: a few transfers and the questions about them. */
+export const BLOB_SOCKETS_MAX = 8;
+/** The longest answer that is gathered in memory: the digests of a blob of BLOB_BYTES_MAX are 2 MiB. */
+export const BLOB_ANSWER_BYTES_MAX = 4 * MIB;
+/** Blobs that one node fetches at a time to hold what it should. */
+export const BLOB_PULLS_MAX = 2;
+/** 5 s: how often a node looks which copies it lacks and which may go. */
+export const BLOB_SWEEP_MS = 5_000;
+/** 10 min: how often one copy is read from end to end. A thousand a week, so that damage is found while other copies are sound. */
+export const BLOB_SCRUB_MS = 600_000;
+/** 10 min: what nothing refers to is condemned only after so long, for whoever stored it may still be about to name it. */
+export const BLOB_GRACE_MS = 600_000;
 /** Names of datasets: each is a record of some 200 bytes in every snapshot. */
 export const DATASETS_MAX = 10_000;
 export const DATASET_NAME_LENGTH_MAX = 128;
@@ -449,8 +463,8 @@ export const COLUMNS_MAX = 4_096;
 export const BLOB_LOOKS_MAX = 100;
 /** An unfinished file of another node in a shared directory is removed after a day in which nobody wrote to it. */
 export const BLOB_UNFINISHED_MS_MAX = 24 * 60 * 60 * 1_000;
-/** 256 MiB of pieces from remote stores: a dataset of usual size stays at hand, and a node stays well under 1 GiB. */
-export const BLOB_CACHE_BYTES = 256 * MIB;
+/** 64 MiB of pieces from other nodes and remote stores: what is read again and again stays at hand, and a node stays under 512 MiB. */
+export const BLOB_CACHE_BYTES = 64 * MIB;
 /** One part of an upload to S3 and one request of a read: above the 5 MiB that S3 wants of a part, small enough to hold. */
 export const S3_PART_BYTES = 8 * MIB;
 /** S3 copies at most 5 GiB in one request, digests included; a copy is how a blob there gets its name and its newer stamps. */

@@ -5,6 +5,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { NodeApi } from '../daemon/api.ts';
+import type { Depot } from '../data/depot.ts';
+import type { Keeper } from '../data/keeper.ts';
+import type { BlobStore } from '../store/blobs/types.ts';
 
 export interface HttpContext {
   readonly api: NodeApi;
@@ -13,9 +16,22 @@ export interface HttpContext {
   readonly prng: Prng;
 }
 
+/** Where the bytes are that this node keeps, and those that it can reach. */
+export interface DataPlane {
+  readonly store: BlobStore;
+  readonly depot: Depot;
+  readonly keeper: Keeper;
+}
+
+export interface DataContext extends HttpContext {
+  readonly data: DataPlane;
+}
+
 export interface HttpRoute {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: string;
+  /** The body is handed over as a stream of bytes, of whatever type, and may take as long as it keeps moving. */
+  readonly streams?: boolean;
   /** Answers through `reply`, or throws a PolarisError. */
   readonly handle: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 }

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
 import {
+  BLOB_BYTES_MAX,
   BODY_BYTES_MAX,
   CLOSE_GRACE_MS,
   CONNECTION_SILENCE_MS,
@@ -18,6 +19,7 @@ import {
   URL_LENGTH_MAX,
 } from '../base/limits.ts';
 import { backupRoutes } from './backup.ts';
+import { blobRoutes } from './blobs.ts';
 import { clusterRoutes } from './cluster.ts';
 import { Connections } from './connections.ts';
 import { failureRoutes } from './failures.ts';
@@ -29,7 +31,7 @@ import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { ReadContext } from './read.ts';
-import type { HttpContext, HttpRoute } from './route.ts';
+import type { DataContext, DataPlane, HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { Turnstile } from './turnstile.ts';
 import { workerRoutes } from './workers.ts';
@@ -38,12 +40,18 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as 
 /** What any path of ours takes: the answer to methods that are not even routed (TRACE, those of WebDAV). */
 const ALLOW_AT_MOST = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
+/** A worker-role node keeps no data. */
+export interface ServerContext extends HttpContext {
+  readonly data?: DataPlane;
+}
+
 /** A server that does not listen yet. Its `server` is Node's own, for the peers' upgrades. */
-export function createHttpServer(context: HttpContext): FastifyInstance {
+export function createHttpServer(context: ServerContext): FastifyInstance {
   const app = fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Bodies that stream may take hours; all others are timed by `hurry`, and headers by `headersTimeout`.
+    requestTimeout: 0,
     connectionTimeout: CONNECTION_SILENCE_MS,
     // A stopping node says so through NodeApi, with a code of the table.
     return503OnClosing: false,
@@ -59,6 +67,7 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
     parseJsonBody(body),
   );
+  app.server.headersTimeout = REQUEST_TIMEOUT_MS;
   const connections = new Connections();
   followConnections(app, connections);
   answerOddities(app);
@@ -66,6 +75,7 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
     // Both in one turn: requests that came in one packet must not all be counted before the first is judged.
     connections.request(request.raw.socket, reply.raw);
     checkRequest(context, request);
+    hurry(request);
   });
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, toPolarisError(error, context.log)));
   app.setNotFoundHandler((request, reply) => {
@@ -80,7 +90,8 @@ export function createHttpServer(context: HttpContext): FastifyInstance {
   return app;
 }
 
-function routesOf(context: HttpContext): readonly HttpRoute[] {
+function routesOf(context: ServerContext): readonly HttpRoute[] {
+  const { data } = context;
   const reading: ReadContext = {
     // `api` stays behind its getter: the node that it stands for is made after the routes.
     get api() {
@@ -97,15 +108,36 @@ function routesOf(context: HttpContext): readonly HttpRoute[] {
     ...clusterRoutes(context),
     ...memberRoutes(context),
     ...backupRoutes(context),
+    ...(data === undefined ? [] : blobRoutes(withData(context, data))),
     ...healthRoutes(context),
   ];
 }
 
+/** `api` stays behind its getter: the node that it stands for is made after the routes. */
+function withData(context: HttpContext, data: DataPlane): DataContext {
+  return {
+    get api() {
+      return context.api;
+    },
+    ...{ log: context.log, prng: context.prng, data },
+  };
+}
+
 /** Each route, and for every other method of its path an answer that names the right ones. */
 function addRoutes(app: FastifyInstance, routes: readonly HttpRoute[]): void {
+  for (const { method, url, handle } of routes.filter(({ streams }) => !streams)) {
+    app.route({ method, url, handler: handle });
+  }
+  app.register(async (streaming) => {
+    // Whatever comes is handed on as it comes.
+    streaming.removeAllContentTypeParsers();
+    streaming.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+    for (const { method, url, handle } of routes.filter(({ streams }) => streams)) {
+      streaming.route({ method, url, handler: handle, bodyLimit: BLOB_BYTES_MAX, config: { streams: true } });
+    }
+  });
   for (const url of new Set(routes.map((route) => route.url))) {
     const here = routes.filter((route) => route.url === url);
-    for (const { method, handle } of here) app.route({ method, url, handler: handle });
     // Fastify answers HEAD wherever it answers GET.
     const taken: readonly string[] = here.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
     const allow = taken.join(', ');
@@ -116,6 +148,16 @@ function addRoutes(app: FastifyInstance, routes: readonly HttpRoute[]): void {
     // In onRequest, so that it comes before any complaint about the body.
     app.route({ method: METHODS.filter((method) => !taken.includes(method)), url, onRequest: refuse, handler: refuse });
   }
+}
+
+/** A body that does not stream has so long to arrive; Node's own limit knows no exception for one that does. */
+function hurry({ raw, routeOptions }: FastifyRequest): void {
+  if (raw.complete || (routeOptions.config as { readonly streams?: boolean }).streams === true) return;
+  const timer = setTimeout(() => {
+    endWith(raw.socket, new PolarisError('BAD_REQUEST', `the request did not arrive within ${REQUEST_TIMEOUT_MS} ms`));
+  }, REQUEST_TIMEOUT_MS);
+  raw.once('close', () => clearTimeout(timer));
+  raw.once('end', () => clearTimeout(timer));
 }
 
 function checkRequest(context: HttpContext, request: FastifyRequest): void {

@@ -5,7 +5,7 @@
 import { PolarisError } from '../base/errors.ts';
 import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
 import type { JobId, NodeId, Range } from '../base/types.ts';
-import type { Consistency, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
+import type { Consistency, DataChange, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
 import type { Controls, JobSpec, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 
 export type SubmitOutcome = Extract<Outcome, { kind: 'created' | 'exists' }>;
@@ -33,6 +33,10 @@ export function putSchedule(api: NodeApi, schedule: ScheduleSpec): Promise<void>
 
 export function dropSchedule(api: NodeApi, key: string): Promise<void> {
   return settle((done) => api.dropSchedule(key, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+export function changeData(api: NodeApi, change: DataChange): Promise<Outcome> {
+  return settle((done) => api.changeData(change, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
 }
 
 export function drainWorker(api: NodeApi, id: NodeId, draining: boolean): Promise<void> {

@@ -41,11 +41,11 @@ const MAIL_TYPE: JobTypeInfo = {
 
 export class FakeNode implements NodeApi {
   readonly id: string;
-  readonly address = '127.0.0.1:1';
+  readonly address: Address = '127.0.0.1:1';
   readonly instanceId = ID_1;
   /** What was asked of the membership. */
   readonly memberRequests: MemberRequest[] = [];
-  readonly pen = new Pen();
+  readonly pen: Pen;
   types: readonly JobTypeInfo[] = [MAIL_TYPE];
   leading = true;
   leader: Address | null = null;
@@ -63,8 +63,10 @@ export class FakeNode implements NodeApi {
   readonly draining = new Set<NodeId>();
   waits = 0;
 
-  constructor(id = 'n1') {
+  /** Nodes with one pen are replicas of one log, all at the same place of it. */
+  constructor(id = 'n1', pen = new Pen()) {
     this.id = id;
+    this.pen = pen;
   }
 
   status(): ClusterStatus {

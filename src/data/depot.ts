@@ -1,0 +1,246 @@
+/**
+ * Depot: the blobs of a cluster, seen from one node. What is stored here is on enough disks before anybody names it, and
+ * what is read here may lie anywhere.
+ *
+ * The order of a write is the whole of its safety: store (durable), copy to voters (each durable), and only then may the log
+ * speak of it, with the smallest stamp of the copies that count. A read takes this node's own copy, piece by piece, and
+ * turns to another node for whatever is missing or damaged here; every piece is judged before it is handed on.
+ *
+ * Invariants: what `keep` resolves with is durable on `replicas` voters · no byte leaves `open` that the hash does not vouch for.
+ */
+import { errorText, PolarisError } from '../base/errors.ts';
+import type { BlobHash } from '../base/handle.ts';
+import type { Logger } from '../base/log.ts';
+import type { Address, LogIndex, NodeId } from '../base/types.ts';
+import type { NodeApi } from '../daemon/api.ts';
+import { checkDigests, checkPiece, cutsOf, digestOf, pieceRange } from '../store/blobs/pieces.ts';
+import type { BlobStore, ByteRange } from '../store/blobs/types.ts';
+import type { BlobPeers } from './blob-peers.ts';
+import { localTable } from './local-table.ts';
+
+/** Verified pieces of blobs that lie elsewhere. */
+export interface PieceCache {
+  /** What is here, or what `load` gives; one call of it for all who ask at the same time. */
+  get(hash: BlobHash, index: number, load: () => Promise<Uint8Array>): Promise<Uint8Array>;
+}
+
+export interface DepotOptions {
+  readonly api: Pick<NodeApi, 'id' | 'status' | 'read'>;
+  readonly store: BlobStore;
+  readonly peers: BlobPeers;
+  readonly cache: PieceCache;
+  readonly log: Logger;
+  /** Copies on voters before anything is named; null: a majority of them. */
+  readonly replicas: number | null;
+}
+
+/** A blob that is on enough disks to be named. */
+export interface KeptBlob {
+  readonly hash: BlobHash;
+  readonly bytes: number;
+  /** The smallest of the copies that count. */
+  readonly stamp: LogIndex;
+}
+
+/** A blob that somebody has. */
+export interface OpenBlob {
+  readonly bytes: number;
+  /** Fails in the middle, with BLOB_MISSING or BLOB_DAMAGED, when the last good copy goes away meanwhile. */
+  read(range?: ByteRange): AsyncIterable<Uint8Array>;
+}
+
+interface Peer {
+  readonly id: NodeId;
+  readonly address: Address;
+}
+
+/** Somebody with a copy, and the digests by which it is judged. */
+interface Holder extends Peer {
+  readonly digests: Uint8Array;
+}
+
+export class Depot {
+  readonly #options: DepotOptions;
+
+  constructor(options: DepotOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Stores the content here and copies it to as many voters as must have it.
+   *
+   * @throws PolarisError what the source throws, BLOB_TOO_LARGE, BLOB_STORE_FULL, and TOO_FEW_COPIES when voters cannot be reached.
+   */
+  async keep(source: AsyncIterable<Uint8Array>, maxBytes: number): Promise<KeptBlob> {
+    const { store, api } = this.#options;
+    const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
+    const { hash, bytes } = await store.put(source, { stamp, maxBytes });
+    return { hash, bytes, stamp: await this.#copyOut(hash, stamp) };
+  }
+
+  /** @throws PolarisError BLOB_MISSING when no node that can be reached has it. */
+  async open(hash: BlobHash): Promise<OpenBlob> {
+    const own = await this.#options.store.stat(hash);
+    const bytes = own?.bytes ?? (await this.#holder(hash, new Set())).bytes;
+    return { bytes, read: (range = { start: 0, end: bytes }) => this.#read(hash, bytes, range) };
+  }
+
+  /** Has this node hold a copy, from whoever has one. */
+  async pull(hash: BlobHash): Promise<void> {
+    const { store, api } = this.#options;
+    const { bytes } = await this.#holder(hash, new Set());
+    const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
+    await store.put(this.#readRemote(hash, bytes, { start: 0, end: bytes }), {
+      stamp,
+      maxBytes: bytes,
+      expected: hash,
+    });
+  }
+
+  // ---- writing ------------------------------------------------------------------------------------------------------
+
+  /** Gives the smallest stamp. Voters are tried in an order that hangs on the hash, so that no node gets all copies. */
+  async #copyOut(hash: BlobHash, own: LogIndex): Promise<LogIndex> {
+    const { api, replicas } = this.#options;
+    const voters = this.#members().filter(({ role }) => role !== 'learner');
+    const others = rotated(
+      voters.filter(({ id }) => id !== api.id),
+      Number.parseInt(hash.slice(0, 8), 16),
+    );
+    const isVoter = others.length < voters.length;
+    const wanted = Math.min(voters.length, replicas ?? Math.floor(voters.length / 2) + 1) - (isVoter ? 1 : 0);
+    const stamps = isVoter ? [own] : [];
+    const failures: string[] = [];
+    const lane = async (): Promise<void> => {
+      for (let peer = others.shift(); peer !== undefined; peer = others.shift()) {
+        const stamp = await this.#copyTo(peer, hash).catch((cause: Error) => {
+          failures.push(cause instanceof PolarisError ? cause.detail : cause.message);
+          return null;
+        });
+        if (stamp === null) continue;
+        stamps.push(stamp);
+        return;
+      }
+    };
+    await Promise.all(Array.from({ length: wanted }, lane));
+    const [smallest] = stamps.sort((one, other) => one - other);
+    const needed = wanted + (isVoter ? 1 : 0);
+    if (smallest === undefined || stamps.length < needed) {
+      const why = failures.length === 0 ? '' : `: ${failures.join('; ')}`;
+      throw new PolarisError('TOO_FEW_COPIES', `${stamps.length} of ${needed} copies of blob ${hash} were made${why}`);
+    }
+    return smallest;
+  }
+
+  async #copyTo({ address }: Peer, hash: BlobHash): Promise<LogIndex> {
+    const { peers, store } = this.#options;
+    return (await peers.restamp(address, hash)) ?? (await peers.push(address, hash, store.read(hash)));
+  }
+
+  // ---- reading ------------------------------------------------------------------------------------------------------
+
+  /** From this node's copy as long as that is good, then from others. */
+  async *#read(hash: BlobHash, bytes: number, { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
+    let position = start;
+    try {
+      for await (const chunk of this.#options.store.read(hash, { start, end })) {
+        position += chunk.length;
+        yield chunk;
+      }
+      return;
+    } catch (cause) {
+      if (!isAboutCopy(cause)) throw cause;
+      if (cause.code === 'BLOB_DAMAGED') this.#options.log.error({ hash, error: cause.detail }, 'blob-damaged');
+    }
+    yield* this.#readRemote(hash, bytes, { start: position, end });
+  }
+
+  /** Piece by piece through the cache; a holder that fails is passed over, and the next one goes on where it stopped. */
+  async *#readRemote(hash: BlobHash, bytes: number, wanted: ByteRange): AsyncGenerator<Uint8Array> {
+    const tried = new Set<NodeId>();
+    let holder: Holder | null = null;
+    for (const { index, from, to } of cutsOf(bytes, wanted)) {
+      const piece = await this.#options.cache.get(hash, index, async () => {
+        for (;;) {
+          holder ??= await this.#digestsFrom(hash, bytes, tried);
+          const found = await this.#pieceFrom(holder, hash, index, pieceRange(index, bytes));
+          if (found !== null) return found;
+          tried.add(holder.id);
+          holder = null;
+        }
+      });
+      yield piece.subarray(from, to);
+    }
+  }
+
+  async #digestsFrom(hash: BlobHash, bytes: number, tried: Set<NodeId>): Promise<Holder> {
+    for (;;) {
+      const holder = await this.#holder(hash, tried);
+      try {
+        const digests = await this.#options.peers.digests(holder.address, hash);
+        checkDigests(hash, bytes, digests);
+        return { ...holder, digests };
+      } catch (cause) {
+        this.#passOver(holder, hash, cause);
+        tried.add(holder.id);
+      }
+    }
+  }
+
+  /** Null when the peer fails, or sends other bytes. */
+  async #pieceFrom(holder: Holder, hash: BlobHash, index: number, range: ByteRange): Promise<Uint8Array | null> {
+    try {
+      const piece = await gathered(this.#options.peers.read(holder.address, hash, range), range.end - range.start);
+      checkPiece(hash, index, await digestOf(piece), holder.digests);
+      return piece;
+    } catch (cause) {
+      this.#passOver(holder, hash, cause);
+      return null;
+    }
+  }
+
+  #passOver({ id }: Peer, hash: BlobHash, cause: unknown): void {
+    this.#options.log.warn({ hash, peer: id, error: errorText(cause) }, 'blob-not-from-peer');
+  }
+
+  /** Another node with a copy; all are asked at once, and the first that has one is taken. */
+  async #holder(hash: BlobHash, tried: ReadonlySet<NodeId>): Promise<Peer & { readonly bytes: number }> {
+    const { api, peers } = this.#options;
+    const others = this.#members().filter(({ id }) => id !== api.id && !tried.has(id));
+    const asked = others.map(async ({ id, address }) => {
+      const stat = await peers.stat(address, hash);
+      if (stat === null) throw new PolarisError('BLOB_MISSING', `${id} has no copy of blob ${hash}`);
+      return { id, address, bytes: stat.bytes };
+    });
+    return Promise.any(asked).catch(() => {
+      throw new PolarisError('BLOB_MISSING', `blob ${hash} lies on no node that can be reached`);
+    });
+  }
+
+  #members(): readonly (Peer & { readonly role: string })[] {
+    return this.#options.api.status().members;
+  }
+}
+
+/** What another copy may do better. */
+function isAboutCopy(cause: unknown): cause is PolarisError {
+  return cause instanceof PolarisError && (cause.code === 'BLOB_MISSING' || cause.code === 'BLOB_DAMAGED');
+}
+
+/** All of a piece. @throws PolarisError BAD_FRAME when it has another length. */
+async function gathered(source: AsyncIterable<Uint8Array>, bytes: number): Promise<Uint8Array> {
+  const piece = new Uint8Array(bytes);
+  let filled = 0;
+  for await (const chunk of source) {
+    if (filled + chunk.length > bytes) throw new PolarisError('BAD_FRAME', `a piece is longer than ${bytes} bytes`);
+    piece.set(chunk, filled);
+    filled += chunk.length;
+  }
+  if (filled < bytes) throw new PolarisError('BAD_FRAME', `a piece ends after ${filled} of ${bytes} bytes`);
+  return piece;
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const at = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}

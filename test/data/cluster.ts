@@ -1,0 +1,109 @@
+/**
+ * Nodes that keep blobs: each with a real HTTP server and a store of its own, over one table that stands for their log.
+ */
+import type { FastifyInstance } from 'fastify';
+import { must } from '../../src/base/assert.ts';
+import { SILENT } from '../../src/base/log.ts';
+import { createPrng } from '../../src/base/prng.ts';
+import type { Address } from '../../src/base/types.ts';
+import type { ClusterStatus } from '../../src/daemon/api.ts';
+import { type BlobPeers, createBlobPeers } from '../../src/data/blob-peers.ts';
+import { Depot } from '../../src/data/depot.ts';
+import { Keeper } from '../../src/data/keeper.ts';
+import { createHttpServer } from '../../src/http/server.ts';
+import { MemoryBlobs, openMemoryBlobs } from '../../src/store/blobs/memory.ts';
+import type { BlobStore } from '../../src/store/blobs/types.ts';
+import { FakeNode, listen } from '../http/fake-node.ts';
+import { Pen } from '../ranges/fixtures.ts';
+
+export const CLUSTER = 'c1000000-0000-4000-8000-000000000000';
+/** Of a blob that nothing refers to, in virtual ms. */
+export const GRACE_MS = 1_000;
+export const SCRUB_MS = 100;
+
+export class DataNode extends FakeNode {
+  override address: Address = '127.0.0.1:1';
+  readonly disk = new MemoryBlobs();
+  readonly store: BlobStore = openMemoryBlobs(this.disk);
+  readonly peers: BlobPeers = createBlobPeers(() => CLUSTER);
+  readonly depot: Depot;
+  readonly keeper: Keeper;
+  /** Whoever is down refuses connections. */
+  app: FastifyInstance | null = null;
+  /** Pieces that were fetched from others. */
+  fetched = 0;
+  readonly #cluster: DataCluster;
+
+  constructor(cluster: DataCluster, id: string, replicas: number | null) {
+    super(id, cluster.pen);
+    this.#cluster = cluster;
+    const cache = {
+      get: (_hash: string, _index: number, load: () => Promise<Uint8Array>) => {
+        this.fetched += 1;
+        return load();
+      },
+    };
+    const common = { api: this, store: this.store, peers: this.peers, log: SILENT };
+    this.depot = new Depot({ ...common, cache, replicas });
+    const clock = { now: () => cluster.now, wall: () => cluster.now };
+    this.keeper = new Keeper({ ...common, depot: this.depot, clock, graceMs: GRACE_MS, scrubMs: SCRUB_MS });
+  }
+
+  override status(): ClusterStatus {
+    const members = this.#cluster.nodes.map(({ id, address }, at) => {
+      return { id, address, role: at === 0 ? ('leader' as const) : ('follower' as const), matchIndex: null };
+    });
+    return { ...super.status(), id: CLUSTER, members };
+  }
+
+  async up(): Promise<void> {
+    const data = { store: this.store, depot: this.depot, keeper: this.keeper };
+    this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data });
+    this.address = await listen(this.app);
+    if (this.leading) this.#cluster.setLeader(this);
+  }
+
+  async down(): Promise<void> {
+    await this.app?.close();
+    this.app = null;
+  }
+}
+
+export class DataCluster {
+  readonly pen = new Pen();
+  readonly nodes: DataNode[] = [];
+  now = 0;
+
+  static async open(count: number, replicas: number | null = null): Promise<DataCluster> {
+    const cluster = new DataCluster();
+    for (let number = 1; number <= count; number++) {
+      const node = new DataNode(cluster, `n${number}`, replicas);
+      node.leading = number === 1;
+      cluster.nodes.push(node);
+    }
+    for (const node of cluster.nodes) await node.up();
+    return cluster;
+  }
+
+  node(at: number): DataNode {
+    return must(this.nodes[at], 'a node');
+  }
+
+  setLeader(leader: DataNode): void {
+    for (const node of this.nodes) node.leader = node === leader ? null : leader.address;
+  }
+
+  /** Nodes, by place, with a copy. */
+  async holders(hash: string): Promise<number[]> {
+    const stats = await Promise.all(this.nodes.map(({ store }) => store.stat(hash)));
+    return stats.flatMap((stat, at) => (stat === null ? [] : [at]));
+  }
+
+  async close(): Promise<void> {
+    for (const node of this.nodes) {
+      await node.keeper.stop();
+      node.peers.close();
+      await node.down();
+    }
+  }
+}
