@@ -5,8 +5,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { NodeApi } from '../daemon/api.ts';
-import type { Depot } from '../data/depot.ts';
-import type { Keeper } from '../data/keeper.ts';
+import type { Depot } from '../data/depot/depot.ts';
+import type { Keeper } from '../data/depot/keeper.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
 export interface HttpContext {

@@ -12,24 +12,24 @@
  * Invariants: a copy is deleted only where the table says that it may be, at the stamp that was looked at · one round at a
  * time, and every failure of it is said and forgotten: the next round looks again.
  */
-import { errorText, PolarisError } from '../base/errors.ts';
-import type { BlobHash } from '../base/handle.ts';
+import { errorText, PolarisError } from '../../base/errors.ts';
+import type { BlobHash } from '../../base/handle.ts';
 import {
   BLOB_GRACE_MS,
   BLOB_PULLS_MAX,
   BLOB_SCRUB_MS,
   BLOB_SWEEP_MS,
   CONDEMNED_PER_ENTRY_MAX,
-} from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
-import type { DataChange, NodeApi } from '../daemon/api.ts';
-import type { Clock } from '../daemon/env.ts';
-import { type Dataset, expiresAt } from '../ranges/datasets.ts';
-import type { Outcome } from '../ranges/types.ts';
-import type { BlobEntry, BlobStore } from '../store/blobs/types.ts';
-import type { BlobPeers } from './blob-peers.ts';
+} from '../../base/limits.ts';
+import type { Logger } from '../../base/log.ts';
+import type { DataChange, NodeApi } from '../../daemon/api.ts';
+import type { Clock } from '../../daemon/env.ts';
+import { type Dataset, expiresAt } from '../../ranges/datasets.ts';
+import type { Outcome } from '../../ranges/types.ts';
+import type { BlobEntry, BlobStore } from '../../store/blobs/types.ts';
 import type { Depot } from './depot.ts';
 import { localTable } from './local-table.ts';
+import type { BlobPeers } from './peers.ts';
 
 export interface KeeperOptions {
   readonly api: Pick<NodeApi, 'read' | 'leads' | 'leaderAddress' | 'changeData'>;

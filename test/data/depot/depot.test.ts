@@ -1,9 +1,9 @@
 /** Blobs over several nodes: what is named is on enough disks, what is read is right, and what is lost is made again. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { must } from '../../src/base/assert.ts';
-import type { Handle } from '../../src/base/handle.ts';
-import { BLOB_PIECE_BYTES } from '../../src/base/limits.ts';
-import { chunksOf, content, gather, hashOf } from '../store/blobs/content.ts';
+import { must } from '../../../src/base/assert.ts';
+import type { Handle } from '../../../src/base/handle.ts';
+import { BLOB_PIECE_BYTES } from '../../../src/base/limits.ts';
+import { chunksOf, content, gather, hashOf } from '../../store/blobs/content.ts';
 import { DataCluster, type DataNode, GRACE_MS, SCRUB_MS } from './cluster.ts';
 
 const BYTES = 2 * BLOB_PIECE_BYTES + 5;

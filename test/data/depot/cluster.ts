@@ -2,19 +2,19 @@
  * Nodes that keep blobs: each with a real HTTP server and a store of its own, over one table that stands for their log.
  */
 import type { FastifyInstance } from 'fastify';
-import { must } from '../../src/base/assert.ts';
-import { SILENT } from '../../src/base/log.ts';
-import { createPrng } from '../../src/base/prng.ts';
-import type { Address } from '../../src/base/types.ts';
-import type { ClusterStatus } from '../../src/daemon/api.ts';
-import { type BlobPeers, createBlobPeers } from '../../src/data/blob-peers.ts';
-import { Depot } from '../../src/data/depot.ts';
-import { Keeper } from '../../src/data/keeper.ts';
-import { createHttpServer } from '../../src/http/server.ts';
-import { MemoryBlobs, openMemoryBlobs } from '../../src/store/blobs/memory.ts';
-import type { BlobStore } from '../../src/store/blobs/types.ts';
-import { FakeNode, listen } from '../http/fake-node.ts';
-import { Pen } from '../ranges/fixtures.ts';
+import { must } from '../../../src/base/assert.ts';
+import { SILENT } from '../../../src/base/log.ts';
+import { createPrng } from '../../../src/base/prng.ts';
+import type { Address } from '../../../src/base/types.ts';
+import type { ClusterStatus } from '../../../src/daemon/api.ts';
+import { Depot } from '../../../src/data/depot/depot.ts';
+import { Keeper } from '../../../src/data/depot/keeper.ts';
+import { type BlobPeers, createBlobPeers } from '../../../src/data/depot/peers.ts';
+import { createHttpServer } from '../../../src/http/server.ts';
+import { MemoryBlobs, openMemoryBlobs } from '../../../src/store/blobs/memory.ts';
+import type { BlobStore } from '../../../src/store/blobs/types.ts';
+import { FakeNode, listen } from '../../http/fake-node.ts';
+import { Pen } from '../../ranges/fixtures.ts';
 
 export const CLUSTER = 'c1000000-0000-4000-8000-000000000000';
 /** Of a blob that nothing refers to, in virtual ms. */

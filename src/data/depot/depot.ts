@@ -8,15 +8,15 @@
  *
  * Invariants: what `keep` resolves with is durable on `replicas` voters · no byte leaves `open` that the hash does not vouch for.
  */
-import { errorText, PolarisError } from '../base/errors.ts';
-import type { BlobHash } from '../base/handle.ts';
-import type { Logger } from '../base/log.ts';
-import type { Address, LogIndex, NodeId } from '../base/types.ts';
-import type { NodeApi } from '../daemon/api.ts';
-import { checkDigests, checkPiece, cutsOf, digestOf, pieceRange } from '../store/blobs/pieces.ts';
-import type { BlobStore, ByteRange } from '../store/blobs/types.ts';
-import type { BlobPeers } from './blob-peers.ts';
+import { errorText, PolarisError } from '../../base/errors.ts';
+import type { BlobHash } from '../../base/handle.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Address, LogIndex, NodeId } from '../../base/types.ts';
+import type { NodeApi } from '../../daemon/api.ts';
+import { checkDigests, checkPiece, cutsOf, digestOf, pieceRange } from '../../store/blobs/pieces.ts';
+import type { BlobStore, ByteRange } from '../../store/blobs/types.ts';
 import { localTable } from './local-table.ts';
+import type { BlobPeers } from './peers.ts';
 
 /** Verified pieces of blobs that lie elsewhere. */
 export interface PieceCache {

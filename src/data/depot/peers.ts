@@ -9,12 +9,12 @@
  */
 import { Agent, type ClientRequest, type IncomingMessage, request as sendRequest } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { splitAddress } from '../base/config.ts';
-import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
-import type { BlobHash } from '../base/handle.ts';
-import { BLOB_ANSWER_BYTES_MAX, BLOB_SILENCE_MS, BLOB_SOCKETS_MAX } from '../base/limits.ts';
-import type { Address, ClusterId, LogIndex } from '../base/types.ts';
-import type { BlobStat, ByteRange } from '../store/blobs/types.ts';
+import { splitAddress } from '../../base/config.ts';
+import { ERRORS, type ErrorCode, errorText, PolarisError } from '../../base/errors.ts';
+import type { BlobHash } from '../../base/handle.ts';
+import { BLOB_ANSWER_BYTES_MAX, BLOB_SILENCE_MS, BLOB_SOCKETS_MAX } from '../../base/limits.ts';
+import type { Address, ClusterId, LogIndex } from '../../base/types.ts';
+import type { BlobStat, ByteRange } from '../../store/blobs/types.ts';
 
 export const CLUSTER_HEADER = 'polaris-cluster';
 export const STAMP_HEADER = 'polaris-stamp';
