@@ -479,3 +479,36 @@ export const S3_BACK_OFF_MS_MIN = 100;
 export const S3_BACK_OFF_MS_MAX = 5_000;
 /** Lists of digests that are kept of a remote store, so that reading a piece is one request: those of 256 GiB. */
 export const DIGESTS_KEPT_BYTES = 8 * MIB;
+/** What a batch that Polaris makes aims at: some milliseconds of work, and a few of them in memory do not matter. */
+export const BATCH_BYTES_TARGET = 4 * MIB;
+/** Rows that one incoming batch may claim: a byte a row in the largest body. Columns without buffers would make rows for nothing. */
+export const BATCH_ROWS_MAX = 64 * 1024 * KIB;
+/** Flatbuffer of one Arrow message: COLUMNS_MAX columns take some 300 KiB in a batch and 1 MiB in a schema. */
+export const ARROW_METADATA_BYTES_MAX = 4 * MIB;
+/** Footer of an Arrow file: 24 bytes a batch, so more than a million batches. */
+export const ARROW_FOOTER_BYTES_MAX = 32 * MIB;
+/** Columns inside columns: far beyond any sensible schema, far below what overflows the stack. */
+export const SCHEMA_DEPTH_MAX = 32;
+/** Columns that a message names before it says how many more there are. */
+export const SCHEMA_COLUMNS_SHOWN = 20;
+/** A line of text, a row of CSV or JSON: a large document fits, a file without line ends does not. */
+export const LINE_BYTES_MAX = 8 * MIB;
+/** Rows from which the types of CSV and JSON lines are inferred; BATCH_BYTES_TARGET bounds their bytes. */
+export const INFER_ROWS_MAX = 1_000;
+/** Of a cell that does not fit, an error shows so many characters. */
+export const CELL_SHOWN_MAX = 60;
+/** Compressed bytes may grow so many times: text reaches 50, and a bomb of zeros 1,000. */
+export const INFLATE_RATIO_MAX = 200;
+/** Below this a ratio says nothing: a few KB of zeros are no bomb. */
+export const INFLATE_BYTES_FREE = 16 * MIB;
+/** Footer of a Parquet file, as thrift: it grows to some ten times that as objects. */
+export const PARQUET_FOOTER_BYTES_MAX = 16 * MIB;
+/** One column of one row group, uncompressed: it stands in memory whole, as JavaScript values. Common writers keep whole groups below. */
+export const PARQUET_COLUMN_BYTES_MAX = 128 * MIB;
+/** Values of one column of one row group: four times what common writers put there. */
+export const PARQUET_GROUP_ROWS_MAX = 4 * 1024 * KIB;
+/** Row groups that Polaris writes end at so many rows, or bytes: one of them is in memory at a time. */
+export const PARQUET_GROUP_ROWS = 32_768;
+export const PARQUET_GROUP_BYTES = 16 * MIB;
+/** An `Accept` has a handful of entries. */
+export const ACCEPT_LENGTH_MAX = 1 * KIB;

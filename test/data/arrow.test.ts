@@ -1,0 +1,197 @@
+import {
+  Dictionary,
+  Field,
+  Int32,
+  type RecordBatch,
+  RecordBatchReader,
+  Schema,
+  tableFromIPC,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+} from 'apache-arrow';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { BATCH_ROWS } from '../../src/base/limits.ts';
+import { readArrowFile, writeArrowFile } from '../../src/data/arrow-file.ts';
+import { readArrowStream, writeArrowStream } from '../../src/data/arrow-stream.ts';
+import { sliceRows } from '../../src/data/cut.ts';
+import { describeSchema, sameSchema } from '../../src/data/schema.ts';
+import { batchValues, type Value } from '../../src/data/values.ts';
+import {
+  batchesOf,
+  bytesOfAll,
+  collect,
+  inPieces,
+  KINDS,
+  rangesOf,
+  SEED,
+  tableOf,
+  tables,
+  valuesOfAll,
+} from './arbitrary.ts';
+
+const PROPERTY = { seed: SEED, numRuns: 60 };
+
+async function fileOf(...batches: RecordBatch[]): Promise<Uint8Array> {
+  return bytesOfAll(writeArrowFile(batchesOf(...batches)));
+}
+
+describe('values', () => {
+  test('a column holds the values that it was built of, for every type', () => {
+    fc.assert(
+      fc.property(tables(KINDS), ({ batch, values }) => {
+        expect(batchValues(batch)).toEqual(values);
+      }),
+      PROPERTY,
+    );
+  });
+});
+
+describe('stream', () => {
+  test('every type goes through a stream unchanged, in pieces of any size', async () => {
+    await fc.assert(
+      fc.asyncProperty(tables(KINDS), fc.integer({ min: 1, max: 100 }), async ({ batch, values, schema }, size) => {
+        const bytes = await bytesOfAll(writeArrowStream(batchesOf(batch)));
+        const batches = await collect(readArrowStream(inPieces(bytes, size)));
+        expect(await valuesOfAll(batchesOf(...batches))).toEqual(values);
+        expect(sameSchema(batches[0]!.schema, schema)).toBe(true);
+      }),
+      PROPERTY,
+    );
+  });
+
+  test('a slice is written as what it shows, not as what it lies in', async () => {
+    await fc.assert(
+      fc.asyncProperty(tables(KINDS, { minRows: 1 }), fc.nat(), fc.nat(), async ({ batch, values }, one, other) => {
+        const [start, end] = [one % (batch.numRows + 1), other % (batch.numRows + 1)].sort((a, b) => a - b) as [
+          number,
+          number,
+        ];
+        const slice = sliceRows(batch, start, end);
+        const sliced = values.map((column) => column.slice(start, end));
+        expect(batchValues(slice)).toEqual(sliced);
+        const bytes = await bytesOfAll(writeArrowStream(batchesOf(slice)));
+        expect(await valuesOfAll(readArrowStream(inPieces(bytes)))).toEqual(sliced);
+      }),
+      PROPERTY,
+    );
+  });
+
+  test('apache-arrow reads what is written here', async () => {
+    await fc.assert(
+      fc.asyncProperty(tables(KINDS), async ({ batch, values }) => {
+        const bytes = await bytesOfAll(writeArrowStream(batchesOf(batch)));
+        const read = [...RecordBatchReader.from(bytes)];
+        if (batch.numRows > 0) expect(batchValues(read[0]!)).toEqual(values);
+      }),
+      PROPERTY,
+    );
+  });
+});
+
+describe('file', () => {
+  test('every type goes through a file unchanged', async () => {
+    await fc.assert(
+      fc.asyncProperty(tables(KINDS), async ({ batch, values, schema }) => {
+        const writing = writeArrowFile(batchesOf(batch));
+        const bytes = await bytesOfAll(writing);
+        expect(writing.result()).toMatchObject({ rows: batch.numRows, bytes: bytes.byteLength });
+        const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
+        expect(file.rows).toBe(batch.numRows);
+        expect(sameSchema(file.schema, schema)).toBe(true);
+        expect(await valuesOfAll(file.batches())).toEqual(values);
+        expect(tableFromIPC(bytes).numRows).toBe(batch.numRows);
+      }),
+      PROPERTY,
+    );
+  });
+
+  test('any rows of a file are had exactly, and only batches that have some of them are read', async () => {
+    const numbers = (start: number, rows: number): RecordBatch =>
+      tableOf({ n: { type: new Int32(), values: Array.from({ length: rows }, (_, at) => start + at) } }).batch;
+    const sizes = [5, 1, 0, 7, 20, 3];
+    const starts = sizes.map((_, at) => sizes.slice(0, at).reduce((sum, size) => sum + size, 0));
+    const rows = starts.at(-1)! + sizes.at(-1)!;
+    const batches = sizes.map((size, at) => numbers(starts[at]!, size));
+    const bytes = await fileOf(...batches);
+    for (let from = 0; from <= rows; from++) {
+      for (let to = from; to <= rows; to++) {
+        const { read, ranges } = rangesOf(bytes);
+        const file = await readArrowFile(read, bytes.byteLength);
+        ranges.length = 0;
+        const expected: Value[] = Array.from({ length: to - from }, (_, at) => from + at);
+        expect(await valuesOfAll(file.batches(from, to))).toEqual([expected]);
+        const touched = sizes.filter(
+          (size, at) => from < to && starts[at]! < to && starts[at]! + size > from && size > 0,
+        );
+        expect(ranges.length).toBe(touched.length);
+      }
+    }
+  });
+
+  test('a file of another writer is opened batch by batch', async () => {
+    const one = tableOf({ n: { type: new Int32(), values: [1, 2, null] } });
+    const table = tableFromIPC(await fileOf(one.batch, one.batch));
+    table.schema.metadata.clear();
+    const bytes = tableToIPC(table, 'file');
+    const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
+    expect(file.rowsOfBatches).toEqual([3, 3]);
+    expect(await valuesOfAll(file.batches(2, 5))).toEqual([[null, 1, 2]]);
+  });
+
+  test('a batch that is too long is cut, and the index knows', async () => {
+    const rows = 3 * BATCH_ROWS + 5;
+    const { batch } = tableOf({ n: { type: new Int32(), values: Array.from({ length: rows }, (_, at) => at) } });
+    const bytes = await fileOf(batch);
+    const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
+    expect(file.rowsOfBatches).toEqual([BATCH_ROWS, BATCH_ROWS, BATCH_ROWS, 5]);
+    expect(await valuesOfAll(file.batches(rows - 2))).toEqual([[rows - 2, rows - 1]]);
+  });
+
+  test('no batches at all have no columns, which is an error; an empty batch has', async () => {
+    await expect(fileOf()).rejects.toMatchObject({ code: 'BAD_SCHEMA' });
+    const bytes = await fileOf(tableOf({ n: { type: new Int32(), values: [] } }).batch);
+    const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
+    expect([file.rows, describeSchema(file.schema)]).toEqual([0, 'n: int32']);
+    expect(await valuesOfAll(file.batches())).toEqual([[]]);
+  });
+
+  test('batches of other columns are refused, with the column', async () => {
+    const one = tableOf({ a: { type: new Int32(), values: [1] } }).batch;
+    const other = tableOf({ a: { type: new Utf8(), values: ['1'] } }).batch;
+    await expect(fileOf(one, other)).rejects.toMatchObject({
+      code: 'BAD_SCHEMA',
+      detail: 'All batches need the same columns: column 1 is a: int32 in the first batch and a: utf8 in a later one.',
+    });
+  });
+});
+
+describe('dictionaries and views', () => {
+  test('a dictionary column is a column of its values, written and read', async () => {
+    const words: Value[] = ['x', null, 'y', 'x', '', 'y'];
+    const vector = vectorFromArray(words as string[]);
+    const schema = new Schema([new Field('word', vector.type, true)]);
+    expect(vector.type).toBeInstanceOf(Dictionary);
+    const table = tableFromIPC(
+      tableToIPC(new (await import('apache-arrow')).Table(schema, { word: vector }), 'stream'),
+    );
+    const [dictionary] = table.batches;
+    for (const batch of [dictionary!, sliceRows(dictionary!, 1, 5)]) {
+      const own = batch === dictionary ? words : words.slice(1, 5);
+      expect(
+        await valuesOfAll(readArrowStream(inPieces(await bytesOfAll(writeArrowStream(batchesOf(batch)))))),
+      ).toEqual([own]);
+    }
+    for (const form of ['stream', 'file'] as const) {
+      const bytes = tableToIPC(table, form);
+      const source =
+        form === 'stream'
+          ? readArrowStream(inPieces(bytes))
+          : (await readArrowFile(rangesOf(bytes).read, bytes.byteLength)).batches();
+      const batches = await collect(source);
+      expect(batches[0]!.schema.toString()).toBe('Schema<{ 0: word: Utf8 }>');
+      expect(await valuesOfAll(batchesOf(...batches))).toEqual([words]);
+    }
+  });
+});
