@@ -448,6 +448,8 @@ export const BLOB_SWEEP_MS = 5_000;
 export const BLOB_SCRUB_MS = 600_000;
 /** 10 min: what nothing refers to is condemned only after so long, for whoever stored it may still be about to name it. */
 export const BLOB_GRACE_MS = 600_000;
+/** Times that an upload is named whose copies were given up meanwhile; each time it took longer than thousands of others to die. */
+export const NAMING_TRIES_MAX = 3;
 /** Names of datasets: each is a record of some 200 bytes in every snapshot. */
 export const DATASETS_MAX = 10_000;
 export const DATASET_NAME_LENGTH_MAX = 128;

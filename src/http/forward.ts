@@ -12,7 +12,7 @@ import { Agent, type IncomingMessage, request as sendRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { splitAddress } from '../base/config.ts';
-import { errorText, PolarisError } from '../base/errors.ts';
+import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
 import { FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
 import type { Address, Json } from '../base/types.ts';
 import { CODE_HEADER } from './problem.ts';
@@ -20,8 +20,16 @@ import type { HttpContext } from './route.ts';
 
 export const HOP_HEADER = 'polaris-forwarded-by';
 
-const REQUEST_HEADERS = ['accept', 'idempotency-key'] as const;
-const ANSWER_HEADERS = ['content-type', 'content-length', 'location', 'retry-after', 'allow', CODE_HEADER] as const;
+const REQUEST_HEADERS = ['accept', 'idempotency-key', 'if-match', 'if-none-match'] as const;
+const ANSWER_HEADERS = [
+  'content-type',
+  'content-length',
+  'location',
+  'retry-after',
+  'allow',
+  'etag',
+  CODE_HEADER,
+] as const;
 
 // A kept connection may be closed by the other side just as a write goes out on it, which would make outcomes unknown
 // without need; one connection a request costs a fraction of a commit.
@@ -42,27 +50,66 @@ export interface ForwardOptions {
   readonly body?: Json;
 }
 
+/** What is asked of the leader. */
+interface Question {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly write: boolean;
+  readonly body?: Json;
+}
+
 /** Runs `handle` when this node leads, else has the leader answer. @throws PolarisError NO_LEADER, OUTCOME_UNKNOWN */
 export async function onLeader(
   context: HttpContext,
-  options: ForwardOptions,
+  { request, reply, write, body }: ForwardOptions,
   handle: () => Promise<FastifyReply>,
 ): Promise<FastifyReply> {
+  const { method, url: path } = request;
+  const question = { method, path, headers: carriedHeaders(request), write, ...(body === undefined ? {} : { body }) };
+  const answer = await answerOfLeader(context, question, request.headers[HOP_HEADER] !== undefined);
+  return answer === null ? handle() : streamAnswer(reply, answer);
+}
+
+/**
+ * Asks the leader on behalf of this node: part of a request may be this node's own work, and only the rest the leader's.
+ * Gives the JSON that it answers, or what `handle` gives when this node leads.
+ *
+ * @throws PolarisError as the leader says, NO_LEADER, OUTCOME_UNKNOWN
+ */
+export async function atLeader<T>(
+  context: HttpContext,
+  { request, ...question }: Omit<Question, 'headers'> & { readonly request: FastifyRequest },
+  handle: () => Promise<T>,
+): Promise<T> {
+  const hopped = request.headers[HOP_HEADER] !== undefined;
+  const answer = await answerOfLeader(context, { ...question, headers: {} }, hopped);
+  if (answer === null) return handle();
+  const said = await readJson(answer);
+  if ((answer.statusCode ?? 500) < 300) return said as T;
+  const { code = '', detail = 'it gave no reason' } = said as { readonly code?: string; readonly detail?: string };
+  throw new PolarisError(code in ERRORS ? (code as ErrorCode) : 'INTERNAL', detail);
+}
+
+/** Null when this node leads. */
+async function answerOfLeader(
+  context: HttpContext,
+  question: Question,
+  hopped: boolean,
+): Promise<IncomingMessage | null> {
   const { api } = context;
   const giveUpAt = performance.now() + LEADER_WAIT_MS;
   while (!api.leads()) {
     const leftMs = giveUpAt - performance.now();
-    if (options.request.headers[HOP_HEADER] !== undefined) {
-      throw new PolarisError('NO_LEADER', `${api.id} was asked as the leader, but does not lead`);
-    }
+    if (hopped) throw new PolarisError('NO_LEADER', `${api.id} was asked as the leader, but does not lead`);
     if (leftMs <= 0 || !(await leaderFound(context, leftMs))) throw new PolarisError('NO_LEADER');
     if (api.leads()) break;
     const address = api.leaderAddress();
-    const answer = address === null ? null : await askLeader(context, options, address, giveUpAt);
-    if (answer !== null) return streamAnswer(options.reply, answer);
+    const answer = address === null ? null : await askLeader(context, question, address, giveUpAt);
+    if (answer !== null) return answer;
     await sleep(FORWARD_RETRY_MS);
   }
-  return handle();
+  return null;
 }
 
 function leaderFound(context: HttpContext, waitMs: number): Promise<boolean> {
@@ -72,11 +119,11 @@ function leaderFound(context: HttpContext, waitMs: number): Promise<boolean> {
 /** The leader's answer; null when another try may be made. */
 async function askLeader(
   context: HttpContext,
-  options: ForwardOptions,
+  question: Question,
   address: Address,
   giveUpAt: number,
 ): Promise<IncomingMessage | null> {
-  const attempt = await send(context, options, address, giveUpAt);
+  const attempt = await send(context, question, address, giveUpAt);
   switch (attempt.kind) {
     case 'answered': {
       if (attempt.answer.headers[CODE_HEADER] !== 'NO_LEADER') return attempt.answer;
@@ -87,7 +134,7 @@ async function askLeader(
       return null;
     case 'broken': {
       context.log.warn({ leader: address, error: errorText(attempt.error) }, 'forward-broken');
-      if (!options.write) return null;
+      if (!question.write) return null;
       throw new PolarisError('OUTCOME_UNKNOWN', `the connection to the leader at ${address} broke`, {
         cause: attempt.error,
       });
@@ -95,15 +142,15 @@ async function askLeader(
   }
 }
 
-function send(context: HttpContext, options: ForwardOptions, address: Address, giveUpAt: number): Promise<Attempt> {
+function send(context: HttpContext, question: Question, address: Address, giveUpAt: number): Promise<Attempt> {
   const { host, port } = splitAddress(address);
-  const body = options.body === undefined ? '' : JSON.stringify(options.body);
-  const { method, url: path } = options.request;
+  const body = question.body === undefined ? '' : JSON.stringify(question.body);
+  const { method, path } = question;
   return new Promise((resolve) => {
     let connected = false;
     const outgoing = sendRequest({
       ...{ host, port, method, path, agent: AGENT },
-      headers: headersFor(context, options.request, body),
+      headers: headersFor(context, question, body),
     });
     const finish = (attempt: Attempt): void => {
       clearTimeout(connectTimer);
@@ -129,16 +176,31 @@ function send(context: HttpContext, options: ForwardOptions, address: Address, g
   });
 }
 
-function headersFor(context: HttpContext, request: FastifyRequest, body: string): Record<string, string> {
-  const headers: Record<string, string> = { [HOP_HEADER]: context.api.id };
+function carriedHeaders(request: FastifyRequest): Record<string, string> {
+  const headers: Record<string, string> = {};
   for (const name of REQUEST_HEADERS) {
     const value = request.headers[name];
     if (typeof value === 'string') headers[name] = value;
   }
+  return headers;
+}
+
+async function readJson(answer: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk);
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch {
+    return {};
+  }
+}
+
+function headersFor(context: HttpContext, question: Question, body: string): Record<string, string> {
+  const headers: Record<string, string> = { ...question.headers, [HOP_HEADER]: context.api.id };
   if (body !== '') {
     headers['content-type'] = 'application/json';
     headers['content-length'] = String(Buffer.byteLength(body));
-  } else if (request.method === 'POST') {
+  } else if (question.method === 'POST') {
     headers['content-length'] = '0';
   }
   return headers;

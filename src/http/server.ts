@@ -22,6 +22,7 @@ import { backupRoutes } from './backup.ts';
 import { blobRoutes } from './blobs.ts';
 import { clusterRoutes } from './cluster.ts';
 import { Connections } from './connections.ts';
+import { type DatasetContext, datasetRoutes } from './datasets.ts';
 import { failureRoutes } from './failures.ts';
 import { healthRoutes } from './health.ts';
 import { jobActionRoutes } from './job-actions.ts';
@@ -31,7 +32,7 @@ import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { ReadContext } from './read.ts';
-import type { DataContext, DataPlane, HttpContext, HttpRoute } from './route.ts';
+import type { DataPlane, HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { Turnstile } from './turnstile.ts';
 import { workerRoutes } from './workers.ts';
@@ -108,18 +109,22 @@ function routesOf(context: ServerContext): readonly HttpRoute[] {
     ...clusterRoutes(context),
     ...memberRoutes(context),
     ...backupRoutes(context),
-    ...(data === undefined ? [] : blobRoutes(withData(context, data))),
+    ...(data === undefined ? [] : dataRoutes(withData(reading, data))),
     ...healthRoutes(context),
   ];
 }
 
+function dataRoutes(context: DatasetContext): readonly HttpRoute[] {
+  return [...blobRoutes(context), ...datasetRoutes(context)];
+}
+
 /** `api` stays behind its getter: the node that it stands for is made after the routes. */
-function withData(context: HttpContext, data: DataPlane): DataContext {
+function withData(context: ReadContext, data: DataPlane): DatasetContext {
   return {
     get api() {
       return context.api;
     },
-    ...{ log: context.log, prng: context.prng, data },
+    ...{ log: context.log, prng: context.prng, turnstile: context.turnstile, data },
   };
 }
 

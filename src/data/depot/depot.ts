@@ -78,6 +78,14 @@ export class Depot {
     return { hash, bytes, stamp: await this.#copyOut(hash, stamp) };
   }
 
+  /** Stamps the copies anew, making those that are gone, and gives the smallest stamp. @throws PolarisError as `keep` */
+  async keepAgain(hash: BlobHash): Promise<LogIndex> {
+    const { store, api } = this.#options;
+    const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
+    if (!(await store.restamp(hash, stamp))) await this.pull(hash);
+    return this.#copyOut(hash, stamp);
+  }
+
   /** @throws PolarisError BLOB_MISSING when no node that can be reached has it. */
   async open(hash: BlobHash): Promise<OpenBlob> {
     const own = await this.#options.store.stat(hash);

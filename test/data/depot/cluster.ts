@@ -7,9 +7,11 @@ import { SILENT } from '../../../src/base/log.ts';
 import { createPrng } from '../../../src/base/prng.ts';
 import type { Address } from '../../../src/base/types.ts';
 import type { ClusterStatus } from '../../../src/daemon/api.ts';
+import { readArrowStream, writeArrowStream } from '../../../src/data/arrow-stream.ts';
 import { Depot } from '../../../src/data/depot/depot.ts';
 import { Keeper } from '../../../src/data/depot/keeper.ts';
 import { type BlobPeers, createBlobPeers } from '../../../src/data/depot/peers.ts';
+import type { Formats } from '../../../src/http/route.ts';
 import { createHttpServer } from '../../../src/http/server.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../../../src/store/blobs/memory.ts';
 import type { BlobStore } from '../../../src/store/blobs/types.ts';
@@ -17,6 +19,13 @@ import { FakeNode, listen } from '../../http/fake-node.ts';
 import { Pen } from '../../ranges/fixtures.ts';
 
 export const CLUSTER = 'c1000000-0000-4000-8000-000000000000';
+/** Arrow streams, and nothing else. */
+const PLAIN_ARROW: Formats = {
+  read: (_headers, body) => readArrowStream(body),
+  wanted: () => 'application/vnd.apache.arrow.stream',
+  write: (_contentType, file) => writeArrowStream(file.batches(), file.schema),
+};
+
 /** Of a blob that nothing refers to, in virtual ms. */
 export const GRACE_MS = 1_000;
 export const SCRUB_MS = 100;
@@ -57,7 +66,7 @@ export class DataNode extends FakeNode {
   }
 
   async up(): Promise<void> {
-    const data = { store: this.store, depot: this.depot, keeper: this.keeper };
+    const data = { store: this.store, depot: this.depot, keeper: this.keeper, formats: PLAIN_ARROW };
     this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data });
     this.address = await listen(this.app);
     if (this.leading) this.#cluster.setLeader(this);

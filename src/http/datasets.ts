@@ -1,0 +1,223 @@
+/**
+ * /v1/datasets: names for batches. Whatever format comes in is stored as one Arrow file, on enough disks before the log
+ * names it; whatever format is asked for goes out. Both ways stream, so that a dataset may be larger than any memory.
+ *
+ * Any node serves any dataset: the one that is asked reads or stores the bytes, and only the few words about them go to the
+ * leader. A version is an entity tag, so that If-Match makes a put a compare-and-set, and If-None-Match: * an insert.
+ *
+ * Invariant: what is answered to a put is durable and named; what fails leaves the name as it was.
+ */
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PolarisError } from '../base/errors.ts';
+import type { Handle } from '../base/handle.ts';
+import { BLOB_BYTES_MAX, BODY_BYTES_MAX, NAMING_TRIES_MAX } from '../base/limits.ts';
+import { type ArrowFile, readArrowFile, writeArrowFile } from '../data/arrow-file.ts';
+import { schemaHash } from '../data/schema.ts';
+import type { ByteSource } from '../data/sources.ts';
+import { type Dataset, expiresAt } from '../ranges/datasets.ts';
+import type { Table } from '../ranges/types.ts';
+import {
+  etagOf,
+  type Naming,
+  parseExpected,
+  parseName,
+  parseNaming,
+  parsePin,
+  parsePutQuery,
+} from './dataset-schema.ts';
+import { atLeader, onLeader } from './forward.ts';
+import { isoTime } from './job-json.ts';
+import { parseJsonBody } from './json-body.ts';
+import { pageText } from './page.ts';
+import { parseConsistency, parsePageQuery } from './queries.ts';
+import { answerText, type ReadContext } from './read.ts';
+import type { DataPlane, HttpRoute } from './route.ts';
+import { expectNothing } from './schema.ts';
+import { changeData, readTable } from './settle.ts';
+
+export interface DatasetContext extends ReadContext {
+  readonly data: DataPlane;
+}
+
+export interface DatasetJson {
+  readonly name: string;
+  /** Of its content: another put, another version. The ETag. */
+  readonly version: number;
+  readonly handle: Handle;
+  /** ISO 8601. */
+  readonly putAt: string;
+  readonly ttlMs: number | null;
+  readonly pinned: boolean;
+  /** ISO 8601; null when it stays until it is dropped. */
+  readonly expiresAt: string | null;
+}
+
+const LIST = '/v1/datasets';
+const ONE = '/v1/datasets/:name';
+const JSON_TYPE = 'application/json';
+
+export function datasetRoutes(context: DatasetContext): readonly HttpRoute[] {
+  return [
+    { method: 'GET', url: LIST, handle: (request, reply) => list(context, request, reply) },
+    { method: 'GET', url: ONE, handle: (request, reply) => read(context, request, reply) },
+    { method: 'PUT', url: ONE, streams: true, handle: (request, reply) => put(context, request, reply) },
+    { method: 'DELETE', url: ONE, handle: (request, reply) => drop(context, request, reply) },
+    { method: 'GET', url: `${ONE}/info`, handle: (request, reply) => show(context, request, reply) },
+    { method: 'POST', url: `${ONE}/pin`, handle: (request, reply) => pin(context, request, reply) },
+  ];
+}
+
+async function list(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { limit, after, consistency } = parsePageQuery(request.query);
+  return answerText(context, { request, reply, consistency }, (table) => {
+    const items = [...table.datasets()].filter(({ name }) => after === undefined || name > after);
+    return pageText({ name: 'datasets', items, limit, look: datasetJson, cursorOf: ({ name }) => name });
+  });
+}
+
+async function show(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const name = nameOf(request);
+  const consistency = parseConsistency(request.query);
+  return answerText(context, { request, reply, consistency }, (table) =>
+    JSON.stringify(datasetJson(find(table, name))),
+  );
+}
+
+// ---- in -------------------------------------------------------------------------------------------------------------
+
+async function put(context: DatasetContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const name = nameOf(request);
+  const { ttlMs, pinned, types } = parsePutQuery(request.query);
+  const expected = parseExpected(request.headers);
+  const body = request.body as ByteSource;
+  if (mediaType(request) === JSON_TYPE) {
+    const naming = parseNaming(parseJsonBody(await gather(body)));
+    return answerPut(reply, await nameIt(context, request, name, naming));
+  }
+  const { data } = context;
+  const batches = data.formats.read(request.headers, body, types);
+  const file = writeArrowFile(batches);
+  const kept = await data.depot.keep(file, BLOB_BYTES_MAX);
+  const { schema, rows, bytes } = file.result();
+  const handle = { hash: kept.hash, bytes, rows, schema: schemaHash(schema) };
+  let { stamp } = kept;
+  for (let tries = 1; ; tries++) {
+    try {
+      return answerPut(reply, await nameIt(context, request, name, { handle, stamp, expected, ttlMs, pinned }));
+    } catch (thrown) {
+      // So long on its way that its copies were given up meanwhile: they are still here, and are stamped anew.
+      const isCondemned = thrown instanceof PolarisError && thrown.code === 'BLOB_CONDEMNED';
+      if (!isCondemned || tries === NAMING_TRIES_MAX) throw thrown;
+      stamp = await data.depot.keepAgain(kept.hash);
+    }
+  }
+}
+
+/** The leader names it. */
+async function nameIt(
+  context: DatasetContext,
+  request: FastifyRequest,
+  name: string,
+  naming: Naming,
+): Promise<DatasetJson> {
+  const question = {
+    request,
+    method: 'PUT',
+    path: `${LIST}/${name}`,
+    write: true,
+    body: { ...naming, handle: { ...naming.handle } },
+  };
+  return atLeader(context, question, async () => {
+    await changeData(context.api, { kind: 'put-dataset', name, ...naming });
+    return readTable(context.api, 'local', (table) => datasetJson(find(table, name)));
+  });
+}
+
+function answerPut(reply: FastifyReply, dataset: DatasetJson): FastifyReply {
+  return reply.header('etag', etagOf(dataset.version)).send(dataset);
+}
+
+async function drop(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  expectNothing(request.query, 'the query');
+  expectNothing(request.body ?? undefined, 'the body');
+  const name = nameOf(request);
+  const expected = parseExpected(request.headers);
+  return onLeader(context, { request, reply, write: true }, async () => {
+    const dropped = await readTable(context.api, 'linearizable', (table) => datasetJson(find(table, name)));
+    await changeData(context.api, { kind: 'drop-dataset', name, expected });
+    return reply.send(dropped);
+  });
+}
+
+async function pin(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  expectNothing(request.query, 'the query');
+  const name = nameOf(request);
+  const pinned = parsePin(request.body);
+  return onLeader(context, { request, reply, write: true, body: { pinned } }, async () => {
+    await changeData(context.api, { kind: 'pin-dataset', name, pinned });
+    return reply.send(await readTable(context.api, 'local', (table) => datasetJson(find(table, name))));
+  });
+}
+
+// ---- out ------------------------------------------------------------------------------------------------------------
+
+async function read(context: DatasetContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const name = nameOf(request);
+  const consistency = parseConsistency(request.query);
+  const { data, api } = context;
+  const look = (): Promise<DatasetJson> => readTable(api, consistency, (table) => datasetJson(find(table, name)));
+  const question = { request, method: 'GET', path: `${LIST}/${name}/info`, write: false };
+  const { handle, version } = consistency === 'local' ? await look() : await atLeader(context, question, look);
+  reply.header('etag', etagOf(version));
+  if (request.headers['if-none-match']?.trim() === etagOf(version)) return reply.code(304).send();
+  const contentType = data.formats.wanted(request.headers.accept);
+  reply.type(contentType).header('vary', 'accept').header('polaris-rows', String(handle.rows));
+  if (request.method === 'HEAD') return reply.send();
+  const file = await openFile(data, handle);
+  return reply.send(Readable.from(data.formats.write(contentType, file), { objectMode: false }));
+}
+
+/** The Arrow file behind a handle, wherever it lies. */
+export async function openFile({ depot }: Pick<DataPlane, 'depot'>, handle: Handle): Promise<ArrowFile> {
+  const blob = await depot.open(handle.hash);
+  return readArrowFile((start, end) => blob.read({ start, end }), blob.bytes);
+}
+
+// ---- both -----------------------------------------------------------------------------------------------------------
+
+function nameOf(request: FastifyRequest): string {
+  return parseName((request.params as { readonly name: string }).name);
+}
+
+function find(table: Table, name: string): Dataset {
+  const dataset = table.dataset(name);
+  if (dataset === undefined) throw new PolarisError('NOT_FOUND', `there is no dataset "${name}"`);
+  return dataset;
+}
+
+function datasetJson(dataset: Dataset): DatasetJson {
+  const { name, version, handle, putAt, ttlMs, pinned } = dataset;
+  const end = expiresAt(dataset);
+  return {
+    ...{ name, version, handle, ttlMs, pinned },
+    putAt: isoTime(putAt),
+    expiresAt: end === null ? null : isoTime(end),
+  };
+}
+
+function mediaType({ headers }: FastifyRequest): string | undefined {
+  return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+}
+
+/** @throws PolarisError BODY_TOO_LARGE */
+async function gather(body: ByteSource): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) throw new PolarisError('BODY_TOO_LARGE', `JSON may have ${BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
