@@ -15,6 +15,7 @@ const LAYERS = [
   'store',
   'wire',
   'daemon',
+  'data',
   'jobtype',
   'http',
   'client',
