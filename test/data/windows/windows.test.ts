@@ -24,54 +24,14 @@ import {
   vectorFromArray,
 } from 'apache-arrow';
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, PolarisError } from '../../../src/base/errors.ts';
 import { EVENT_TIME_MS_MAX, WINDOW_MS_MAX, WINDOWS_OPEN_MAX, WINDOWS_PER_ROW_MAX } from '../../../src/base/limits.ts';
-import { buildBatch, type Cell, cellReader } from '../../../src/data/windows/columns.ts';
+import type { Cell } from '../../../src/data/windows/columns.ts';
 import { session, sliding, tumbling, type WindowsSpec } from '../../../src/data/windows/spec.ts';
-import { createPartialWindows, createWindows, restoreWindows } from '../../../src/data/windows/windows.ts';
-import { bytesOf } from './rows.ts';
+import { createWindows } from '../../../src/data/windows/windows.ts';
+import { batchOf, cells, PLAIN, refusal, schemaOf, specOf, told } from './tables.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-
-/** Two columns, `at` and `value`, of any types. */
-function schemaOf(at: DataType, value: DataType = new Int32()): Schema {
-  return new Schema([new Field('at', at, true), new Field('value', value, true), new Field('key', new Utf8(), true)]);
-}
-
-const PLAIN = schemaOf(new TimestampMillisecond());
-
-function batchOf(schema: Schema, rows: readonly (readonly Cell[])[]): RecordBatch {
-  const columns = schema.fields.map((_field, at) => rows.map((row) => row[at] ?? null));
-  return buildBatch(schema, columns, rows.length);
-}
-
-function specOf(changes: Partial<WindowsSpec> = {}): WindowsSpec {
-  return { time: 'at', window: tumbling(10), aggregates: [{ fn: 'sum', column: 'value', as: 'sum' }], ...changes };
-}
-
-function cells(batch: RecordBatch): Cell[][] {
-  const read = batch.schema.fields.map((_field, at) => cellReader(batch.getChildAt(at)!));
-  return Array.from({ length: batch.numRows }, (_, row) => read.map((cell) => cell(row)));
-}
-
-/** What is told of rows that are added at once, first while time goes on and then at the end. */
-function told(spec: WindowsSpec, schema: Schema, rows: readonly (readonly Cell[])[]): Cell[][] {
-  const windows = createWindows(spec, schema);
-  windows.add(batchOf(schema, rows));
-  return [...cells(windows.advance()), ...cells(windows.close())];
-}
-
-function refusal(code: ErrorCode, detail: RegExp, action: () => unknown): void {
-  let thrown: unknown;
-  try {
-    action();
-  } catch (caught) {
-    thrown = caught;
-  }
-  expect(thrown).toBeInstanceOf(PolarisError);
-  expect(thrown).toMatchObject({ code, detail: expect.stringMatching(detail) });
-}
 
 describe('time', () => {
   test('a window is told when an event reaches its end, not before', () => {
@@ -555,69 +515,5 @@ describe('limits and refusals', () => {
     windows.close();
     refusal('BAD_WINDOWS', /closed/, () => windows.add(batchOf(PLAIN, [])));
     refusal('BAD_WINDOWS', /closed/, () => windows.save());
-  });
-});
-
-describe('states', () => {
-  test('what was told must be fetched before a save, or it would be told never', () => {
-    const windows = createWindows(specOf({ late: 'side' }), PLAIN);
-    windows.add(
-      batchOf(PLAIN, [
-        [5, 1],
-        [15, 2],
-        [5, 3],
-      ]),
-    );
-    refusal('BAD_WINDOWS', /take advance\(\) and late\(\) first/, () => windows.save());
-    windows.advance();
-    refusal('BAD_WINDOWS', /take advance\(\) and late\(\) first/, () => windows.save());
-    windows.late();
-    expect(() => windows.save()).not.toThrow();
-  });
-
-  test('a state fits its own description only, however it is written', () => {
-    const windows = createWindows(specOf({ window: tumbling(10, 3) }), PLAIN);
-    windows.add(batchOf(PLAIN, [[5, 1]]));
-    const state = windows.save();
-    for (const window of [tumbling(10, -7), sliding(10, 10, 13)]) {
-      const restored = restoreWindows(specOf({ window }), PLAIN, state);
-      expect(bytesOf(restored.save())).toBe(bytesOf(state));
-    }
-    for (const changes of [{ window: tumbling(10) }, { allowedLatenessMs: 1 }, { late: 'side' as const }]) {
-      refusal('BAD_WINDOWS', /described otherwise/, () => restoreWindows(specOf(changes), PLAIN, state));
-    }
-    const aggregates = [{ fn: 'max' as const, column: 'value', as: 'sum' }];
-    refusal('BAD_WINDOWS', /other columns/, () => restoreWindows(specOf({ aggregates }), PLAIN, state));
-  });
-
-  test('what is no state is refused', () => {
-    const windows = createWindows(specOf(), PLAIN);
-    windows.add(batchOf(PLAIN, [[5, 1]]));
-    const state = windows.save();
-    refusal('BAD_WINDOWS', /other columns/, () => restoreWindows(specOf(), PLAIN, batchOf(PLAIN, [])));
-    refusal('BAD_WINDOWS', /is none/, () => restoreWindows(specOf(), PLAIN, state.slice(0, 0)));
-    refusal('BAD_WINDOWS', /is none/, () => restoreWindows(specOf(), PLAIN, state.slice(1, 2)));
-    const header = String(cellReader(state.getChildAt(0)!)(0));
-    const changed = (text: string) =>
-      buildBatch(
-        state.schema,
-        state.schema.fields.map((_field, at) => [at === 0 ? text : null]),
-        1,
-      );
-    refusal('BAD_WINDOWS', /another version/, () =>
-      restoreWindows(specOf(), PLAIN, changed(header.replace('[1,', '[2,'))),
-    );
-    refusal('BAD_WINDOWS', /is none/, () => restoreWindows(specOf(), PLAIN, changed(header.replace(',false,', ',0,'))));
-    refusal('BAD_WINDOWS', /is none/, () => restoreWindows(specOf(), PLAIN, changed('{}')));
-  });
-
-  test('a partial tells nothing, cannot hand rows out, and alone can be merged', () => {
-    refusal('BAD_WINDOWS', /late "side" is not/, () => createPartialWindows(specOf({ late: 'side' }), PLAIN));
-    const partial = createPartialWindows(specOf(), PLAIN);
-    refusal('BAD_WINDOWS', /tells nothing/, () => partial.advance());
-    refusal('BAD_WINDOWS', /tells nothing/, () => partial.close());
-    const whole = createWindows(specOf(), PLAIN);
-    refusal('BAD_WINDOWS', /only the state of a partial/, () => createWindows(specOf(), PLAIN).merge(whole.save()));
-    expect(bytesOf(restoreWindows(specOf(), PLAIN, partial.save()).save())).toBe(bytesOf(partial.save()));
   });
 });
