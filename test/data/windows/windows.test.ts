@@ -24,7 +24,13 @@ import {
   vectorFromArray,
 } from 'apache-arrow';
 import { describe, expect, test } from 'vitest';
-import { EVENT_TIME_MS_MAX, WINDOW_MS_MAX, WINDOWS_OPEN_MAX, WINDOWS_PER_ROW_MAX } from '../../../src/base/limits.ts';
+import {
+  EVENT_TIME_MS_MAX,
+  WINDOW_KEY_CHARACTERS_MAX,
+  WINDOW_MS_MAX,
+  WINDOWS_OPEN_MAX,
+  WINDOWS_PER_ROW_MAX,
+} from '../../../src/base/limits.ts';
 import type { Cell } from '../../../src/data/windows/columns.ts';
 import { session, sliding, tumbling, type WindowsSpec } from '../../../src/data/windows/spec.ts';
 import { createWindows } from '../../../src/data/windows/windows.ts';
@@ -454,6 +460,15 @@ describe('limits and refusals', () => {
           [1, 1, 'c'],
         ]),
       ),
+    );
+  });
+
+  test('the keys of open windows may be so long together, and not longer', () => {
+    const windows = createWindows(specOf({ keys: ['key'] }), PLAIN);
+    const half = 'k'.repeat(WINDOW_KEY_CHARACTERS_MAX / 2);
+    windows.add(batchOf(PLAIN, [[1, 1, half]]));
+    refusal('TOO_MANY_WINDOWS', /more than 33554432 characters/, () =>
+      windows.add(batchOf(PLAIN, [[1, 1, `${half}2`]])),
     );
   });
 
