@@ -254,6 +254,30 @@ export const ERRORS = {
     retry: false,
     text: 'This node holds another job table than the majority of the voters: keep its data directory for a report, and join under a new id with an empty one.',
   },
+  BAD_WINDOWS: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'The windows are described wrongly, or a batch or a saved state does not fit them; the detail says which and why.',
+  },
+  TOO_MANY_WINDOWS: {
+    status: 413,
+    exit: 1,
+    retry: false,
+    text: 'More windows and keys are open than one job may hold; take larger windows, fewer keys or less lateness.',
+  },
+  SUM_OVERFLOW: {
+    status: 400,
+    exit: 1,
+    retry: false,
+    text: 'A sum of integers does not fit into 64 bits; sum a float column instead.',
+  },
+  BAD_PIPELINE: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'A pipeline is described wrongly, or a stage gave what it did not declare; the detail names the stage.',
+  },
   INTERNAL: { status: 500, exit: 70, retry: false, text: 'A fault in Polaris itself; its log has the trace.' },
   FAILED_RANGES: { status: 200, exit: 3, retry: false, text: 'The job is finished, but some ranges failed.' },
 } as const satisfies Record<string, ErrorRow>;

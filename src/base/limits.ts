@@ -514,3 +514,17 @@ export const PARQUET_GROUP_ROWS = 32_768;
 export const PARQUET_GROUP_BYTES = 16 * MIB;
 /** An `Accept` has a handful of entries. */
 export const ACCEPT_LENGTH_MAX = 1 * KIB;
+/** Windows open at a time, each with a key: with three aggregates some 150 MiB, in a thread of THREAD_HEAP_MB. */
+export const WINDOWS_OPEN_MAX = 250_000;
+/** Characters of the keys of open windows together: at two bytes each an eighth of such a thread. */
+export const WINDOW_KEY_CHARACTERS_MAX = 32 * MIB;
+/** Windows that one row may fall into: beyond it a sliding window costs more than its rows. */
+export const WINDOWS_PER_ROW_MAX = 1_000;
+/** Key columns, and aggregates, of one window. */
+export const WINDOW_COLUMNS_MAX = 64;
+/** Sizes, gaps and lateness: a century. With the latest time that JavaScript knows it stays a safe integer. */
+export const WINDOW_MS_MAX = 100 * 366 * 24 * 3_600_000;
+/** Event times, either side of 1970: as far as JavaScript's own dates reach. */
+export const EVENT_TIME_MS_MAX = 8_640_000_000_000_000;
+/** Stages of one pipeline. */
+export const STAGES_MAX = 64;
