@@ -138,7 +138,12 @@ function addRoutes(app: FastifyInstance, routes: readonly HttpRoute[]): void {
     streaming.removeAllContentTypeParsers();
     streaming.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
     for (const { method, url, handle } of routes.filter(({ streams }) => streams)) {
-      streaming.route({ method, url, handler: handle, bodyLimit: BLOB_BYTES_MAX, config: { streams: true } });
+      const handler = (request: FastifyRequest, reply: FastifyReply) =>
+        handle(request, reply).catch((thrown: unknown) => {
+          abandonBody(request, reply);
+          throw thrown;
+        });
+      streaming.route({ method, url, handler, bodyLimit: BLOB_BYTES_MAX, config: { streams: true } });
     }
   });
   for (const url of new Set(routes.map((route) => route.url))) {
@@ -153,6 +158,15 @@ function addRoutes(app: FastifyInstance, routes: readonly HttpRoute[]): void {
     // In onRequest, so that it comes before any complaint about the body.
     app.route({ method: METHODS.filter((method) => !taken.includes(method)), url, onRequest: refuse, handler: refuse });
   }
+}
+
+/** Nobody reads what is left of a body: a little of it is passed over, so that the refusal is heard, and then the line goes dead. */
+function abandonBody({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.complete) return;
+  reply.header('connection', 'close');
+  raw.resume();
+  const timer = setTimeout(() => raw.socket.destroy(), CLOSE_GRACE_MS);
+  raw.once('close', () => clearTimeout(timer));
 }
 
 /** A body that does not stream has so long to arrive; Node's own limit knows no exception for one that does. */
