@@ -5,11 +5,11 @@
  * looks again if somebody else was first. Therefore a delete that judged stamp 3 can never hit a copy that has become stamp 7.
  *
  * For a moment a blob may have two copies: a new one is published before older ones are removed, so that it is never
- * missing in between. The higher stamp counts. Only a writer removes older copies, and only while its own, which it knows
- * to be whole, lies on top: what it replaces may be damaged.
+ * missing in between. The higher stamp counts. A writer puts its own copy on top of all others, whatever their stamps, for
+ * it knows its own to be whole and the others may be damaged.
  *
- * Invariants: the highest stamp of a blob never falls while it has a copy · a copy at or above `index` survives
- * `deleteBelow(index)` · with one writer and no crash, there is one copy when a call resolves.
+ * Invariants: once a `put` or `restamp` with a stamp has resolved, there is a copy with this stamp or a higher one until a
+ * `deleteBelow` of a higher index · what lies below the highest copy is nobody's and goes.
  */
 import { PolarisError } from '../../base/errors.ts';
 import type { BlobHash } from '../../base/handle.ts';
@@ -63,7 +63,9 @@ export async function deleteBelow(shelf: Shelf, hash: BlobHash, index: LogIndex)
     const copies = await shelf.copies(hash);
     if (copies.length === 0) return removed;
     if (copies.some((copy) => copy.stamp >= index)) return false;
-    for (const copy of copies) if (await shelf.remove(copy)) removed = true;
+    // The highest last: until it is gone the blob is what it was.
+    const rising = copies.toSorted((one, other) => one.stamp - other.stamp);
+    for (const copy of rising) if (await shelf.remove(copy)) removed = true;
     return null;
   });
 }

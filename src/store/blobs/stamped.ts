@@ -57,7 +57,8 @@ export class StampedBlobs implements BlobStore {
     checkHash(hash);
     const reader = await Reader.open(this.#shelf, hash, this.#memory);
     await reader.close();
-    return reader.digests.slice();
+    // A copy, for what is remembered must stay as it is. (`slice` of a Buffer would be a view.)
+    return new Uint8Array(reader.digests);
   }
 
   async restamp(hash: BlobHash, stamp: LogIndex): Promise<boolean> {

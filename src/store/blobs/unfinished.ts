@@ -1,11 +1,15 @@
 /**
  * Unfinished: the folder in which a file waits for its name, and in which a damaged copy is looked at for the last time.
  *
- * `part.<owner>.<n>` is being written, `aside.<owner>.<n>.<name>` was taken aside. A process that died left both; the next
- * open by the same owner removes the parts and puts the others back. In a shared directory the files of other owners are
- * theirs, but one that nobody wrote to for a day has no owner any more. The age is read off the file system's own
- * clock, that of a file made for the purpose: clocks of nodes differ.
+ * `part.<owner>.<life>.<n>` is being written, `aside.<owner>.<life>.<n>.<name>` was taken aside. A process that died left
+ * both; the next open by the same owner removes the parts and puts the others back. In a shared directory the files of
+ * other owners are theirs, but one that nobody wrote to for a day has no owner any more. Its age is read off the file
+ * system's own clock, that of a file made for the purpose: clocks of nodes differ.
+ *
+ * The life is drawn at each open. A process that was given up and still runs may find its file gone, but it can never
+ * give its name for a blob to a file that its successor is writing.
  */
+import { randomBytes } from 'node:crypto';
 import { constants, type FileHandle, lstat, open, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOB_UNFINISHED_MS_MAX } from '../../base/limits.ts';
@@ -14,8 +18,8 @@ import { fileFailure, isGone, orGone } from './failures.ts';
 import { type Copy, copyOf } from './names.ts';
 
 const WRITE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-const PART = /^part\.(.+)\.[0-9]+$/;
-const ASIDE = /^aside\.(.+)\.[0-9]+\.([0-9a-f]{64}\.[0-9]+\.[0-9]+)$/;
+const PART = /^part\.(.+)\.[0-9a-f]{16}\.[0-9]+$/;
+const ASIDE = /^aside\.(.+)\.[0-9a-f]{16}\.[0-9]+\.([0-9a-f]{64}\.[0-9]+\.[0-9]+)$/;
 
 /** What lies there, read off its name. */
 interface Leftover {
@@ -33,6 +37,7 @@ export interface TakenAside {
 export class Unfinished {
   readonly #folder: string;
   readonly #owner: NodeId;
+  readonly #life = newLife();
   #made = 0;
 
   constructor(folder: string, owner: NodeId) {
@@ -41,7 +46,7 @@ export class Unfinished {
   }
 
   async create(): Promise<{ readonly path: string; readonly file: FileHandle }> {
-    const path = join(this.#folder, `part.${this.#owner}.${this.#next()}`);
+    const path = join(this.#folder, `part.${this.#next()}`);
     try {
       return { path, file: await open(path, WRITE_FLAGS, 0o600) };
     } catch (cause) {
@@ -50,7 +55,7 @@ export class Unfinished {
   }
 
   asidePath(name: string): string {
-    return join(this.#folder, `aside.${this.#owner}.${this.#next()}.${name}`);
+    return join(this.#folder, `aside.${this.#next()}.${name}`);
   }
 
   /** Removes what a former life left unfinished. @returns what it took aside, to be put back. */
@@ -67,21 +72,32 @@ export class Unfinished {
 
   async #forsaken(others: readonly Leftover[]): Promise<Leftover[]> {
     const { path, file } = await this.create();
-    const now = (await file.stat()).ctimeMs;
+    const now = (await file.stat()).mtimeMs;
     await file.close();
     await unlink(path);
     const forsaken: Leftover[] = [];
     for (const each of others) {
-      const touchedAt = await touchedMs(each.path);
-      if (touchedAt !== null && now - touchedAt > BLOB_UNFINISHED_MS_MAX) forsaken.push(each);
+      const writtenAt = await writtenMs(each.path);
+      if (writtenAt !== null && now - writtenAt > BLOB_UNFINISHED_MS_MAX) forsaken.push(each);
     }
     return forsaken;
   }
 
-  #next(): number {
+  /** Owner, life and number: no other file has ever had them. */
+  #next(): string {
     this.#made += 1;
-    return this.#made;
+    return `${this.#owner}.${this.#life}.${this.#made}`;
   }
+}
+
+/** One life of an owner. */
+export function newLife(): string {
+  return randomBytes(8).toString('hex');
+}
+
+/** Whose part it is, if the name is that of a part. */
+export function partOwner(name: string): NodeId | null {
+  return PART.exec(name)?.[1] ?? null;
 }
 
 function leftover(folder: string, name: string): Leftover | null {
@@ -99,10 +115,10 @@ async function removeParts(leftovers: readonly Leftover[]): Promise<TakenAside[]
   return aside;
 }
 
-/** When it was last written or renamed. Null when it is gone. */
-async function touchedMs(path: string): Promise<number | null> {
+/** Null when it is gone. */
+async function writtenMs(path: string): Promise<number | null> {
   try {
-    return (await lstat(path)).ctimeMs;
+    return (await lstat(path)).mtimeMs;
   } catch (cause) {
     if (isGone(cause)) return null;
     throw cause;
