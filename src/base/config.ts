@@ -7,7 +7,7 @@
  * nothing but loopback is listened to or talked to unless `insecure` was said.
  */
 import { PolarisError } from './errors.ts';
-import { SESSION_TTL_MS, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN, SLOTS_MAX } from './limits.ts';
+import { MEMBERS_MAX, SESSION_TTL_MS, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN, SLOTS_MAX } from './limits.ts';
 import type { LogLevel } from './log.ts';
 import type { Address, NodeId } from './types.ts';
 
@@ -31,6 +31,9 @@ export interface NodeProcessConfig {
   readonly traceFile: string | null;
   /** 0: this node works on nothing. */
   readonly slots: number;
+  readonly blobs: BlobPlace;
+  /** Null: a majority of the voters. */
+  readonly replicas: number | null;
   readonly sessionTtlMs: number;
   readonly insecure: boolean;
   readonly logLevel: LogLevel;
@@ -44,6 +47,12 @@ interface Setting {
   readonly defaultText: string;
   readonly text: string;
 }
+
+/** Where the bytes of batches lie. The last two are one place for all nodes. */
+export type BlobPlace =
+  | { readonly kind: 'local' }
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
 
 export const SETTINGS = {
   id: { kind: 'text', flag: 'id', defaultText: 'n1', text: 'Name of this node in its cluster' },
@@ -86,6 +95,18 @@ export const SETTINGS = {
     flag: 'slots',
     defaultText: 'the CPU cores',
     text: 'Tasks worked on at a time; 0: a voter that works on nothing',
+  },
+  blobs: {
+    kind: 'text',
+    flag: 'blobs',
+    defaultText: 'local',
+    text: 'Where batches lie: local (in the data directory of each voter), dir:PATH or s3://BUCKET/PREFIX/ (shared by all)',
+  },
+  replicas: {
+    kind: 'integer',
+    flag: 'replicas',
+    defaultText: 'a majority',
+    text: 'With --blobs local: voters that have a copy before anything is named',
   },
   sessionTtlMs: {
     kind: 'integer',
@@ -171,6 +192,8 @@ export function nodeProcessConfig(settings: Settings, host: { readonly cores: nu
     jobsDir: (settings.jobs ?? null) as string | null,
     traceFile: (settings.traceFile ?? null) as string | null,
     slots: (settings.slots ?? Math.min(host.cores, SLOTS_MAX)) as number,
+    blobs: blobPlace((settings.blobs ?? SETTINGS.blobs.defaultText) as string),
+    replicas: (settings.replicas ?? null) as number | null,
     sessionTtlMs: (settings.sessionTtlMs ?? SESSION_TTL_MS) as number,
     insecure: (settings.insecure ?? false) as boolean,
     logLevel: oneOf(settings.logLevel ?? 'info', ['debug', 'info', 'warn', 'error', 'silent'], '--log-level'),
@@ -187,6 +210,9 @@ function checkTogether(config: NodeProcessConfig): void {
   if (config.slots < 0 || config.slots > SLOTS_MAX) refuse(`--slots must be from 0 to ${SLOTS_MAX}`);
   if (config.sessionTtlMs < SESSION_TTL_MS_MIN || config.sessionTtlMs > SESSION_TTL_MS_MAX) {
     refuse(`--session-ttl-ms must be from ${SESSION_TTL_MS_MIN} to ${SESSION_TTL_MS_MAX}`);
+  }
+  if (config.replicas !== null && (config.replicas < 1 || config.replicas > MEMBERS_MAX)) {
+    refuse(`--replicas must be from 1 to ${MEMBERS_MAX}`);
   }
   if (config.role === 'voter' && config.join.length > 0) {
     if (config.peers.length > 0)
@@ -206,6 +232,16 @@ function checkTogether(config: NodeProcessConfig): void {
       `${outside} is not a loopback address; say --insecure to use it without TLS and tokens`,
     );
   }
+}
+
+/** `local`, `dir:PATH` or `s3://BUCKET/PREFIX/`. @throws PolarisError USAGE */
+function blobPlace(text: string): BlobPlace {
+  if (text === 'local') return { kind: 'local' };
+  const [, path] = /^dir:(.+)$/.exec(text) ?? [];
+  if (path !== undefined) return { kind: 'directory', path };
+  const [, bucket, prefix] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,62})\/?((?:[A-Za-z0-9_-]+\/)*)$/.exec(text) ?? [];
+  if (bucket !== undefined && prefix !== undefined) return { kind: 's3', bucket, prefix };
+  throw new PolarisError('USAGE', `--blobs must be local, dir:PATH or s3://BUCKET/FOLDER/, not "${text}"`);
 }
 
 /** Whether an address stays on this machine: localhost, 127.0.0.0/8 or ::1. */

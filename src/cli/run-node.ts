@@ -23,6 +23,7 @@ import { loadTypes } from '../jobtype/loader.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
+import { openData } from './open-data.ts';
 
 const BUNDLED_JOBS = fileURLToPath(new URL('../../jobs', import.meta.url));
 const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url));
@@ -39,13 +40,19 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   const types = await loadTypes({ bundledDir: BUNDLED_JOBS, userDir: config.jobsDir });
 
   let node: Node | null = null;
+  const theNode = (): Node => {
+    if (node === null) throw new PolarisError('NO_LEADER', `${config.id} is starting`);
+    return node;
+  };
+  // A worker has no table, and so cannot know what is garbage: it keeps nothing, and others serve for it.
+  const data = config.role === 'worker' ? null : await openData({ config, log, api: theNode });
   const app = createHttpServer({
     get api() {
-      if (node === null) throw new PolarisError('NO_LEADER', `${config.id} is starting`);
-      return node;
+      return theNode();
     },
     log,
     prng: realPrng,
+    ...(data === null ? {} : { data }),
   });
   const { host, port } = splitAddress(config.listen);
   await app.listen({ host, port }).catch((cause: unknown) => {
@@ -79,10 +86,12 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   const peers = foundingVoters(config, address);
   node = new Node(env, { id, address, role, peers, join, promote, slots, sessionTtlMs }, contents);
   node.start();
+  data?.start();
   announce(config, address, [...types.keys()], log);
 
   const running = node;
   stopOnSignal(log, async () => {
+    await data?.stop();
     await new Promise<void>((resolve) => running.stop(resolve));
     await network.close();
     await app.close();

@@ -13,25 +13,22 @@ import type { BlobHash } from '../../base/handle.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Address, LogIndex, NodeId } from '../../base/types.ts';
 import type { NodeApi } from '../../daemon/api.ts';
+import type { PieceCache } from '../../store/blobs/cache.ts';
 import { checkDigests, checkPiece, cutsOf, digestOf, pieceRange } from '../../store/blobs/pieces.ts';
 import type { BlobStore, ByteRange } from '../../store/blobs/types.ts';
 import { localTable } from './local-table.ts';
 import type { BlobPeers } from './peers.ts';
 
-/** Verified pieces of blobs that lie elsewhere. */
-export interface PieceCache {
-  /** What is here, or what `load` gives; one call of it for all who ask at the same time. */
-  get(hash: BlobHash, index: number, load: () => Promise<Uint8Array>): Promise<Uint8Array>;
-}
-
 export interface DepotOptions {
   readonly api: Pick<NodeApi, 'id' | 'status' | 'read'>;
   readonly store: BlobStore;
   readonly peers: BlobPeers;
-  readonly cache: PieceCache;
+  readonly cache: Pick<PieceCache, 'piece'>;
   readonly log: Logger;
   /** Copies on voters before anything is named; null: a majority of them. */
   readonly replicas: number | null;
+  /** The store is one place for all nodes: what is there is there for everybody, and copied to nobody. */
+  readonly isShared: boolean;
 }
 
 /** A blob that is on enough disks to be named. */
@@ -109,7 +106,8 @@ export class Depot {
 
   /** Gives the smallest stamp. Voters are tried in an order that hangs on the hash, so that no node gets all copies. */
   async #copyOut(hash: BlobHash, own: LogIndex): Promise<LogIndex> {
-    const { api, replicas } = this.#options;
+    const { api, replicas, isShared } = this.#options;
+    if (isShared) return own;
     const voters = this.#members().filter(({ role }) => role !== 'learner');
     const others = rotated(
       voters.filter(({ id }) => id !== api.id),
@@ -168,7 +166,7 @@ export class Depot {
     const tried = new Set<NodeId>();
     let holder: Holder | null = null;
     for (const { index, from, to } of cutsOf(bytes, wanted)) {
-      const piece = await this.#options.cache.get(hash, index, async () => {
+      const piece = await this.#options.cache.piece(hash, index, async () => {
         for (;;) {
           holder ??= await this.#digestsFrom(hash, bytes, tried);
           const found = await this.#pieceFrom(holder, hash, index, pieceRange(index, bytes));

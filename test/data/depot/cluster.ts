@@ -47,13 +47,13 @@ export class DataNode extends FakeNode {
     super(id, cluster.pen);
     this.#cluster = cluster;
     const cache = {
-      get: (_hash: string, _index: number, load: () => Promise<Uint8Array>) => {
+      piece: (_hash: string, _index: number, load: () => Promise<Uint8Array>) => {
         this.fetched += 1;
         return load();
       },
     };
     const common = { api: this, store: this.store, peers: this.peers, log: SILENT };
-    this.depot = new Depot({ ...common, cache, replicas });
+    this.depot = new Depot({ ...common, cache, replicas, isShared: false });
     const clock = { now: () => cluster.now, wall: () => cluster.now };
     this.keeper = new Keeper({ ...common, depot: this.depot, clock, graceMs: GRACE_MS, scrubMs: SCRUB_MS });
   }

@@ -1,0 +1,84 @@
+/**
+ * Opens what a node keeps of batches: the blob store of its configuration, and depot and keeper over it.
+ */
+import { join } from 'node:path';
+import type { NodeProcessConfig } from '../base/config.ts';
+import { PolarisError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { NodeApi } from '../daemon/api.ts';
+import { realClock, realPrng } from '../daemon/real.ts';
+import { Depot } from '../data/depot/depot.ts';
+import { Keeper } from '../data/depot/keeper.ts';
+import { createBlobPeers } from '../data/depot/peers.ts';
+import { createFormats } from '../data/formats.ts';
+import type { DataPlane } from '../http/route.ts';
+import { PieceCache } from '../store/blobs/cache.ts';
+import { openFileBlobs } from '../store/blobs/files.ts';
+import { openS3Blobs } from '../store/blobs/s3.ts';
+import type { BlobStore } from '../store/blobs/types.ts';
+
+export interface RunningData extends DataPlane {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export interface OpenDataOptions {
+  readonly config: NodeProcessConfig;
+  readonly log: Logger;
+  /** The node is made later. */
+  readonly api: () => NodeApi;
+}
+
+/** @throws PolarisError BLOB_STORE_FAILED, BLOB_STORE_FULL, USAGE */
+export async function openData({ config, log, api }: OpenDataOptions): Promise<RunningData> {
+  const store = await openBlobs(config);
+  const late: Pick<NodeApi, 'id' | 'status' | 'read' | 'leads' | 'leaderAddress' | 'changeData'> = {
+    id: config.id,
+    status: () => api().status(),
+    read: (consistency, look, done) => api().read(consistency, look, done),
+    leads: () => api().leads(),
+    leaderAddress: () => api().leaderAddress(),
+    changeData: (change, done) => api().changeData(change, done),
+  };
+  const peers = createBlobPeers(() => api().status().id);
+  const isShared = config.blobs.kind !== 'local';
+  const { replicas } = config;
+  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas, isShared });
+  const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
+  return {
+    ...{ store, depot, keeper, formats: createFormats(join(config.dataDir, 'spool')) },
+    start: () => keeper.start(),
+    stop: async () => {
+      await keeper.stop();
+      peers.close();
+    },
+  };
+}
+
+function openBlobs({ id, dataDir, blobs }: NodeProcessConfig): Promise<BlobStore> {
+  switch (blobs.kind) {
+    case 'local':
+      return openFileBlobs(join(dataDir, 'blobs'), { owner: id });
+    case 'directory':
+      return openFileBlobs(blobs.path, { owner: id });
+    case 's3':
+      return openS3Blobs({ ...s3Account(), owner: id, bucket: blobs.bucket, prefix: blobs.prefix });
+  }
+}
+
+/** Keys have no place on a command line: they come from the environment, under the names that all tools for S3 know. */
+function s3Account() {
+  const read = (name: string, otherwise?: string): string => {
+    const value = process.env[name] || otherwise;
+    if (value === undefined) throw new PolarisError('USAGE', `--blobs s3://… needs ${name} in the environment`);
+    return value;
+  };
+  const region = read('AWS_REGION', 'us-east-1');
+  return {
+    region,
+    prng: realPrng,
+    endpoint: read('AWS_ENDPOINT_URL', `https://s3.${region}.amazonaws.com`),
+    accessKeyId: read('AWS_ACCESS_KEY_ID'),
+    secretAccessKey: read('AWS_SECRET_ACCESS_KEY'),
+  };
+}
