@@ -63,9 +63,7 @@ export async function deleteBelow(shelf: Shelf, hash: BlobHash, index: LogIndex)
     const copies = await shelf.copies(hash);
     if (copies.length === 0) return removed;
     if (copies.some((copy) => copy.stamp >= index)) return false;
-    // The highest last: until it is gone the blob is what it was.
-    const rising = copies.toSorted((one, other) => one.stamp - other.stamp);
-    for (const copy of rising) if (await shelf.remove(copy)) removed = true;
+    for (const copy of copies) if (await shelf.remove(copy)) removed = true;
     return null;
   });
 }

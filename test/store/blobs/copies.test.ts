@@ -1,6 +1,7 @@
 /** Copies: every interleaving of storing, re-stamping, listing and deleting keeps what was promised. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { must } from '../../../src/base/assert.ts';
 import { deleteBelow, install, newestOf, removeOlder, restamp } from '../../../src/store/blobs/copies.ts';
 import type { Shelf } from '../../../src/store/blobs/shelf.ts';
 import { content, hashOf } from './content.ts';
@@ -67,6 +68,26 @@ function interleavings(acts: Acts, numRuns: number): Promise<void> {
 
 test('what was promised above the index is there at every step, and one copy is left', async () => {
   await interleavings(REAL, 600);
+});
+
+test('what is stored anew lies on top, though the old copy is re-stamped above it meanwhile', async () => {
+  let steps = 0;
+  let meddle = async () => {};
+  const shelf: ModelShelf = new ModelShelf(
+    async () => {
+      steps += 1;
+      if (steps === 1) await meddle();
+    },
+    () => {},
+  );
+  await REAL.put(shelf, 3);
+  const [old] = shelf.now;
+  // The second step of the next store is to publish, after it has looked at stamp 3.
+  meddle = async () => void (await shelf.move(must(old, 'there is a copy'), 9));
+  steps = -1;
+  await REAL.put(shelf, 5);
+  expect(shelf.now).toEqual([{ hash: HASH, bytes: 10, stamp: 9 }]);
+  expect(shelf.now.map((copy) => shelf.generationOf(copy))).toEqual([2]);
 });
 
 test('the interleavings find a delete that removes what it did not judge', async () => {

@@ -4,11 +4,14 @@ import { mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { mountRefusal, mountSmall, unmount } from '../../../chaos/disk-faults.ts';
+import { must } from '../../../src/base/assert.ts';
 import { BLOB_UNFINISHED_MS_MAX, BLOB_PIECE_BYTES as PIECE } from '../../../src/base/limits.ts';
+import { FileShelf } from '../../../src/store/blobs/file-shelf.ts';
 import { openFileBlobs } from '../../../src/store/blobs/files.ts';
 import { nameOf } from '../../../src/store/blobs/names.ts';
 import { storedBytes } from '../../../src/store/blobs/pieces.ts';
 import type { BlobStore } from '../../../src/store/blobs/types.ts';
+import { Unfinished } from '../../../src/store/blobs/unfinished.ts';
 import { blobSuite } from './conformance.ts';
 import { chunksOf, content, gather, hashOf } from './content.ts';
 import { directoryHarness, fileOf, filesIn } from './directory.ts';
@@ -118,6 +121,23 @@ describe('what lies in a directory', () => {
   });
 });
 
+describe('a damaged copy that somebody mends while it is discarded', () => {
+  test('is not removed: what lies there by then is another file', async () => {
+    const shelf = new FileShelf(directory, new Unfinished(join(directory, 'unfinished'), 'n1'));
+    const copy = { hash: HASH, bytes: BLOB.length, stamp: 1 };
+    await put(store);
+    const damaged = must(await shelf.identify(copy), 'there is a copy');
+    await put(store);
+    expect(await shelf.removeOnly(copy, damaged)).toBe(false);
+    expect(await store.scrub(HASH)).toBe(true);
+    expect(await harness.leftovers()).toEqual([]);
+    const mended = must(await shelf.identify(copy), 'there is a copy');
+    expect(await shelf.removeOnly(copy, mended)).toBe(true);
+    expect(await shelf.removeOnly(copy, mended)).toBe(false);
+    expect(await filesIn(directory)).toEqual([]);
+  });
+});
+
 describe('what is no file or no folder', () => {
   let outside: string;
   beforeEach(async () => {
@@ -131,8 +151,8 @@ describe('what is no file or no folder', () => {
     const target = join(outside, 'target');
     await rename(path, target);
     await symlink(target, path);
-    for (const asked of [gather(store.read(HASH)), store.scrub(HASH), store.digests(HASH)]) {
-      await expect(asked).rejects.toMatchObject({ code: 'BLOB_DAMAGED', detail: expect.stringContaining('symbolic') });
+    for (const ask of [() => gather(store.read(HASH)), () => store.scrub(HASH), () => store.digests(HASH)]) {
+      await expect(ask()).rejects.toMatchObject({ code: 'BLOB_DAMAGED', detail: expect.stringContaining('symbolic') });
     }
     expect(await store.discard(HASH)).toBe(true);
     await symlink(target, path);

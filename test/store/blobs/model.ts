@@ -8,6 +8,9 @@ import type { Draft, OpenCopy, Shelf } from '../../../src/store/blobs/shelf.ts';
 export class ModelShelf implements Shelf {
   readonly contentBytesMax = Number.MAX_SAFE_INTEGER;
   readonly #names = new Map<string, Copy>();
+  /** By name: how often a draft was published before this content came, which goes with it wherever it is moved. */
+  readonly #generations = new Map<string, number>();
+  #published = 0;
   readonly #step: () => Promise<unknown>;
   readonly #changed: (copies: readonly Copy[]) => void;
 
@@ -19,6 +22,11 @@ export class ModelShelf implements Shelf {
 
   get now(): Copy[] {
     return [...this.#names.values()];
+  }
+
+  /** Of the copy that counts, or any other: 1 for what was published first. */
+  generationOf(copy: Copy): number {
+    return this.#generations.get(nameOf(copy)) ?? 0;
   }
 
   async copies(): Promise<Copy[]> {
@@ -33,7 +41,7 @@ export class ModelShelf implements Shelf {
   async move(copy: Copy, stamp: number): Promise<boolean> {
     await this.#step();
     if (!this.#names.delete(nameOf(copy))) return false;
-    this.#set({ ...copy, stamp });
+    this.#set({ ...copy, stamp }, this.generationOf(copy));
     return true;
   }
 
@@ -61,7 +69,8 @@ export class ModelShelf implements Shelf {
       append: async () => {},
       publish: async (copy) => {
         await this.#step();
-        this.#set(copy);
+        this.#published += 1;
+        this.#set(copy, this.#published);
       },
       abandon: async () => {},
     };
@@ -71,8 +80,9 @@ export class ModelShelf implements Shelf {
     return null;
   }
 
-  #set(copy: Copy): void {
+  #set(copy: Copy, generation: number): void {
     this.#names.set(nameOf(copy), copy);
+    this.#generations.set(nameOf(copy), generation);
     this.#changed(this.now);
   }
 }
