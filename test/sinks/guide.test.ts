@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import type { Point, Range } from '../../src/base/types.ts';
 import { doneWithin, openRange, pushPoints, type Segments } from '../../src/sinks/fence.ts';
-import type { FencedSink, FencedTask } from '../../src/sinks/types.ts';
+import type { FencedSink, FencedTask, Pushed } from '../../src/sinks/types.ts';
 import { checkSchedule, type SinkUnderTest, schedules } from './foreman.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/guides/fenced-sinks.md', import.meta.url));
@@ -66,26 +66,35 @@ function fromThePage(spoil: (lines: string) => string = (lines) => lines): SinkU
     expect(typeof point).toBe('number');
   };
   const recipe = make(store, effect, openRange, doneWithin, pushPoints);
+  const effects = (): readonly string[] => (store.read('effects') ?? []) as string[];
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
+    const next = last.then(run);
+    last = next.catch(() => {});
+    return next;
+  };
   const sink: FencedSink<string> = {
     async open(range, epoch): Promise<FencedTask<string>> {
       const done = await recipe.open(JOB, range, epoch);
-      const push = async (point: Point, value: string) => {
-        const before = ((store.read('effects') ?? []) as string[]).length;
-        await recipe.push(JOB, point, value, epoch);
-        return ((store.read('effects') ?? []) as string[]).length > before ? 'pushed' : 'already-done';
-      };
+      // One at a time: the ten lines do not say whether a push had an effect, so it is seen from the effects.
+      const push = (point: Point, value: string): Promise<Pushed> =>
+        inTurn(async () => {
+          const before = effects().length;
+          await recipe.push(JOB, point, value, epoch);
+          return effects().length > before ? 'pushed' : 'already-done';
+        });
       const pushMany = async (first: Point, values: readonly string[]) => {
         let count = 0;
         for (const [at, value] of values.entries()) if ((await push(first + at, value)) === 'pushed') count++;
         return count;
       };
-      return { done, push: push as FencedTask<string>['push'], pushMany };
+      return { done, push, pushMany };
     },
     drop: async () => {},
   };
   return {
     sink,
-    effects: async () => (store.read('effects') ?? []) as string[],
+    effects: async () => effects(),
     segments: async () => ((store.read(JOB) ?? []) as Segments).length,
     finishedSegmentsMax: 1,
     canDrop: false,
