@@ -95,6 +95,12 @@ export const ERRORS = {
     retry: true,
     text: 'What was stored was given up before it was named; send it again.',
   },
+  BLOBS_MOVING: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'Too few of the members that would be left hold all batches; wait until they have fetched them, or say force.',
+  },
   TOO_FEW_COPIES: {
     status: 503,
     exit: 5,

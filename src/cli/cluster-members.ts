@@ -27,9 +27,26 @@ export const clusterAdd: CliCommand = {
   },
 };
 
-export const clusterRemove = change('remove <id>', 'Let a member go for good; it stops by itself', (client, id) =>
-  client.removeMember(id),
-);
+export const clusterRemove: CliCommand = {
+  command: 'remove <id>',
+  describe: 'Let a member go for good; it stops by itself',
+  build: (parser) =>
+    parser.positional('id', { type: 'string', describe: 'Id of the member', demandOption: true }).options({
+      force: {
+        type: 'boolean',
+        default: false,
+        describe: 'Also while others still fetch batches of which it has a copy',
+      },
+      ...outputOption(),
+      ...settingOptions(CLIENT_KEYS),
+    }),
+  async run(io, args) {
+    const client = await clientOf(io, args);
+    const status = await client.removeMember(positionalOf(args, 'id'), { force: args['force'] === true });
+    io.stdout.write(wantsJson(args) ? renderJson(status) : membersLine(status));
+    return 0;
+  },
+};
 export const clusterPromote = change('promote <id>', 'Give a learner that has caught up a vote', (client, id) =>
   client.promoteMember(id),
 );

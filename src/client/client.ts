@@ -225,8 +225,10 @@ export class PolarisClient {
     return this.#call({ method: 'POST', path: '/v1/cluster/members', body: member });
   }
 
-  removeMember(id: string): Promise<ClusterStatus> {
-    return this.#call({ method: 'DELETE', path: `/v1/cluster/members/${encodeURIComponent(id)}` });
+  /** @param force though it may be the last with a copy of some batches. @throws PolarisError BLOBS_MOVING without it */
+  removeMember(id: string, { force = false } = {}): Promise<ClusterStatus> {
+    const query = force ? '?force=true' : '';
+    return this.#call({ method: 'DELETE', path: `/v1/cluster/members/${encodeURIComponent(id)}${query}` });
   }
 
   promoteMember(id: string): Promise<ClusterStatus> {

@@ -5,13 +5,21 @@
  * of them needs to know of a node that is to join.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PolarisError } from '../base/errors.ts';
+import type { NodeId } from '../base/types.ts';
 import type { MemberRequest } from '../daemon/api.ts';
+import type { Keeper } from '../data/depot/keeper.ts';
 import { onLeader } from './forward.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
-import { expectNothing, parseMember, parseNodeId, parseTransfer } from './schema.ts';
+import { expectNothing, parseForce, parseMember, parseNodeId, parseTransfer } from './schema.ts';
 import { changeMembers } from './settle.ts';
 
-export function memberRoutes(context: HttpContext): readonly HttpRoute[] {
+/** A worker-role node keeps no data; it leads nothing either. */
+export interface MemberContext extends HttpContext {
+  readonly keeper: Pick<Keeper, 'hindrance'> | null;
+}
+
+export function memberRoutes(context: MemberContext): readonly HttpRoute[] {
   const change =
     (read: (request: FastifyRequest) => MemberRequest) => (request: FastifyRequest, reply: FastifyReply) => {
       expectNothing(request.query, 'the query');
@@ -21,7 +29,6 @@ export function memberRoutes(context: HttpContext): readonly HttpRoute[] {
         return reply.send(context.api.status());
       });
     };
-  const idOf = (request: FastifyRequest) => parseNodeId((request.params as { readonly id: string }).id);
   const only = (request: FastifyRequest) => {
     expectNothing(request.body ?? undefined, 'the body');
     return idOf(request);
@@ -36,7 +43,7 @@ export function memberRoutes(context: HttpContext): readonly HttpRoute[] {
     {
       method: 'DELETE',
       url: '/v1/cluster/members/:id',
-      handle: change((request) => ({ kind: 'remove', id: only(request) })),
+      handle: (request, reply) => remove(context, request, reply),
     },
     {
       method: 'POST',
@@ -49,6 +56,23 @@ export function memberRoutes(context: HttpContext): readonly HttpRoute[] {
       handle: change((request) => ({ kind: 'transfer', to: parseTransfer(request.body) })),
     },
   ];
+}
+
+/** Waits for no copies, but says that they are still being made; with `force` it goes whatever is lost with it. */
+async function remove(context: MemberContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const force = parseForce(request.query);
+  expectNothing(request.body ?? undefined, 'the body');
+  const id = idOf(request);
+  return onLeader(context, { request, reply, write: true }, async () => {
+    const hindrance = force ? null : ((await context.keeper?.hindrance(id)) ?? null);
+    if (hindrance !== null) throw new PolarisError('BLOBS_MOVING', hindrance);
+    await changeMembers(context.api, { kind: 'remove', id });
+    return reply.send(context.api.status());
+  });
+}
+
+function idOf(request: FastifyRequest): NodeId {
+  return parseNodeId((request.params as { readonly id: string }).id);
 }
 
 /** A node as it names itself; what `cluster add` passes on. */

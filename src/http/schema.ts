@@ -12,6 +12,13 @@ import { ADDRESS_LENGTH_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
 import type { JobId, Json, NodeId, Range } from '../base/types.ts';
 import type { RosterMember } from '../daemon/roster.ts';
 
+const forceSchema = z.strictObject({ force: z.enum(['true', 'false'], 'must be true or false').default('false') });
+
+/** `?force=true`. @throws PolarisError BAD_REQUEST */
+export function parseForce(query: unknown): boolean {
+  return parse(forceSchema, query, 'the query').force === 'true';
+}
+
 export const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 export type JsonObject = { readonly [key: string]: Json };

@@ -107,7 +107,12 @@ function routesOf(context: ServerContext): readonly HttpRoute[] {
     ...scheduleRoutes(reading),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),
-    ...memberRoutes(context),
+    ...memberRoutes({
+      get api() {
+        return context.api;
+      },
+      ...{ log: context.log, prng: context.prng, keeper: data?.keeper ?? null },
+    }),
     ...backupRoutes(context),
     ...(data === undefined ? [] : dataRoutes(withData(reading, data))),
     ...healthRoutes(context),

@@ -22,6 +22,7 @@ import {
   CONDEMNED_PER_ENTRY_MAX,
 } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
+import type { NodeId } from '../../base/types.ts';
 import type { DataChange, NodeApi } from '../../daemon/api.ts';
 import type { Clock } from '../../daemon/env.ts';
 import { type Dataset, expiresAt } from '../../ranges/datasets.ts';
@@ -32,10 +33,10 @@ import { localTable } from './local-table.ts';
 import type { BlobPeers } from './peers.ts';
 
 export interface KeeperOptions {
-  readonly api: Pick<NodeApi, 'read' | 'leads' | 'leaderAddress' | 'changeData'>;
+  readonly api: Pick<NodeApi, 'id' | 'status' | 'read' | 'leads' | 'leaderAddress' | 'changeData'>;
   readonly store: BlobStore;
   readonly depot: Pick<Depot, 'pull'>;
-  readonly peers: Pick<BlobPeers, 'condemn'>;
+  readonly peers: Pick<BlobPeers, 'condemn' | 'lacking'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Shorter in tests. */
@@ -93,6 +94,28 @@ export class Keeper {
     const lacking: BlobHash[] = [];
     for (const hash of held) if ((await this.#options.store.stat(hash)) === null) lacking.push(hash);
     return lacking;
+  }
+
+  /**
+   * Why a member should not be removed just now; null when nothing speaks against it. A majority of the voters that are left
+   * must hold everything that the log refers to: what lies on the one that goes counts for nothing any more.
+   */
+  async hindrance(leaving: NodeId): Promise<string | null> {
+    const { api, peers } = this.#options;
+    const heldBlobs = await localTable(api, (table) => [...table.heldBlobs()].length);
+    const { members } = api.status();
+    const isLearner = members.some(({ id, role }) => id === leaving && role === 'learner');
+    if (heldBlobs === 0 || isLearner) return null;
+    const left = members.filter(({ id, role }) => id !== leaving && role !== 'learner');
+    const lacking = await Promise.all(
+      left.map(async ({ id, address }) => {
+        if (id === api.id) return (await this.lacking()).length;
+        return peers.lacking(address).catch(() => heldBlobs);
+      }),
+    );
+    const complete = lacking.filter((count) => count === 0).length;
+    if (complete >= Math.floor(left.length / 2) + 1) return null;
+    return `${complete} of the ${left.length} voters that are left hold all ${heldBlobs} blobs; the others fetch what they lack`;
   }
 
   /** One round. @throws PolarisError NO_LEADER before there is a table, and what the store says. */

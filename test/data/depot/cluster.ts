@@ -1,6 +1,7 @@
 /**
  * Nodes that keep blobs: each with a real HTTP server and a store of its own, over one table that stands for their log.
  */
+import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { must } from '../../../src/base/assert.ts';
 import { SILENT } from '../../../src/base/log.ts';
@@ -18,7 +19,6 @@ import type { BlobStore } from '../../../src/store/blobs/types.ts';
 import { FakeNode, listen } from '../../http/fake-node.ts';
 import { Pen } from '../../ranges/fixtures.ts';
 
-export const CLUSTER = 'c1000000-0000-4000-8000-000000000000';
 /** Arrow streams, and nothing else. */
 const PLAIN_ARROW: Formats = {
   read: (_headers, body) => readArrowStream(body),
@@ -34,7 +34,7 @@ export class DataNode extends FakeNode {
   override address: Address = '127.0.0.1:1';
   readonly disk = new MemoryBlobs();
   readonly store: BlobStore = openMemoryBlobs(this.disk);
-  readonly peers: BlobPeers = createBlobPeers(() => CLUSTER);
+  readonly peers: BlobPeers = createBlobPeers(() => this.#cluster.id);
   readonly depot: Depot;
   readonly keeper: Keeper;
   /** Whoever is down refuses connections. */
@@ -62,7 +62,7 @@ export class DataNode extends FakeNode {
     const members = this.#cluster.nodes.map(({ id, address }, at) => {
       return { id, address, role: at === 0 ? ('leader' as const) : ('follower' as const), matchIndex: null };
     });
-    return { ...super.status(), id: CLUSTER, members };
+    return { ...super.status(), id: this.#cluster.id, members };
   }
 
   async up(): Promise<void> {
@@ -79,6 +79,8 @@ export class DataNode extends FakeNode {
 }
 
 export class DataCluster {
+  /** Of its own: a port that one cluster gave back may be another's by now, in another process. */
+  readonly id = randomUUID();
   readonly pen = new Pen();
   readonly nodes: DataNode[] = [];
   now = 0;

@@ -225,6 +225,33 @@ describe('a keeper', () => {
   });
 });
 
+describe('a member that is to be removed', () => {
+  test('stays until a majority of those that would be left hold everything', async () => {
+    const cluster = await open(3);
+    const leader = cluster.node(0).keeper;
+    expect(await leader.hindrance('n3')).toBeNull();
+    const { hash } = await keep(cluster.node(0));
+    name(cluster, 'a', hash);
+    const [, other = 0] = await cluster.holders(hash);
+    const without = cluster.node(3 - other);
+    // Of the two that would be left one has a copy, and that is no majority of two.
+    expect(await leader.hindrance(cluster.node(other).id)).toMatch(/^1 of the 2 voters/);
+    expect(await leader.hindrance(without.id)).toBeNull();
+    const { address } = cluster.node(0);
+    const remove = (query: string) =>
+      fetch(`http://${address}/v1/cluster/members/${cluster.node(other).id}${query}`, { method: 'DELETE' });
+    const refused = await remove('');
+    expect([refused.status, await refused.json()]).toMatchObject([503, { code: 'BLOBS_MOVING' }]);
+    expect(cluster.node(0).memberRequests).toEqual([]);
+    await without.keeper.round();
+    expect((await remove('')).status).toBe(200);
+    await without.down();
+    expect((await remove('')).status).toBe(503);
+    expect((await remove('?force=true')).status).toBe(200);
+    expect(cluster.node(0).memberRequests).toHaveLength(2);
+  });
+});
+
 test('hours of churn, compressed, keep the disks under a bound', async () => {
   const cluster = await open(3, 3);
   const bytes = 100_000;
