@@ -1,6 +1,7 @@
 /**
  * Opens what a node keeps of batches: the blob store of its configuration, and depot and keeper over it.
  */
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
@@ -10,7 +11,6 @@ import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
-import { createFormats } from '../data/formats.ts';
 import type { DataPlane } from '../http/route.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
@@ -46,13 +46,20 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
   return {
-    ...{ store, depot, keeper, formats: createFormats(join(config.dataDir, 'spool')) },
+    ...{ store, depot, keeper, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
     start: () => keeper.start(),
     stop: async () => {
       await keeper.stop();
       peers.close();
     },
   };
+}
+
+/** What a former life left there belongs to nobody. */
+function emptyDirectory(path: string): string {
+  rmSync(path, { recursive: true, force: true });
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
 }
 
 function openBlobs({ id, dataDir, blobs }: NodeProcessConfig): Promise<BlobStore> {

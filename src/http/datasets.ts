@@ -11,9 +11,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
-import { BLOB_BYTES_MAX, BODY_BYTES_MAX, NAMING_TRIES_MAX } from '../base/limits.ts';
-import { type ArrowFile, readArrowFile, writeArrowFile } from '../data/arrow-file.ts';
-import { schemaHash } from '../data/schema.ts';
+import { BODY_BYTES_MAX, NAMING_TRIES_MAX } from '../base/limits.ts';
 import type { ByteSource } from '../data/sources.ts';
 import { type Dataset, expiresAt } from '../ranges/datasets.ts';
 import type { Table } from '../ranges/types.ts';
@@ -96,12 +94,9 @@ async function put(context: DatasetContext, request: FastifyRequest, reply: Fast
     return answerPut(reply, await nameIt(context, request, name, naming));
   }
   const { data } = context;
-  const batches = data.formats.read(request.headers, body, types);
-  const file = writeArrowFile(batches);
-  const kept = await data.depot.keep(file, BLOB_BYTES_MAX);
-  const { schema, rows, bytes } = file.result();
-  const handle = { hash: kept.hash, bytes, rows, schema: schemaHash(schema) };
-  let { stamp } = kept;
+  const { takeIn } = await import('./dataset-bytes.ts');
+  const { handle, stamp: first } = await takeIn(data, request.headers, body, types);
+  let stamp = first;
   for (let tries = 1; ; tries++) {
     try {
       return answerPut(reply, await nameIt(context, request, name, { handle, stamp, expected, ttlMs, pinned }));
@@ -109,7 +104,7 @@ async function put(context: DatasetContext, request: FastifyRequest, reply: Fast
       // So long on its way that its copies were given up meanwhile: they are still here, and are stamped anew.
       const isCondemned = thrown instanceof PolarisError && thrown.code === 'BLOB_CONDEMNED';
       if (!isCondemned || tries === NAMING_TRIES_MAX) throw thrown;
-      stamp = await data.depot.keepAgain(kept.hash);
+      stamp = await data.depot.keepAgain(handle.hash);
     }
   }
 }
@@ -171,17 +166,11 @@ async function read(context: DatasetContext, request: FastifyRequest, reply: Fas
   const { handle, version } = consistency === 'local' ? await look() : await atLeader(context, question, look);
   reply.header('etag', etagOf(version));
   if (request.headers['if-none-match']?.trim() === etagOf(version)) return reply.code(304).send();
-  const contentType = data.formats.wanted(request.headers.accept);
+  const { giveOut } = await import('./dataset-bytes.ts');
+  const { contentType, open } = giveOut(data, handle, request.headers.accept);
   reply.type(contentType).header('vary', 'accept').header('polaris-rows', String(handle.rows));
   if (request.method === 'HEAD') return reply.send();
-  const file = await openFile(data, handle);
-  return reply.send(Readable.from(data.formats.write(contentType, file), { objectMode: false }));
-}
-
-/** The Arrow file behind a handle, wherever it lies. */
-export async function openFile({ depot }: Pick<DataPlane, 'depot'>, handle: Handle): Promise<ArrowFile> {
-  const blob = await depot.open(handle.hash);
-  return readArrowFile((start, end) => blob.read({ start, end }), blob.bytes);
+  return reply.send(Readable.from(await open(), { objectMode: false }));
 }
 
 // ---- both -----------------------------------------------------------------------------------------------------------

@@ -2,29 +2,23 @@
  * Nodes that keep blobs: each with a real HTTP server and a store of its own, over one table that stands for their log.
  */
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { must } from '../../../src/base/assert.ts';
 import { SILENT } from '../../../src/base/log.ts';
 import { createPrng } from '../../../src/base/prng.ts';
 import type { Address } from '../../../src/base/types.ts';
 import type { ClusterStatus } from '../../../src/daemon/api.ts';
-import { readArrowStream, writeArrowStream } from '../../../src/data/arrow-stream.ts';
 import { Depot } from '../../../src/data/depot/depot.ts';
 import { Keeper } from '../../../src/data/depot/keeper.ts';
 import { type BlobPeers, createBlobPeers } from '../../../src/data/depot/peers.ts';
-import type { Formats } from '../../../src/http/route.ts';
 import { createHttpServer } from '../../../src/http/server.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../../../src/store/blobs/memory.ts';
 import type { BlobStore } from '../../../src/store/blobs/types.ts';
 import { FakeNode, listen } from '../../http/fake-node.ts';
 import { Pen } from '../../ranges/fixtures.ts';
-
-/** Arrow streams, and nothing else. */
-const PLAIN_ARROW: Formats = {
-  read: (_headers, body) => readArrowStream(body),
-  wanted: () => 'application/vnd.apache.arrow.stream',
-  write: (_contentType, file) => writeArrowStream(file.batches(), file.schema),
-};
 
 /** Of a blob that nothing refers to, in virtual ms. */
 export const GRACE_MS = 1_000;
@@ -35,6 +29,7 @@ export class DataNode extends FakeNode {
   readonly disk = new MemoryBlobs();
   readonly store: BlobStore = openMemoryBlobs(this.disk);
   readonly peers: BlobPeers = createBlobPeers(() => this.#cluster.id);
+  readonly spoolDir = mkdtempSync(join(tmpdir(), 'polaris-spool-'));
   readonly depot: Depot;
   readonly keeper: Keeper;
   /** Whoever is down refuses connections. */
@@ -66,7 +61,7 @@ export class DataNode extends FakeNode {
   }
 
   async up(): Promise<void> {
-    const data = { store: this.store, depot: this.depot, keeper: this.keeper, formats: PLAIN_ARROW };
+    const data = { store: this.store, depot: this.depot, keeper: this.keeper, spoolDir: this.spoolDir };
     this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data });
     this.address = await listen(this.app);
     if (this.leading) this.#cluster.setLeader(this);
@@ -115,6 +110,7 @@ export class DataCluster {
       await node.keeper.stop();
       node.peers.close();
       await node.down();
+      rmSync(node.spoolDir, { recursive: true, force: true });
     }
   }
 }
