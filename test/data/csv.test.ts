@@ -183,7 +183,7 @@ describe('CSV out', () => {
         const back = await valuesOfAll(readCsv(inPieces(bytes), types));
         expect(back).toEqual([texts!.map((text) => text ?? ''), ...others]);
       }),
-      { seed: SEED, numRuns: 200 },
+      { seed: SEED, numRuns: 100 },
     );
   });
 
@@ -196,7 +196,7 @@ describe('CSV out', () => {
         expect(describeSchema(batches[0]!.schema)).toBe('i: int64, f: float64');
         expect(await valuesOfAll(batchesOf(...batches))).toEqual(table.values);
       }),
-      { seed: SEED, numRuns: 200 },
+      { seed: SEED, numRuns: 100 },
     );
   });
 

@@ -156,7 +156,7 @@ describe('JSON lines out', () => {
         const types = { utf8: 'utf8', int64: 'int64', float64: 'float64', bool: 'bool' } as const;
         expect(await valuesOfAll(readJsonLines(inPieces(bytes), types))).toEqual(table.values);
       }),
-      { seed: SEED, numRuns: 200 },
+      { seed: SEED, numRuns: 100 },
     );
     const nested = '{"l":[[1],null,[]],"s":{"a":["x",null],"b":{"c":true}}}\n{"l":null,"s":null}\n';
     const batches = await collect(readJsonLines(inPieces(Buffer.from(nested))));

@@ -74,7 +74,7 @@ describe('round trips', () => {
         });
         expect(await valuesOfAll(read(await write(batch)))).toEqual(expected);
       }),
-      { seed: SEED, numRuns: 60 },
+      { seed: SEED, numRuns: 25 },
     );
   });
 
@@ -218,7 +218,7 @@ describe('strangers', () => {
           outcomes[seen] = (outcomes[seen] ?? 0) + 1;
         },
       ),
-      { seed: SEED, numRuns: 400 },
+      { seed: SEED, numRuns: 250 },
     );
     expect(outcomes['BAD_DATA']).toBeGreaterThan(50);
     expect(outcomes['read']).toBeGreaterThan(20);
