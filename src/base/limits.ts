@@ -503,12 +503,14 @@ export const CELL_SHOWN_MAX = 60;
 export const INFLATE_RATIO_MAX = 200;
 /** Below this a ratio says nothing: a few KB of zeros are no bomb. */
 export const INFLATE_BYTES_FREE = 16 * MIB;
-/** Footer of a Parquet file, as thrift: it grows to some ten times that as objects. */
-export const PARQUET_FOOTER_BYTES_MAX = 16 * MIB;
-/** One column of one row group, uncompressed: it stands in memory whole, as JavaScript values. Common writers keep whole groups below. */
-export const PARQUET_COLUMN_BYTES_MAX = 128 * MIB;
+/** Footer of a Parquet file: a hundred columns in some five hundred row groups. It grows to some ten times that as objects. */
+export const PARQUET_FOOTER_BYTES_MAX = 8 * MIB;
+/** Structs in a footer; each is an object, however few bytes it has. Some five stand for a column of a row group. */
+export const PARQUET_FOOTER_STRUCTS_MAX = 1_000_000;
+/** One row group, uncompressed, and as columns: it stands in memory whole. Common writers stay below. */
+export const PARQUET_GROUP_BYTES_MAX = 256 * MIB;
 /** Values of one column of one row group: four times what common writers put there. */
-export const PARQUET_GROUP_ROWS_MAX = 4 * 1024 * KIB;
+export const PARQUET_GROUP_VALUES_MAX = 4 * 1024 * KIB;
 /** Row groups that Polaris writes end at so many rows, or bytes: one of them is in memory at a time. */
 export const PARQUET_GROUP_ROWS = 32_768;
 export const PARQUET_GROUP_BYTES = 16 * MIB;

@@ -1,4 +1,6 @@
-/** Bits: validity and booleans, the lowest bit of a byte first, as Arrow lays them out. */
+/**
+ * Bits: validity and booleans, the lowest bit of a byte first, as Arrow lays them out.
+ */
 
 export function isBitSet(bits: Uint8Array, at: number): boolean {
   return ((bits[at >> 3]! >> (at & 7)) & 1) === 1;
