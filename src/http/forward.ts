@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { splitAddress } from '../base/config.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
-import { FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
+import { CLAIMS_WAITING_MAX, FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
 import type { Address, Json } from '../base/types.ts';
 import { CODE_HEADER } from './problem.ts';
 import type { HttpContext } from './route.ts';
@@ -26,6 +26,8 @@ const ANSWER_HEADERS = ['content-type', 'content-length', 'location', 'retry-aft
 // A kept connection may be closed by the other side just as a write goes out on it, which would make outcomes unknown
 // without need; one connection a request costs a fraction of a commit.
 const AGENT = new Agent({ keepAlive: false, maxSockets: FORWARDS_MAX });
+/** Claims wait for long, and must not stand in the way of all other requests. */
+const PATIENT_AGENT = new Agent({ keepAlive: false, maxSockets: CLAIMS_WAITING_MAX });
 
 type Attempt =
   | { readonly kind: 'answered'; readonly answer: IncomingMessage }
@@ -40,6 +42,8 @@ export interface ForwardOptions {
   readonly write: boolean;
   /** Sent on in place of the body that came in. */
   readonly body?: Json;
+  /** The leader may take so much longer to answer; it hears of it when the asker goes away meanwhile. */
+  readonly waitMs?: number;
 }
 
 /** Runs `handle` when this node leads, else has the leader answer. @throws PolarisError NO_LEADER, OUTCOME_UNKNOWN */
@@ -99,12 +103,14 @@ function send(context: HttpContext, options: ForwardOptions, address: Address, g
   const { host, port } = splitAddress(address);
   const body = options.body === undefined ? '' : JSON.stringify(options.body);
   const { method, url: path } = options.request;
+  const { waitMs } = options;
   return new Promise((resolve) => {
     let connected = false;
     const outgoing = sendRequest({
-      ...{ host, port, method, path, agent: AGENT },
+      ...{ host, port, method, path, agent: waitMs === undefined ? AGENT : PATIENT_AGENT },
       headers: headersFor(context, options.request, body),
     });
+    if (waitMs !== undefined) options.reply.raw.once('close', () => outgoing.destroy());
     const finish = (attempt: Attempt): void => {
       clearTimeout(connectTimer);
       clearTimeout(answerTimer);
@@ -116,7 +122,8 @@ function send(context: HttpContext, options: ForwardOptions, address: Address, g
       },
       Math.max(0, giveUpAt - performance.now()),
     );
-    const answerTimer = setTimeout(() => outgoing.destroy(new Error('no answer in time')), FORWARD_WAIT_MS);
+    const answerMs = FORWARD_WAIT_MS + (waitMs ?? 0);
+    const answerTimer = setTimeout(() => outgoing.destroy(new Error('no answer in time')), answerMs);
     outgoing.once('socket', (socket) => {
       socket.once('connect', () => {
         connected = true;

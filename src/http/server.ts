@@ -31,6 +31,7 @@ import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } fro
 import type { ReadContext } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { taskRoutes } from './tasks.ts';
 import { Turnstile } from './turnstile.ts';
 import { workerRoutes } from './workers.ts';
 
@@ -92,6 +93,7 @@ function routesOf(context: HttpContext): readonly HttpRoute[] {
     ...jobRoutes(reading),
     ...failureRoutes(reading),
     ...workerRoutes(reading),
+    ...taskRoutes(context),
     ...scheduleRoutes(reading),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),

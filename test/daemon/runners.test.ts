@@ -1,0 +1,518 @@
+/**
+ * Runners at the counter of a leader whose log commits when the test says so.
+ */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { must } from '../../src/base/assert.ts';
+import { RUNNERS_MAX } from '../../src/base/limits.ts';
+import { runnerId } from '../../src/base/runner-id.ts';
+import type { Result } from '../../src/daemon/api.ts';
+import type { RunnerAnswer, RunnerClaim, RunnerReport, RunnerRequest } from '../../src/daemon/runner-api.ts';
+import { encodeCommand } from '../../src/ranges/codec.ts';
+import { jobId, MAIL } from '../ranges/fixtures.ts';
+import { Office, TTL } from './office.ts';
+
+const WHO = runnerId('py');
+
+let office: Office;
+beforeEach(() => {
+  office = new Office();
+  office.lead();
+});
+
+/** A question, and what came of it. */
+interface Question {
+  result: Result<RunnerAnswer> | null;
+  takeBack: () => void;
+}
+
+function ask(request: RunnerRequest): Question {
+  const question: Question = { result: null, takeBack: () => {} };
+  question.takeBack = office.leader.runners.ask(request, (result) => {
+    expect(question.result).toBeNull();
+    question.result = result;
+  });
+  return question;
+}
+
+function answerOf({ result }: Question): RunnerAnswer {
+  if (result === null || !result.ok) throw new Error(`no answer: ${JSON.stringify(result)}`);
+  return result.value;
+}
+
+function codeOf({ result }: Question): string | null {
+  return result === null || result.ok ? null : result.error.code;
+}
+
+function join({ worker = WHO, slots = 1 } = {}): number {
+  const instanceId = `i-${worker}`;
+  const question = ask({
+    ...{ kind: 'join', worker, instanceId, slots },
+    offers: [{ name: MAIL, hash: '' }],
+  });
+  office.run();
+  return answerOf(question).session;
+}
+
+function claim(session: number, changes: Partial<RunnerClaim> = {}): Question {
+  const { worker = WHO } = changes;
+  const base = { kind: 'claim', worker, instanceId: `i-${worker}`, session, epochs: [], draining: false } as const;
+  return ask({ ...base, tasksMax: 9, waitMs: 60_000, ...changes });
+}
+
+function report(session: number, epoch: number, changes: Partial<RunnerReport> = {}): Question {
+  const { worker = WHO } = changes;
+  const base = { kind: 'report', worker, instanceId: `i-${worker}`, session, epoch, draining: false } as const;
+  const unsaid = { epochs: null, cursor: 0, begun: null, claimed: null, ending: null, error: '', keep: null };
+  return ask({ ...base, ...unsaid, ...changes });
+}
+
+/** Takes the first task of the job. */
+function work(session: number, changes: Partial<RunnerClaim> = {}): RunnerAnswer['orders'][number] {
+  const waiting = claim(session, changes);
+  office.run();
+  return must(answerOf(waiting).orders[0], 'there is work');
+}
+
+describe('a session', () => {
+  test('begins with a join, and its number is the incarnation that the table has', () => {
+    const session = join();
+    expect(office.pen.table.worker(WHO)).toMatchObject({ incarnation: session, slots: 1, address: 'http' });
+  });
+
+  test('is begun anew by the same instance, which ends the former', () => {
+    const former = join();
+    const session = join();
+    expect(session).toBeGreaterThan(former);
+    expect(codeOf(claim(former))).toBe('SESSION_ENDED');
+  });
+
+  test('is not to be had by another instance while it lives', () => {
+    const session = join();
+    const question = ask({ kind: 'join', worker: WHO, instanceId: 'other', slots: 1, offers: [] });
+    expect(codeOf(question)).toBe('INSTANCE_MISMATCH');
+    expect(codeOf(claim(session, { instanceId: 'other' }))).toBe('INSTANCE_MISMATCH');
+    expect(office.proposed).toEqual([]);
+  });
+
+  test('ends after a TTL of silence, and every lease with it', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    for (let passed = 0; passed <= TTL; passed += 100) {
+      office.pass(100);
+      office.run();
+    }
+    expect(codeOf(report(session, epoch, { cursor: 5 }))).toBe('SESSION_ENDED');
+    expect(office.pen.job()).toMatchObject({ coveredPoints: 0, tasks: [] });
+  });
+
+  test('lives on under a new leader, which has never heard of it', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    office.lead();
+    const question = report(session, epoch, { cursor: 5, epochs: [epoch] });
+    office.run();
+    expect(answerOf(question)).toMatchObject({
+      session,
+      task: { epoch, cursor: 5, limit: 15, state: 'live' },
+      stop: [],
+    });
+  });
+
+  test('is not spoken of by a leader that may have been deposed', () => {
+    const session = join();
+    office.fresh = false;
+    expect(codeOf(claim(session))).toBe('NO_LEADER');
+    expect(codeOf(claim(session + 99))).toBe('NO_LEADER');
+  });
+
+  test('that was suspected is answered only after Heard is committed', () => {
+    const session = join();
+    claim(session, { waitMs: 0 });
+    office.pass(TTL / 4 + 1);
+    expect(office.commit()).toEqual(['worker-suspect']);
+    const question = claim(session, { waitMs: 0 });
+    office.pass(20);
+    expect(question.result).toBeNull();
+    office.run();
+    expect(answerOf(question).session).toBe(session);
+  });
+
+  test('whose answer could not be given is given it as soon as a quorum is heard again', () => {
+    const session = join();
+    let looks = 0;
+    // Fresh when it asks, and no more when it is to be answered.
+    Object.defineProperty(office, 'fresh', { configurable: true, get: () => looks++ === 0 });
+    const question = claim(session, { waitMs: 0 });
+    office.pass(20);
+    expect(question.result).toBeNull();
+    Object.defineProperty(office, 'fresh', { value: true });
+    office.pass(20);
+    office.pass(20);
+    expect(answerOf(question).session).toBe(session);
+  });
+
+  test(`is one of ${RUNNERS_MAX} at most, so that nodes always find room`, () => {
+    for (let number = 0; number < RUNNERS_MAX; number++) {
+      const worker = runnerId(`r${number}`);
+      const base = { kind: 'worker-join', at: 1, instanceId: `i-${worker}`, address: 'http', slots: 1 } as const;
+      office.pen.table.apply(office.pen.table.appliedIndex + 1, encodeCommand({ ...base, worker, offers: [] }));
+    }
+    office.lead();
+    const question = ask({ kind: 'join', worker: WHO, instanceId: 'i', slots: 1, offers: [] });
+    expect(codeOf(question)).toBe('OVERLOADED');
+    office.join(1, { worker: 'w9' });
+    office.commit();
+    expect(office.pen.table.worker('w9')).toBeDefined();
+  }, 60_000);
+});
+
+describe('a claim', () => {
+  test('waits for work, and is answered in the turn in which it is granted', () => {
+    const session = join();
+    const question = claim(session);
+    office.run();
+    expect(question.result).toBeNull();
+    office.submit({ options: { taskSize: 20 } });
+    office.run();
+    const { orders } = answerOf(question);
+    expect(orders).toMatchObject([{ job: jobId(1), start: 0, end: 20, cursor: 0 }]);
+  });
+
+  test('waits no longer than a silent worker is expected to take a task', () => {
+    const session = join();
+    const question = claim(session);
+    office.pass((TTL * 3) / 10 - 1);
+    expect(question.result).toBeNull();
+    office.pass(1);
+    expect(answerOf(question)).toMatchObject({ orders: [], stop: [], drain: false });
+  });
+
+  test('that waits for nothing is answered at once', () => {
+    expect(answerOf(claim(join(), { waitMs: 0 })).orders).toEqual([]);
+  });
+
+  test('nothing is granted to a runner that does not wait', () => {
+    const session = join();
+    answerOf(claim(session, { waitMs: 0 }));
+    office.submit();
+    expect(office.run()).toEqual([]);
+    expect(work(session)).toMatchObject({ start: 0 });
+  });
+
+  test('nothing is granted to one that has gone away', () => {
+    const session = join();
+    const question = claim(session);
+    office.run();
+    question.takeBack();
+    office.submit();
+    expect(office.run()).toEqual([]);
+    expect(question.result).toBeNull();
+  });
+
+  test('what was granted to one that was going is told to its next claim', () => {
+    const session = join();
+    const question = claim(session);
+    office.submit({ options: { taskSize: 20 } });
+    office.leader.flush();
+    question.takeBack();
+    office.run();
+    expect(office.pen.job().tasks).toHaveLength(1);
+    expect(answerOf(claim(session)).orders).toMatchObject([{ start: 0, end: 20 }]);
+  });
+
+  test('gives no more tasks than it asks for, nor than there are slots', () => {
+    office.submit({ options: { taskSize: 5 } });
+    const session = join({ slots: 3 });
+    const two = claim(session, { tasksMax: 2 });
+    office.run();
+    const epochs = answerOf(two).orders.map(({ epoch }) => epoch);
+    expect(epochs).toHaveLength(2);
+    const rest = claim(session, { epochs, tasksMax: 9 });
+    office.run();
+    expect(answerOf(rest).orders).toHaveLength(1);
+    const none = claim(session, { epochs, tasksMax: 0, waitMs: 0 });
+    office.run();
+    expect(office.pen.job().tasks).toHaveLength(3);
+    // The third was not among those that it named, so it is told again.
+    expect(answerOf(none).orders).toHaveLength(1);
+  });
+
+  test('names what is over of that which the runner holds', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    const waiting = claim(session, { epochs: [epoch] });
+    office.control('cancel');
+    office.run();
+    expect(answerOf(waiting).stop).toEqual([epoch]);
+  });
+
+  test('ends when a newer one of its session comes, so that no task is given twice', () => {
+    const session = join();
+    const former = claim(session);
+    const newer = claim(session);
+    expect(answerOf(former).orders).toEqual([]);
+    office.submit({ options: { taskSize: 20 } });
+    office.run();
+    expect(answerOf(newer).orders).toHaveLength(1);
+  });
+
+  test('ends when leadership is lost', () => {
+    const question = claim(join());
+    office.lead();
+    expect(codeOf(question)).toBe('OUTCOME_UNKNOWN');
+  });
+
+  test('of exactly-once work gives a runner nothing: only the code of a node has promised it', () => {
+    office.submit({ options: { delivery: 'exactly-once' } });
+    const waiting = claim(join());
+    office.run();
+    expect(waiting.result).toBeNull();
+    expect(office.pen.job().tasks).toEqual([]);
+  });
+});
+
+describe('progress', () => {
+  test('is answered when it is committed, and moves the limit on', () => {
+    office.submit({ options: { taskSize: 50 } });
+    const session = join();
+    const { epoch } = work(session);
+    const question = report(session, epoch, { cursor: 10 });
+    office.leader.flush();
+    expect(question.result).toBeNull();
+    office.run();
+    expect(answerOf(question).task).toEqual({ epoch, cursor: 10, claimed: 10, end: 50, state: 'live', limit: 20 });
+    expect(office.pen.job().coveredPoints).toBe(10);
+  });
+
+  test('of several tasks at once goes on one after the other, and each is answered', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join({ slots: 2 });
+    const orders = claim(session);
+    office.run();
+    const [one, two] = answerOf(orders).orders.map(({ epoch }) => epoch) as [number, number];
+    const questions = [report(session, one, { cursor: 1 }), report(session, two, { cursor: 22 })];
+    questions.push(report(session, one, { cursor: 2 }));
+    office.run();
+    expect(questions.map((question) => answerOf(question).task?.cursor)).toEqual([1, 22, 2]);
+  });
+
+  test('that says nothing new is a keep-alive and no entry', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    for (let passed = 0; passed < 3 * TTL; passed += 100) {
+      office.pass(100);
+      const question = report(session, epoch, { epochs: [epoch] });
+      expect(office.run()).toEqual([]);
+      expect(answerOf(question)).toMatchObject({ task: { state: 'live' }, stop: [] });
+    }
+  });
+
+  test('that goes back is answered with what is committed', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    report(session, epoch, { cursor: 7 });
+    office.run();
+    const question = report(session, epoch, { cursor: 3 });
+    office.run();
+    expect(answerOf(question).task).toMatchObject({ cursor: 7, limit: 17 });
+    expect(office.pen.job().coveredPoints).toBe(7);
+  });
+
+  test.each([
+    ['beyond the limit', { cursor: 11 }, /point 10/],
+    ['begun beyond the limit', { cursor: 5, begun: 11 }, /point 10/],
+    ['outside of the task', { cursor: 51 }, /outside/],
+    ['before the task', { cursor: -1 }, /outside/],
+    ['begun before the cursor', { cursor: 5, begun: 4 }, /before the cursor/],
+    ['claimed before the cursor', { cursor: 5, claimed: 4 }, /claimed/],
+    ['claimed beyond the end', { cursor: 5, claimed: 51 }, /claimed/],
+    ['an end that it cannot keep', { cursor: 5, keep: 4 }, /keep/],
+  ] as const)('%s is refused, and changes nothing', (_what, changes, words) => {
+    office.submit({ options: { taskSize: 50 } });
+    const session = join();
+    const { epoch } = work(session);
+    const { result } = report(session, epoch, changes);
+    expect(result).toMatchObject({ ok: false, error: { code: 'BAD_REQUEST', detail: expect.stringMatching(words) } });
+    expect(office.run()).toEqual([]);
+  });
+
+  test('of the task of another runner is stale, and harms nobody', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    const thief = runnerId('thief');
+    const theirs = join({ worker: thief });
+    for (const ending of [null, 'complete', 'fail', 'release'] as const) {
+      const question = report(theirs, epoch, { worker: thief, cursor: 20, ending, keep: ending === null ? 1 : null });
+      office.run();
+      expect(codeOf(question)).toBe('STALE_EPOCH');
+    }
+    expect(office.pen.table.task(epoch)).toMatchObject({ worker: WHO, cursor: 0, end: 20 });
+  });
+
+  test('of an epoch that nobody has is stale', () => {
+    const session = join();
+    const question = report(session, 2 ** 40);
+    office.run();
+    expect(codeOf(question)).toBe('STALE_EPOCH');
+  });
+
+  test('at most once claims a window ahead before a point is begun', () => {
+    office.submit({ options: { taskSize: 50, delivery: 'at-most-once' } });
+    const session = join();
+    const { epoch, claimed } = work(session);
+    expect(claimed).toBe(0);
+    expect(codeOf(report(session, epoch, { cursor: 1 }))).toBe('BAD_REQUEST');
+    const first = report(session, epoch);
+    office.run();
+    expect(answerOf(first).task).toMatchObject({ cursor: 0, limit: 10 });
+    const second = report(session, epoch, { cursor: 4 });
+    office.run();
+    expect(answerOf(second).task).toMatchObject({ cursor: 4, limit: 14 });
+    const last = report(session, epoch, { cursor: 14, claimed: 14 });
+    office.run();
+    expect(answerOf(last).task).toMatchObject({ cursor: 14, limit: 14 });
+  });
+});
+
+describe('an ending', () => {
+  const granted = (): { session: number; epoch: number } => {
+    office.submit({ end: 20, options: { taskSize: 20, commitEvery: 20 } });
+    const session = join();
+    return { session, epoch: work(session).epoch };
+  };
+
+  test('is answered when it is committed', () => {
+    const { session, epoch } = granted();
+    const question = report(session, epoch, { cursor: 20, ending: 'complete' });
+    expect(question.result).toBeNull();
+    office.run();
+    expect(answerOf(question).task).toMatchObject({ epoch, state: 'ended', cursor: 20 });
+    expect(office.pen.job().state).toBe('done');
+  });
+
+  test('that is said again, because its answer was lost, is answered the same', () => {
+    const { session, epoch } = granted();
+    report(session, epoch, { cursor: 20, ending: 'complete' });
+    office.run();
+    const again = report(session, epoch, { cursor: 20, ending: 'complete' });
+    office.run();
+    expect(answerOf(again).task).toMatchObject({ state: 'ended', cursor: 20 });
+    const other = report(session, epoch, { cursor: 20, ending: 'release' });
+    office.run();
+    expect(codeOf(other)).toBe('STALE_EPOCH');
+  });
+
+  test('that the log cannot take is to be sent again', () => {
+    const { session, epoch } = granted();
+    office.full = true;
+    const question = report(session, epoch, { cursor: 20, ending: 'complete' });
+    office.run();
+    expect(codeOf(question)).toBe('OVERLOADED');
+    office.full = false;
+    const again = report(session, epoch, { cursor: 20, ending: 'complete' });
+    office.run();
+    expect(answerOf(again).task?.state).toBe('ended');
+  });
+
+  test('release leaves what was not begun untouched', () => {
+    const { session, epoch } = granted();
+    report(session, epoch, { cursor: 5, begun: 6, ending: 'release' });
+    office.run();
+    expect(office.pen.job().returned).toEqual([{ start: 5, end: 20, touched: 6, attempts: 0, error: '' }]);
+  });
+
+  test('without a word of what was begun, everything may have been that was allowed', () => {
+    office.submit({ options: { taskSize: 50 } });
+    const session = join();
+    const { epoch } = work(session);
+    report(session, epoch, { cursor: 5, ending: 'release' });
+    office.run();
+    expect(office.pen.job().returned).toMatchObject([{ start: 5, end: 50, touched: 10 }]);
+  });
+
+  test('fail keeps the text of the error, and counts the attempt', () => {
+    const { session, epoch } = granted();
+    report(session, epoch, { cursor: 5, begun: 6, ending: 'fail', error: `boom ${'!'.repeat(9_999)}` });
+    office.run();
+    const [failed] = office.pen.job().returned;
+    expect(failed).toMatchObject({ start: 5, end: 6, attempts: 1, error: expect.stringMatching(/^boom !/) });
+    expect(failed?.error.length).toBeLessThanOrEqual(1_024);
+  });
+});
+
+describe('what the leader wants back', () => {
+  test('what nobody waited for is said with the next answer', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    office.control('pause');
+    office.run();
+    const next = report(session, epoch);
+    office.run();
+    expect(answerOf(next).release).toEqual([epoch]);
+  });
+
+  test('a pause reaches the claim that waits while it is made', () => {
+    office.submit({ options: { taskSize: 20, maxConcurrency: 1 } });
+    const session = join({ slots: 2 });
+    const { epoch } = work(session);
+    const waiting = claim(session, { epochs: [epoch] });
+    expect(waiting.result).toBeNull();
+    office.control('pause');
+    office.run();
+    expect(answerOf(waiting)).toMatchObject({ release: [epoch], stop: [] });
+  });
+
+  test('a drained runner is told to give back everything, and is drained when it says that it knows', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join({ slots: 2 });
+    const { epoch } = work(session, { tasksMax: 1 });
+    const drained: unknown[] = [];
+    office.leader.rest(WHO, true, (result) => drained.push(result.ok));
+    const told = claim(session, { epochs: [epoch], waitMs: 0 });
+    office.run();
+    expect(answerOf(told)).toMatchObject({ drain: true, release: [epoch] });
+    expect(drained).toEqual([]);
+    report(session, epoch, { cursor: 3, begun: 3, ending: 'release', draining: true });
+    office.run();
+    expect(drained).toEqual([true]);
+    const idle = claim(session, { draining: true });
+    office.run();
+    expect(idle.result).toBeNull();
+    expect(office.pen.job()).toMatchObject({ coveredPoints: 3, tasks: [] });
+  });
+
+  test('a task that is to be shrunk keeps what its runner says, and one that says nothing keeps everything', () => {
+    office.submit({ end: 40, options: { taskSize: 40 } });
+    const session = join();
+    const { epoch } = work(session);
+    const other = runnerId('idle');
+    const theirs = join({ worker: other });
+    const asked = (): RunnerAnswer => {
+      for (let turns = 0; turns < 100; turns++) {
+        office.pass(100);
+        claim(theirs, { worker: other });
+        office.run();
+        const question = report(session, epoch, { epochs: [epoch] });
+        office.run();
+        if (answerOf(question).shrink.length > 0) return answerOf(question);
+      }
+      throw new Error('it was never asked');
+    };
+    expect(asked().shrink).toEqual([epoch]);
+    // Ignored: nothing changes, and after a while it is asked again.
+    expect(asked().shrink).toEqual([epoch]);
+    expect(office.pen.table.task(epoch)?.end).toBe(40);
+    report(session, epoch, { cursor: 0, keep: 20 });
+    const waiting = claim(theirs, { worker: other });
+    office.run();
+    expect(office.pen.table.task(epoch)?.end).toBe(20);
+    expect(answerOf(waiting).orders).toMatchObject([{ start: 20, end: 40 }]);
+  });
+});
