@@ -180,6 +180,8 @@ export const CLAIM_WAIT_MS_MAX = 30_000;
 export const CLAIMS_WAITING_MAX = 512;
 /** Orders in answers that are not yet read: thirty of the longest answers. */
 export const CLAIM_ANSWERS_BYTES_MAX = 32 * MIB;
+/** A try of a runner waits for this part of the TTL before it asks another node: two may hang, and the third be in time. */
+export const RUNNER_TRIES_PER_TTL = 4;
 /** Ended epochs that a leader remembers, so that the repetition of a complete is told the same. */
 export const ENDED_EPOCHS_REMEMBERED = 10_000;
 

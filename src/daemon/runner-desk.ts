@@ -11,7 +11,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { ERROR_TEXT_MAX, ORDERS_PER_MESSAGE_MAX } from '../base/limits.ts';
+import { ERROR_TEXT_MAX, KEEP_ALIVES_PER_TTL, ORDERS_PER_MESSAGE_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, NodeId } from '../base/types.ts';
 import { forward, windowEnd } from '../ranges/lease.ts';
 import { clipText } from '../ranges/text.ts';
@@ -56,6 +56,8 @@ export class RunnerDesk {
   /** Reports that wait until the one before is answered. */
   #queue: Asked[] = [];
   #underWay: readonly Asked[] = [];
+  /** When they are said again, should the leader not have taken them; null until the next look at the clock. */
+  #sayAgainAt: number | null = null;
   /** The claim that waits for work, and how many leases the runner may then hold. */
   #waiting: { readonly asked: Asked; readonly leasesMax: number } | null = null;
   #release: readonly Epoch[] = [];
@@ -126,6 +128,7 @@ export class RunnerDesk {
 
   /** Answers what is due. Whether a question still waits for the leader's word on the session. */
   tick(now: number): boolean {
+    if (this.#underWay.length > 0) this.#sayAgain(now);
     for (const asked of [...this.#asked]) this.#settle(asked, now);
     return [...this.#asked].some((asked) => !asked.isProved);
   }
@@ -139,13 +142,15 @@ export class RunnerDesk {
   }
 
   #awaitWork(asked: Asked, { tasksMax }: RunnerClaim): void {
+    // Who wants nothing only says that it lives.
+    if (tasksMax === 0) return;
     // Two that wait would share one session and could be given the same task.
     const former = this.#waiting?.asked;
     if (former !== undefined) former.dueAt = 0;
     const worker = this.#options.table.worker(this.worker);
     assert(worker?.incarnation === this.session, 'a desk serves a session of the table');
     const leasesMax = Math.min(worker.slots, worker.epochs.length + tasksMax);
-    this.#waiting = tasksMax === 0 ? null : { asked, leasesMax };
+    this.#waiting = { asked, leasesMax };
     if (former !== undefined) this.#settle(former, 0);
   }
 
@@ -163,9 +168,22 @@ export class RunnerDesk {
     if (this.#underWay.length > 0 || this.#queue.length === 0) return;
     this.#underWay = this.#queue;
     this.#queue = [];
+    this.#reportSequence++;
+    this.#sayReports();
+  }
+
+  #sayReports(): void {
+    this.#sayAgainAt = null;
     const reports = this.#underWay.map((asked) => this.#wireReport(reportIn(asked)));
-    const sequence = ++this.#reportSequence;
-    this.#options.say(this.worker, { type: 'report', incarnation: this.session, sequence, reports });
+    const message = { incarnation: this.session, sequence: this.#reportSequence, reports };
+    this.#options.say(this.worker, { type: 'report', ...message });
+  }
+
+  /** A leader that was about to end the session passes over what is said, and may then not have ended it. */
+  #sayAgain(now: number): void {
+    const dueAt = this.#sayAgainAt ?? now + this.#options.sessionTtlMs / KEEP_ALIVES_PER_TTL;
+    if (now >= dueAt) this.#sayReports();
+    else this.#sayAgainAt = dueAt;
   }
 
   #wireReport({ epoch, cursor, begun, claimed, ending, error }: RunnerReport): TaskReport {

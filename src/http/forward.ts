@@ -42,8 +42,8 @@ export interface ForwardOptions {
   readonly write: boolean;
   /** Sent on in place of the body that came in. */
   readonly body?: Json;
-  /** The leader may take so much longer to answer; it hears of it when the asker goes away meanwhile. */
-  readonly waitMs?: number;
+  /** The leader may take so much longer to answer; it hears of it when nobody waits for the answer any more. */
+  readonly patient?: { readonly waitMs: number; readonly gone: AbortSignal };
 }
 
 /** Runs `handle` when this node leads, else has the leader answer. @throws PolarisError NO_LEADER, OUTCOME_UNKNOWN */
@@ -103,14 +103,15 @@ function send(context: HttpContext, options: ForwardOptions, address: Address, g
   const { host, port } = splitAddress(address);
   const body = options.body === undefined ? '' : JSON.stringify(options.body);
   const { method, url: path } = options.request;
-  const { waitMs } = options;
+  const { patient } = options;
   return new Promise((resolve) => {
     let connected = false;
     const outgoing = sendRequest({
-      ...{ host, port, method, path, agent: waitMs === undefined ? AGENT : PATIENT_AGENT },
+      ...{ host, port, method, path, agent: patient === undefined ? AGENT : PATIENT_AGENT },
       headers: headersFor(context, options.request, body),
     });
-    if (waitMs !== undefined) options.reply.raw.once('close', () => outgoing.destroy());
+    if (patient?.gone.aborted === true) outgoing.destroy();
+    else patient?.gone.addEventListener('abort', () => outgoing.destroy(), { once: true });
     const finish = (attempt: Attempt): void => {
       clearTimeout(connectTimer);
       clearTimeout(answerTimer);
@@ -122,7 +123,7 @@ function send(context: HttpContext, options: ForwardOptions, address: Address, g
       },
       Math.max(0, giveUpAt - performance.now()),
     );
-    const answerMs = FORWARD_WAIT_MS + (waitMs ?? 0);
+    const answerMs = FORWARD_WAIT_MS + (patient?.waitMs ?? 0);
     const answerTimer = setTimeout(() => outgoing.destroy(new Error('no answer in time')), answerMs);
     outgoing.once('socket', (socket) => {
       socket.once('connect', () => {

@@ -7,13 +7,12 @@
  * asker has gone is taken back before anything is granted for it.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PolarisError } from '../base/errors.ts';
-import { CLAIM_ANSWERS_BYTES_MAX, CLAIMS_WAITING_MAX } from '../base/limits.ts';
 import type { Json } from '../base/types.ts';
-import type { RunnerAnswer, RunnerRequest } from '../daemon/runner-api.ts';
+import type { RunnerAnswer } from '../daemon/runner-api.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { onLeader } from './forward.ts';
+import { goneWith, type Patience } from './patience.ts';
 import { JSON_TYPE } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing } from './schema.ts';
@@ -54,83 +53,58 @@ export interface RunnerJson extends Omit<RunnerAnswer, 'orders' | 'task'> {
   readonly tasks: readonly TaskJson[];
 }
 
-/** What waits on this node for the sake of runners. */
-interface Waiting {
-  claims: number;
-  /** Of orders in answers that are not yet read. */
-  bytes: number;
-}
-
 const WORDS: readonly TaskWord[] = ['progress', 'complete', 'release', 'fail'];
 
-export function taskRoutes(context: HttpContext): readonly HttpRoute[] {
-  const waiting: Waiting = { claims: 0, bytes: 0 };
+export function taskRoutes(context: HttpContext, patience: Patience): readonly HttpRoute[] {
   return [
-    { method: 'POST', url: '/v1/tasks/claim', handle: (request, reply) => claim(context, waiting, request, reply) },
+    { method: 'POST', url: '/v1/tasks/claim', handle: (request, reply) => claim(context, patience, request, reply) },
     ...WORDS.map((word): HttpRoute => {
       const url = `/v1/tasks/:epoch/${word}`;
-      return { method: 'POST', url, handle: (request, reply) => report(context, word, waiting, request, reply) };
+      return { method: 'POST', url, handle: (request, reply) => report(context, word, patience, request, reply) };
     }),
   ];
 }
 
 async function claim(
   context: HttpContext,
-  waiting: Waiting,
+  patience: Patience,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
   const question = parseClaim(request.body);
-  if (waiting.claims >= CLAIMS_WAITING_MAX || waiting.bytes >= CLAIM_ANSWERS_BYTES_MAX) {
-    throw new PolarisError('OVERLOADED', `${CLAIMS_WAITING_MAX} claims wait on this node; ask again, or ask another`);
-  }
-  waiting.claims++;
+  const waitMs = question.kind === 'claim' ? question.waitMs : 0;
+  const { gone, leave } = patience.enter(reply);
   try {
-    const waitMs = question.kind === 'claim' ? question.waitMs : 0;
     // A claim that is repeated asks for the same; a second join would end the session of the first.
     const write = question.kind === 'join';
-    return await onLeader(context, { request, reply, write, waitMs, body: request.body as Json }, () =>
-      answer(context, { question, waitMs, waiting, reply }),
-    );
+    const patient = { waitMs, gone };
+    return await onLeader(context, { request, reply, write, patient, body: request.body as Json }, async () => {
+      return answer(reply, patience, await askRunner(context.api, question, patient));
+    });
   } finally {
-    waiting.claims--;
+    leave();
   }
 }
 
 async function report(
   context: HttpContext,
   word: TaskWord,
-  waiting: Waiting,
+  patience: Patience,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
   const question = parseReport(word, (request.params as { readonly epoch: unknown }).epoch, request.body);
-  return onLeader(context, { request, reply, write: true, body: request.body as Json }, () =>
-    answer(context, { question, waitMs: 0, waiting, reply }),
-  );
+  return onLeader(context, { request, reply, write: true, body: request.body as Json }, async () => {
+    const gone = goneWith(reply).signal;
+    return answer(reply, patience, await askRunner(context.api, question, { waitMs: 0, gone }));
+  });
 }
 
-interface Asked {
-  readonly question: RunnerRequest;
-  readonly waitMs: number;
-  readonly waiting: Waiting;
-  readonly reply: FastifyReply;
-}
-
-async function answer(context: HttpContext, { question, waitMs, waiting, reply }: Asked): Promise<FastifyReply> {
-  const gone = new AbortController();
-  if (reply.raw.destroyed) gone.abort();
-  reply.raw.once('close', () => gone.abort());
-  const said = await askRunner(context.api, question, { waitMs, gone: gone.signal });
+function answer(reply: FastifyReply, patience: Patience, said: RunnerAnswer): FastifyReply {
   const text = answerText(said);
-  waiting.bytes += text.length;
-  const read = () => {
-    waiting.bytes -= text.length;
-  };
-  if (reply.raw.destroyed) read();
-  else reply.raw.once('close', read);
+  patience.answered(reply, text.length);
   return reply.type(JSON_TYPE).send(text);
 }
 

@@ -3,6 +3,7 @@
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
+import { PolarisError } from '../../src/base/errors.ts';
 import { RUNNERS_MAX } from '../../src/base/limits.ts';
 import { runnerId } from '../../src/base/runner-id.ts';
 import type { Result } from '../../src/daemon/api.ts';
@@ -259,6 +260,16 @@ describe('a claim', () => {
     expect(answerOf(newer).orders).toHaveLength(1);
   });
 
+  test('goes on waiting while its session says that it lives', () => {
+    const session = join();
+    const waiting = claim(session);
+    expect(answerOf(claim(session, { tasksMax: 0, waitMs: 0 })).orders).toEqual([]);
+    expect(waiting.result).toBeNull();
+    office.submit({ options: { taskSize: 20 } });
+    office.run();
+    expect(answerOf(waiting).orders).toHaveLength(1);
+  });
+
   test('ends when leadership is lost', () => {
     const question = claim(join());
     office.lead();
@@ -297,6 +308,25 @@ describe('progress', () => {
     questions.push(report(session, one, { cursor: 2 }));
     office.run();
     expect(questions.map((question) => answerOf(question).task?.cursor)).toEqual([1, 22, 2]);
+  });
+
+  test('that a leader passed over is said to it again', () => {
+    office.submit({ options: { taskSize: 20 } });
+    const session = join();
+    const { epoch } = work(session);
+    // The leader wants to end the session, and then its log does not take that.
+    for (let passed = 0; passed < TTL; passed += TTL / 8) office.pass(TTL / 8);
+    const ending = office.proposed.pop();
+    expect(ending?.command.kind).toBe('worker-expire');
+    const question = report(session, epoch, { cursor: 5 });
+    office.run();
+    ending?.done({ ok: false, error: new PolarisError('OVERLOADED') });
+    for (let passed = 0; passed < TTL / 2; passed += TTL / 40) {
+      claim(session, { tasksMax: 0, waitMs: 0 });
+      office.pass(TTL / 40);
+      office.run();
+    }
+    expect(answerOf(question).task).toMatchObject({ cursor: 5, state: 'live' });
   });
 
   test('that says nothing new is a keep-alive and no entry', () => {
@@ -406,6 +436,19 @@ describe('an ending', () => {
     const other = report(session, epoch, { cursor: 20, ending: 'release' });
     office.run();
     expect(codeOf(other)).toBe('STALE_EPOCH');
+  });
+
+  test('that comes in one message with progress of the same task is answered, and so is the progress', () => {
+    const { session, epoch } = granted();
+    const first = report(session, epoch, { cursor: 3 });
+    const questions = [
+      report(session, epoch, { cursor: 7 }),
+      report(session, epoch, { cursor: 20, ending: 'complete' }),
+    ];
+    office.run();
+    office.run();
+    expect(answerOf(first).task?.cursor).toBe(3);
+    expect(questions.map((question) => answerOf(question).task?.state)).toEqual(['ended', 'ended']);
   });
 
   test('that the log cannot take is to be sent again', () => {

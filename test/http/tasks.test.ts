@@ -107,6 +107,17 @@ describe('a claim', () => {
     await edge.close();
   });
 
+  test('is sent on to another node when its own one stops', async () => {
+    const asked = new Promise<void>((resolve) => {
+      node.answerRunner = () => resolve();
+    });
+    const waiting = post('claim', { ...LIVING, waitMs: 30_000 });
+    await asked;
+    await app.close();
+    expect((await waiting).statusCode).toBe(503);
+    expect(node.takenBack).toBe(1);
+  });
+
   test(`is one of ${CLAIMS_WAITING_MAX} that wait on a node; the next is to come again`, async () => {
     const answers: (() => void)[] = [];
     node.answerRunner = (_request, done) => void answers.push(() => done({ ok: true, value: ANSWER }));
