@@ -66,6 +66,8 @@ class Runner {
   readonly #deadlineTimer = new DeadlineTimer(() => this.#fence());
   readonly #log: (line: string) => void;
   #session: Session | null = null;
+  /** The last one that ended. */
+  #former: Session | null = null;
   #worker = '';
   /** Monotonic; nothing runs after it. */
   #deadline = Number.NEGATIVE_INFINITY;
@@ -133,7 +135,8 @@ class Runner {
     const { worker, types, slots = 1, signal } = this.#options;
     const offers = Object.keys(types).map((name) => ({ name }));
     const sentAt = monotonicMs();
-    const body = { worker, instance: this.#instance, slots, offers };
+    const replaces = this.#former === null ? {} : { replaces: this.#former.id };
+    const body = { worker, instance: this.#instance, slots, offers, ...replaces };
     const answer = await this.#line.ask({ path: 'claim', body, timeoutMs: CLIENT_TRY_MS, signal });
     this.#session = { id: answer.session, ttlMs: answer.sessionTtlMs };
     this.#worker = answer.worker;
@@ -234,6 +237,7 @@ class Runner {
   #end(session: Session): void {
     if (this.#session !== session) return;
     this.#session = null;
+    this.#former = session;
     this.#draining = false;
     for (const attempt of this.#held.values()) attempt.lose();
     this.#wakeUp();

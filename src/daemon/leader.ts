@@ -193,7 +193,7 @@ export class Leader {
     };
     this.#options.propose(command, (result) => {
       if (this.#joining.get(from) === join.nonce) this.#joining.delete(from);
-      if (!result.ok) return this.runners.joinLost(join.nonce, result.error);
+      if (!result.ok) return this.runners.joinLost(from, join.nonce, result.error);
       const { value } = result;
       if (value.kind === 'refused') {
         env.log.warn({ worker: from, code: value.code, detail: value.detail }, 'join-refused');

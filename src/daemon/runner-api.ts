@@ -6,7 +6,7 @@ import type { Epoch, Incarnation, InstanceId, NodeId, Point } from '../base/type
 import type { Offer } from '../ranges/types.ts';
 import type { ReportResult, TaskOrder, TaskReport } from '../wire/messages.ts';
 
-/** Who speaks. The instance is drawn once by each process; without it nobody can speak for a session. */
+/** Who speaks. The instance is drawn anew by each process; without it nobody can speak for a session. */
 interface Speaker {
   readonly worker: NodeId;
   readonly instanceId: InstanceId;
@@ -21,9 +21,14 @@ interface Living extends Speaker {
   readonly draining: boolean;
 }
 
-/** A new life of the runner; it ends the former one. */
+/**
+ * Asks for a session. Where the instance has one it is answered with that, for the question may be an old one that was
+ * delivered again; only the session that it names itself is ended for a new one.
+ */
 export interface RunnerJoin extends Speaker {
   readonly kind: 'join';
+  /** The last session of this process, of which nothing runs any more; null: there was none. */
+  readonly replaces: Incarnation | null;
   readonly slots: number;
   readonly offers: readonly Offer[];
 }

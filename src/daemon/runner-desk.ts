@@ -230,7 +230,8 @@ export class RunnerDesk {
       ...{ worker: this.worker, session: this.session, sessionTtlMs: this.#options.sessionTtlMs },
       task: result === null ? null : this.#standing(result),
       orders: request.epochs === null ? [] : this.#lacking(worker, request.epochs),
-      stop: (request.epochs ?? []).filter((epoch) => !live.has(epoch)),
+      // What ended as it was asked for needs no other word.
+      stop: (request.epochs ?? []).filter((epoch) => !live.has(epoch) && epoch !== result?.epoch),
       release: this.#drain ? worker.epochs : this.#release.filter((epoch) => live.has(epoch)),
       shrink: [...this.#shrink],
       drain: this.#drain,

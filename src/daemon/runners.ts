@@ -10,7 +10,8 @@
  * A node is granted tasks as long as it lives, for it is there to take them. A runner is granted one only while it
  * stands at the counter and waits: nothing is granted to somebody who has gone.
  *
- * Invariants: only who names the instance of a session speaks for it · a leader that may have been deposed says nothing
+ * Invariants: only who names the instance of a session speaks for it · a session is ended for a new one only by who names
+ * it, since anything may be delivered again, much later, by whatever stands in between · a leader that may have been deposed says nothing
  * · a runner holds no more leases than it asked for.
  */
 import { unreachable } from '../base/assert.ts';
@@ -18,11 +19,11 @@ import { PolarisError } from '../base/errors.ts';
 import { CLAIM_WAIT_KEEP_ALIVES, ENDED_EPOCHS_REMEMBERED, KEEP_ALIVES_PER_TTL, RUNNERS_MAX } from '../base/limits.ts';
 import type { Prng } from '../base/prng.ts';
 import { isRunner } from '../base/runner-id.ts';
-import type { Epoch, NodeId } from '../base/types.ts';
+import type { Epoch, Incarnation, InstanceId, LogIndex, NodeId } from '../base/types.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { Table, WorkerView } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, WorkerMessage } from '../wire/messages.ts';
-import type { Done } from './api.ts';
+import type { Done, Result } from './api.ts';
 import type { Clock } from './env.ts';
 import type { RunnerAnswer, RunnerClaim, RunnerJoin, RunnerReport, RunnerRequest } from './runner-api.ts';
 import { RunnerDesk } from './runner-desk.ts';
@@ -42,9 +43,13 @@ export interface RunnersOptions {
   readonly waits: (worker: NodeId) => void;
 }
 
+/** A join that waits for its entry, and all who asked for it. */
 interface Joining {
-  readonly request: RunnerJoin;
-  readonly done: Done<RunnerAnswer>;
+  readonly nonce: number;
+  readonly instanceId: InstanceId;
+  /** Applied when it was asked for: its session is a later one. */
+  readonly after: LogIndex;
+  readonly askers: Set<Done<RunnerAnswer>>;
 }
 
 /** What was said of a task that ended, and what it was answered. */
@@ -56,8 +61,8 @@ const NOT_TAKEN_BACK = () => {};
 export class Runners {
   readonly #options: RunnersOptions;
   readonly #desks = new Map<NodeId, RunnerDesk>();
-  /** Joins that wait for their entry, by nonce. */
-  readonly #joining = new Map<number, Joining>();
+  /** By worker: a second entry would end the session that the first one gave. */
+  readonly #joining = new Map<NodeId, Joining>();
   /** The oldest first. A complete whose answer was lost is said again, and must not look like a lost lease. */
   readonly #ended = new Map<Epoch, Ended>();
 
@@ -141,11 +146,33 @@ export class Runners {
   }
 
   #join(request: RunnerJoin, done: Done<RunnerAnswer>): () => void {
-    const { worker, instanceId, slots, offers } = request;
-    const nonce = this.#options.prng.integer(1, 2 ** 31);
-    this.#joining.set(nonce, { request, done });
-    this.#options.say(worker, { type: 'join', nonce, instanceId, address: 'http', slots, offers });
-    return () => this.#joining.delete(nonce);
+    const { table, prng, say } = this.#options;
+    const { worker, instanceId, slots, offers, replaces } = request;
+    const underWay = this.#joining.get(worker);
+    if (underWay !== undefined) return this.#joinToo(underWay, request, done);
+    const current = table.worker(worker);
+    if (current !== undefined && current.incarnation !== replaces) {
+      done({ ok: true, value: this.#welcome(worker, current.incarnation) });
+      return NOT_TAKEN_BACK;
+    }
+    const nonce = prng.integer(1, 2 ** 31);
+    const askers = new Set([done]);
+    this.#joining.set(worker, { nonce, instanceId, after: table.appliedIndex, askers });
+    say(worker, { type: 'join', nonce, instanceId, address: 'http', slots, offers });
+    return () => askers.delete(done);
+  }
+
+  #joinToo({ instanceId, askers }: Joining, request: RunnerJoin, done: Done<RunnerAnswer>): () => void {
+    if (instanceId !== request.instanceId) {
+      done({ ok: false, error: this.#foreign(request.worker) });
+      return NOT_TAKEN_BACK;
+    }
+    askers.add(done);
+    return () => askers.delete(done);
+  }
+
+  #welcome(worker: NodeId, session: Incarnation): RunnerAnswer {
+    return { worker, session, sessionTtlMs: this.#options.sessionTtlMs, ...NOTHING };
   }
 
   #serve(request: RunnerClaim | RunnerReport, done: Done<RunnerAnswer>): () => void {
@@ -175,12 +202,10 @@ export class Runners {
 
   hear(worker: NodeId, message: LeaderMessage): void {
     switch (message.type) {
-      case 'joined': {
-        const { incarnation: session, sessionTtlMs } = message;
-        return this.#answerJoin(message.nonce, { ok: true, value: { worker, session, sessionTtlMs, ...NOTHING } });
-      }
+      case 'joined':
+        return this.#answerJoin(worker, { ok: true, value: this.#welcome(worker, message.incarnation) });
       case 'join-refused':
-        return this.joinLost(message.nonce, this.#joinError(worker, message.code, message.detail));
+        return this.joinLost(worker, message.nonce, this.#joinError(worker, message.code, message.detail));
       case 'leases':
         return this.#desk(worker, message.incarnation)?.leases(message);
       case 'reported':
@@ -195,13 +220,14 @@ export class Runners {
   }
 
   /** The log did not take a join. */
-  joinLost(nonce: number, error: PolarisError): void {
-    this.#answerJoin(nonce, { ok: false, error });
+  joinLost(worker: NodeId, nonce: number, error: PolarisError): void {
+    if (this.#joining.get(worker)?.nonce === nonce) this.#answerJoin(worker, { ok: false, error });
   }
 
   /** To be called now and then: ends what has waited long enough, and asks again for what could not be answered. */
   tick(): void {
     const now = this.#options.clock.now();
+    if (this.#joining.size > 0 && this.#options.fresh()) this.#lookForJoined();
     for (const desk of this.#desks.values()) {
       if (!desk.hasQuestions || !desk.tick(now)) continue;
       this.#options.remind(desk.worker);
@@ -212,15 +238,24 @@ export class Runners {
   /** Somebody else leads: what was reported may be committed, or not. */
   close(): void {
     const error = new PolarisError('OUTCOME_UNKNOWN', 'the leader changed meanwhile; ask again');
-    for (const nonce of [...this.#joining.keys()]) this.joinLost(nonce, error);
+    for (const worker of [...this.#joining.keys()]) this.#answerJoin(worker, { ok: false, error });
     for (const desk of this.#desks.values()) desk.close(error);
     this.#desks.clear();
   }
 
-  #answerJoin(nonce: number, result: Parameters<Done<RunnerAnswer>>[0]): void {
-    const joining = this.#joining.get(nonce);
-    this.#joining.delete(nonce);
-    joining?.done(result);
+  #answerJoin(worker: NodeId, result: Result<RunnerAnswer>): void {
+    const askers = this.#joining.get(worker)?.askers ?? [];
+    this.#joining.delete(worker);
+    for (const done of [...askers]) done(result);
+  }
+
+  /** A leader that had no quorum for a moment did not say what the log has taken. */
+  #lookForJoined(): void {
+    for (const [worker, { instanceId, after }] of [...this.#joining]) {
+      const current = this.#options.table.worker(worker);
+      if (current?.instanceId !== instanceId || current.incarnation <= after) continue;
+      this.#answerJoin(worker, { ok: true, value: this.#welcome(worker, current.incarnation) });
+    }
   }
 
   #joinError(worker: NodeId, code: string, detail: string): PolarisError {

@@ -27,13 +27,14 @@ const speaker = {
     .string('must be the name of the runner')
     .regex(RUNNER_NAME, 'may have 1 to 63 of A-Z a-z 0-9 . _ -, without the @')
     .transform(runnerId),
-  instance: z.string('must be a UUIDv4').regex(UUID_V4, 'must be a UUIDv4, in lower case, drawn once by each process'),
+  instance: z.string('must be a UUIDv4').regex(UUID_V4, 'must be a UUIDv4, in lower case, drawn anew by each process'),
 };
 const epochs = z.array(index, 'must be a list of epochs').max(SLOTS_MAX, `may have ${SLOTS_MAX} epochs`);
 const living = { ...speaker, session: index, draining: z.boolean('must be true or false').default(false) };
 
 const joinSchema = z.strictObject({
   ...speaker,
+  replaces: index.optional(),
   slots: z
     .number('must be an integer')
     .refine((value) => Number.isInteger(value) && value >= 1 && value <= SLOTS_MAX, `must be from 1 to ${SLOTS_MAX}`)
@@ -79,8 +80,8 @@ export function parseClaim(body: unknown): RunnerJoin | RunnerClaim {
     const { instance: instanceId, max: tasksMax, ...rest } = parse(claimSchema, body, 'the body');
     return { kind: 'claim', instanceId, tasksMax, ...rest };
   }
-  const { instance: instanceId, ...rest } = parse(joinSchema, body, 'the body');
-  return { kind: 'join', instanceId, ...rest };
+  const { instance: instanceId, replaces = null, ...rest } = parse(joinSchema, body, 'the body');
+  return { kind: 'join', instanceId, replaces, ...rest };
 }
 
 /** @throws PolarisError BAD_REQUEST that names the field */

@@ -76,8 +76,8 @@ async function claim(
   const waitMs = question.kind === 'claim' ? question.waitMs : 0;
   const { gone, leave } = patience.enter(reply);
   try {
-    // A claim that is repeated asks for the same; a second join would end the session of the first.
-    const write = question.kind === 'join';
+    // Both ask for the same when they are repeated: a session that is there, and tasks that were not named.
+    const write = false;
     const patient = { waitMs, gone };
     return await onLeader(context, { request, reply, write, patient, body: request.body as Json }, async () => {
       return answer(reply, patience, await askRunner(context.api, question, patient));

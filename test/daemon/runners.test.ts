@@ -1,18 +1,13 @@
 /**
- * Runners at the counter of a leader whose log commits when the test says so.
+ * Runners at the counter of a leader whose log commits when the test says so: their tasks.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
-import { RUNNERS_MAX } from '../../src/base/limits.ts';
 import { runnerId } from '../../src/base/runner-id.ts';
-import type { Result } from '../../src/daemon/api.ts';
-import type { RunnerAnswer, RunnerClaim, RunnerReport, RunnerRequest } from '../../src/daemon/runner-api.ts';
-import { encodeCommand } from '../../src/ranges/codec.ts';
-import { jobId, MAIL } from '../ranges/fixtures.ts';
+import type { RunnerAnswer } from '../../src/daemon/runner-api.ts';
+import { jobId } from '../ranges/fixtures.ts';
 import { Office, TTL } from './office.ts';
-
-const WHO = runnerId('py');
+import { answerOf, codeOf, WHO, wordsFor } from './runner-words.ts';
 
 let office: Office;
 beforeEach(() => {
@@ -20,154 +15,7 @@ beforeEach(() => {
   office.lead();
 });
 
-/** A question, and what came of it. */
-interface Question {
-  result: Result<RunnerAnswer> | null;
-  takeBack: () => void;
-}
-
-function ask(request: RunnerRequest): Question {
-  const question: Question = { result: null, takeBack: () => {} };
-  question.takeBack = office.leader.runners.ask(request, (result) => {
-    expect(question.result).toBeNull();
-    question.result = result;
-  });
-  return question;
-}
-
-function answerOf({ result }: Question): RunnerAnswer {
-  if (result === null || !result.ok) throw new Error(`no answer: ${JSON.stringify(result)}`);
-  return result.value;
-}
-
-function codeOf({ result }: Question): string | null {
-  return result === null || result.ok ? null : result.error.code;
-}
-
-function join({ worker = WHO, slots = 1 } = {}): number {
-  const instanceId = `i-${worker}`;
-  const question = ask({
-    ...{ kind: 'join', worker, instanceId, slots },
-    offers: [{ name: MAIL, hash: '' }],
-  });
-  office.run();
-  return answerOf(question).session;
-}
-
-function claim(session: number, changes: Partial<RunnerClaim> = {}): Question {
-  const { worker = WHO } = changes;
-  const base = { kind: 'claim', worker, instanceId: `i-${worker}`, session, epochs: [], draining: false } as const;
-  return ask({ ...base, tasksMax: 9, waitMs: 60_000, ...changes });
-}
-
-function report(session: number, epoch: number, changes: Partial<RunnerReport> = {}): Question {
-  const { worker = WHO } = changes;
-  const base = { kind: 'report', worker, instanceId: `i-${worker}`, session, epoch, draining: false } as const;
-  const unsaid = { epochs: null, cursor: 0, begun: null, claimed: null, ending: null, error: '', keep: null };
-  return ask({ ...base, ...unsaid, ...changes });
-}
-
-/** Takes the first task of the job. */
-function work(session: number, changes: Partial<RunnerClaim> = {}): RunnerAnswer['orders'][number] {
-  const waiting = claim(session, changes);
-  office.run();
-  return must(answerOf(waiting).orders[0], 'there is work');
-}
-
-describe('a session', () => {
-  test('begins with a join, and its number is the incarnation that the table has', () => {
-    const session = join();
-    expect(office.pen.table.worker(WHO)).toMatchObject({ incarnation: session, slots: 1, address: 'http' });
-  });
-
-  test('is begun anew by the same instance, which ends the former', () => {
-    const former = join();
-    const session = join();
-    expect(session).toBeGreaterThan(former);
-    expect(codeOf(claim(former))).toBe('SESSION_ENDED');
-  });
-
-  test('is not to be had by another instance while it lives', () => {
-    const session = join();
-    const question = ask({ kind: 'join', worker: WHO, instanceId: 'other', slots: 1, offers: [] });
-    expect(codeOf(question)).toBe('INSTANCE_MISMATCH');
-    expect(codeOf(claim(session, { instanceId: 'other' }))).toBe('INSTANCE_MISMATCH');
-    expect(office.proposed).toEqual([]);
-  });
-
-  test('ends after a TTL of silence, and every lease with it', () => {
-    office.submit({ options: { taskSize: 20 } });
-    const session = join();
-    const { epoch } = work(session);
-    for (let passed = 0; passed <= TTL; passed += 100) {
-      office.pass(100);
-      office.run();
-    }
-    expect(codeOf(report(session, epoch, { cursor: 5 }))).toBe('SESSION_ENDED');
-    expect(office.pen.job()).toMatchObject({ coveredPoints: 0, tasks: [] });
-  });
-
-  test('lives on under a new leader, which has never heard of it', () => {
-    office.submit({ options: { taskSize: 20 } });
-    const session = join();
-    const { epoch } = work(session);
-    office.lead();
-    const question = report(session, epoch, { cursor: 5, epochs: [epoch] });
-    office.run();
-    expect(answerOf(question)).toMatchObject({
-      session,
-      task: { epoch, cursor: 5, limit: 15, state: 'live' },
-      stop: [],
-    });
-  });
-
-  test('is not spoken of by a leader that may have been deposed', () => {
-    const session = join();
-    office.fresh = false;
-    expect(codeOf(claim(session))).toBe('NO_LEADER');
-    expect(codeOf(claim(session + 99))).toBe('NO_LEADER');
-  });
-
-  test('that was suspected is answered only after Heard is committed', () => {
-    const session = join();
-    claim(session, { waitMs: 0 });
-    office.pass(TTL / 4 + 1);
-    expect(office.commit()).toEqual(['worker-suspect']);
-    const question = claim(session, { waitMs: 0 });
-    office.pass(20);
-    expect(question.result).toBeNull();
-    office.run();
-    expect(answerOf(question).session).toBe(session);
-  });
-
-  test('whose answer could not be given is given it as soon as a quorum is heard again', () => {
-    const session = join();
-    let looks = 0;
-    // Fresh when it asks, and no more when it is to be answered.
-    Object.defineProperty(office, 'fresh', { configurable: true, get: () => looks++ === 0 });
-    const question = claim(session, { waitMs: 0 });
-    office.pass(20);
-    expect(question.result).toBeNull();
-    Object.defineProperty(office, 'fresh', { value: true });
-    office.pass(20);
-    office.pass(20);
-    expect(answerOf(question).session).toBe(session);
-  });
-
-  test(`is one of ${RUNNERS_MAX} at most, so that nodes always find room`, () => {
-    for (let number = 0; number < RUNNERS_MAX; number++) {
-      const worker = runnerId(`r${number}`);
-      const base = { kind: 'worker-join', at: 1, instanceId: `i-${worker}`, address: 'http', slots: 1 } as const;
-      office.pen.table.apply(office.pen.table.appliedIndex + 1, encodeCommand({ ...base, worker, offers: [] }));
-    }
-    office.lead();
-    const question = ask({ kind: 'join', worker: WHO, instanceId: 'i', slots: 1, offers: [] });
-    expect(codeOf(question)).toBe('OVERLOADED');
-    office.join(1, { worker: 'w9' });
-    office.commit();
-    expect(office.pen.table.worker('w9')).toBeDefined();
-  }, 60_000);
-});
+const { join, claim, report, work } = wordsFor(() => office);
 
 describe('a claim', () => {
   test('waits for work, and is answered in the turn in which it is granted', () => {
@@ -419,10 +267,10 @@ describe('an ending', () => {
 
   test('is answered when it is committed', () => {
     const { session, epoch } = granted();
-    const question = report(session, epoch, { cursor: 20, ending: 'complete' });
+    const question = report(session, epoch, { cursor: 20, ending: 'complete', epochs: [epoch] });
     expect(question.result).toBeNull();
     office.run();
-    expect(answerOf(question).task).toMatchObject({ epoch, state: 'ended', cursor: 20 });
+    expect(answerOf(question)).toMatchObject({ task: { epoch, state: 'ended', cursor: 20 }, stop: [] });
     expect(office.pen.job().state).toBe('done');
   });
 

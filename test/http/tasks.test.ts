@@ -37,8 +37,13 @@ describe('a claim', () => {
       ...{ stop: [], release: [], shrink: [], drain: false },
     });
     expect(node.questions).toEqual([
-      { kind: 'join', worker: '@py-1', instanceId: ID_1, slots: 4, offers: [{ name: 'thumbnails', hash: '' }] },
+      {
+        ...{ kind: 'join', worker: '@py-1', instanceId: ID_1, slots: 4, replaces: null },
+        offers: [{ name: 'thumbnails', hash: '' }],
+      },
     ]);
+    await post('claim', { ...JOIN, replaces: 50 });
+    expect(node.questions[1]).toMatchObject({ kind: 'join', replaces: 50 });
   });
 
   test('with one asks for tasks', async () => {
