@@ -13,6 +13,8 @@ export {
   type SubmitRequest,
   type WaitOptions,
 } from './client/client.ts';
+export { type RunnerOptions, runner } from './client/runner.ts';
+export type { Work } from './client/runner-attempt.ts';
 export type { ClusterStatus } from './daemon/api.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
 export type { ScheduleJson } from './http/schedules.ts';

@@ -29,7 +29,7 @@ export const ERRORS = {
     status: 400,
     exit: 2,
     retry: false,
-    text: 'No worker ever offered this job type and this node does not have it; start a node with --jobs DIR.',
+    text: 'No worker ever offered this job type and this node does not have it; start a node with --jobs DIR, or a runner that offers it.',
   },
   BAD_ARROW: {
     status: 400,
@@ -76,6 +76,12 @@ export const ERRORS = {
     exit: 1,
     retry: false,
     text: 'The lease of this epoch has ended; its work is given to others.',
+  },
+  SESSION_ENDED: {
+    status: 410,
+    exit: 1,
+    retry: false,
+    text: 'The session of this runner has ended, and its leases with it: stop its tasks, and claim without a session.',
   },
   OUT_OF_ORDER: {
     status: 409,

@@ -168,6 +168,23 @@ export const OFFERS_MAX = 256;
 /** Reports in one message of a worker: one a slot. */
 export const REPORTS_PER_MESSAGE_MAX = SLOTS_MAX;
 
+// ---- Runners --------------------------------------------------------------------------------------------------------
+
+/** Workers that are no nodes: half of all, so that whoever invents names cannot keep nodes from joining. */
+export const RUNNERS_MAX = WORKERS_MAX / 2;
+/** A claim waits no longer than so many keep-alives: as long as a silent worker is still expected to take a task. */
+export const CLAIM_WAIT_KEEP_ALIVES = 3;
+/** Nor longer than this: half of what a connection may be silent. */
+export const CLAIM_WAIT_MS_MAX = 30_000;
+/** Claims that wait on one node: the other connections that may be busy stay for everything else. */
+export const CLAIMS_WAITING_MAX = 512;
+/** Orders in answers that are not yet read: thirty of the longest answers. */
+export const CLAIM_ANSWERS_BYTES_MAX = 32 * MIB;
+/** A try of a runner waits for this part of the TTL before it asks another node: two may hang, and the third be in time. */
+export const RUNNER_TRIES_PER_TTL = 4;
+/** Ended epochs that a leader remembers, so that the repetition of a complete is told the same. */
+export const ENDED_EPOCHS_REMEMBERED = 10_000;
+
 // ---- Jobs -----------------------------------------------------------------------------------------------------------
 
 /** Canonical JSON of a job's metadata: a job is a pointer to work, not the work. */

@@ -341,7 +341,7 @@ export class PolarisClient {
 
 type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PolarisError };
 
-function baseUrl(text: string): string {
+export function baseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new PolarisError('USAGE', `"${text}" is no address of a node; it must look like http://HOST:PORT`);
@@ -359,7 +359,7 @@ function jobPath(id: string): string {
   return `/v1/jobs/${encodeURIComponent(id)}`;
 }
 
-function parseAnswer(text: string, url: string): unknown {
+export function parseAnswer(text: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -368,7 +368,7 @@ function parseAnswer(text: string, url: string): unknown {
 }
 
 /** The server's own code; one that this version does not know becomes INTERNAL, with the text kept. */
-function problemError(text: string, status: number, url: string): PolarisError {
+export function problemError(text: string, status: number, url: string): PolarisError {
   const problem = parseAnswer(text, url) as { readonly code?: unknown; readonly detail?: unknown } | null;
   const detail = typeof problem?.detail === 'string' ? problem.detail : `${url} answered ${status}`;
   const code = problem?.code;
@@ -377,7 +377,7 @@ function problemError(text: string, status: number, url: string): PolarisError {
 }
 
 /** fetch says only "fetch failed"; its cause says why. */
-function causeText(thrown: unknown): string {
+export function causeText(thrown: unknown): string {
   const cause = thrown instanceof Error ? thrown.cause : undefined;
   const code = (cause as { code?: unknown } | undefined)?.code;
   return typeof code === 'string' ? code : errorText(cause ?? thrown);

@@ -7,6 +7,7 @@ import type { Address, ClusterId, InstanceId, JobId, LogIndex, NodeId, Range, Te
 import type { Command, Controls, JobSpec, JobView, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 import type { JobTypeInfo } from './env.ts';
 import type { RosterMember } from './roster.ts';
+import type { RunnerAnswer, RunnerRequest } from './runner-api.ts';
 
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PolarisError };
 export type Done<T> = (result: Result<T>) => void;
@@ -94,6 +95,8 @@ export interface NodeApi {
   changeData(change: DataChange, done: Done<Outcome>): void;
   /** Leader only, else NO_LEADER; NOT_FOUND. Calls back once the worker knows that it is to hold nothing, or may again. */
   drainWorker(id: NodeId, draining: boolean, done: Done<void>): void;
+  /** Leader only, else NO_LEADER: what a worker asks that is no node. Calls back once, unless it is taken back with what this gives. */
+  runner(request: RunnerRequest, done: Done<RunnerAnswer>): () => void;
   /** In id order. Known to the leader alone; null elsewhere. */
   workers(): readonly WorkerStatus[] | null;
   /** Why an open job is given nothing just now, where the table does not say it. Null where this node does not lead. */

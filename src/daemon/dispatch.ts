@@ -29,6 +29,8 @@ export interface DispatchOptions {
   readonly propose: (command: Command, done: Done<Outcome>) => LogIndex | null;
   /** Whether a worker can be expected to take a task now. */
   readonly isAvailable: (worker: WorkerView) => boolean;
+  /** Leases that it may hold. */
+  readonly leasesMax: (worker: WorkerView) => number;
   /** A grant to this worker was applied, or is lost. */
   readonly settled: (worker: NodeId) => void;
   readonly wake: () => void;
@@ -46,7 +48,7 @@ export class Dispatch {
 
   constructor(options: DispatchOptions) {
     this.#options = options;
-    const { env, table, isAvailable } = options;
+    const { env, table, isAvailable, leasesMax } = options;
     const { clock, prng, probe } = env;
     const vacancies = new Vacancies({
       table,
@@ -56,7 +58,7 @@ export class Dispatch {
     const isHeld = (job: JobId) => throttles.hold(job) !== null;
     this.#vacancies = vacancies;
     this.#throttles = throttles;
-    this.#grants = new Grants({ table, pace: this.#pace, prng, vacancies, isHeld });
+    this.#grants = new Grants({ table, pace: this.#pace, prng, vacancies, isHeld, leasesMax });
     this.#shrinks = new Shrinks({ table, pace: this.#pace, wantsMore: (job) => this.#wantsMore(job) });
     for (const job of table.jobs()) {
       for (const task of job.tasks) this.#pace.granted(task, clock.now());

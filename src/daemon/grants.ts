@@ -9,8 +9,9 @@
  */
 import { GRANTS_IN_FLIGHT_MAX, RETURNED_RANGES_MAX } from '../base/limits.ts';
 import type { Prng } from '../base/prng.ts';
+import { isRunner } from '../base/runner-id.ts';
 import type { JobId, NodeId, Point } from '../base/types.ts';
-import type { Command, JobView, Table, WorkerView } from '../ranges/types.ts';
+import type { Command, JobSpec, JobView, Table, WorkerView } from '../ranges/types.ts';
 import { BackOffs, type Shelf, type Tried } from './back-offs.ts';
 import { Bucket } from './bucket.ts';
 import type { Pace } from './pace.ts';
@@ -53,6 +54,8 @@ export interface GrantsOptions {
   readonly vacancies: Pick<Vacancies, 'free' | 'slots'>;
   /** Something outside the table holds the job back. */
   readonly isHeld: (job: JobId) => boolean;
+  /** Leases that a worker may hold: its slots, or fewer. */
+  readonly leasesMax: (worker: WorkerView) => number;
 }
 
 export class Grants {
@@ -120,7 +123,7 @@ export class Grants {
   }
 
   freeSlots(worker: WorkerView): number {
-    return worker.slots - worker.epochs.length - this.inFlightOf(worker.id);
+    return this.#options.leasesMax(worker) - worker.epochs.length - this.inFlightOf(worker.id);
   }
 
   /** Takes notice of the rate of a job; whether it is less than it was. */
@@ -225,7 +228,7 @@ export class Grants {
     let best: Candidate | null = null;
     for (const candidate of candidates) {
       if (best !== null && !goesBefore(candidate, best)) continue;
-      if (worker.offers.some((offer) => offer.name === candidate.job.spec.name)) best = candidate;
+      if (mayTake(worker, candidate.job.spec)) best = candidate;
     }
     if (best === null) return null;
     const { job, bucket } = best;
@@ -250,6 +253,12 @@ export class Grants {
     candidate.fresh -= cut;
     return { size: cut, retry: null };
   }
+}
+
+/** It offers the type; and what is more than Polaris keeps by itself, only a node's own code has promised. */
+function mayTake({ id, offers }: WorkerView, { name, options }: JobSpec): boolean {
+  if (isRunner(id) && options.delivery === 'exactly-once') return false;
+  return offers.some((offer) => offer.name === name);
 }
 
 /** Points that a job would take from its bucket at once, if there were enough. */

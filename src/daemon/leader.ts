@@ -11,6 +11,7 @@
 import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { KEEP_ALIVES_PER_TTL, WORKERS_MAX } from '../base/limits.ts';
+import { isRunner } from '../base/runner-id.ts';
 import type { Address, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
 import type { Command, JobView, Outcome, Table, TableEvent, WorkerView } from '../ranges/types.ts';
 import type { LeaderMessage, WorkerMessage } from '../wire/messages.ts';
@@ -22,6 +23,7 @@ import { Notices } from './notices.ts';
 import { Oversight } from './oversight.ts';
 import { Reports } from './reports.ts';
 import { Rests } from './rests.ts';
+import { Runners } from './runners.ts';
 import { ScheduleDuty } from './schedule-duty.ts';
 import { type Session, Sessions, type Verdict } from './sessions.ts';
 import { Stamps } from './stamps.ts';
@@ -55,14 +57,21 @@ export class Leader {
   readonly #schedules: ScheduleDuty;
   readonly #deaths: DeathWatch;
   readonly #stamps: Stamps;
+  /** Workers that are no nodes. */
+  readonly runners: Runners;
   /** Joins that wait for their entry, by worker: the nonce. */
   readonly #joining = new Map<NodeId, number>();
 
   constructor(options: LeaderOptions) {
-    this.#options = options;
-    const { env, table, send, wake, propose } = options;
+    const send = (to: NodeId, message: LeaderMessage) => {
+      if (isRunner(to)) this.runners.hear(to, message);
+      else options.send(to, message);
+    };
+    this.#options = { ...options, send };
+    const { env, table, wake, propose } = options;
     const { clock, prng, probe, executor, log } = env;
     const stamp = () => this.#stamps.next();
+    this.runners = this.#makeRunners();
     this.#sessions = new Sessions(options.sessionTtlMs);
     this.#stamps = new Stamps(env, table);
     this.#tidings = new Tidings({ table, send, wake, session: (worker) => this.#sessions.get(worker) });
@@ -80,7 +89,18 @@ export class Leader {
     this.#dispatch = new Dispatch({
       ...{ env, table, stamp, propose, wake, tidings: this.#tidings },
       isAvailable: (worker) => this.#isAvailable(worker),
+      leasesMax: (worker) => this.runners.leasesMax(worker),
       settled: (worker) => this.#grantSettled(worker),
+    });
+  }
+
+  #makeRunners(): Runners {
+    const { env, table, sessionTtlMs, fresh } = this.#options;
+    return new Runners({
+      ...{ table, clock: env.clock, prng: env.prng, sessionTtlMs, fresh },
+      say: (from, message) => this.message(from, message),
+      remind: (worker) => this.#remind(worker),
+      waits: (worker) => this.#dispatch.heard(worker, true),
     });
   }
 
@@ -173,7 +193,7 @@ export class Leader {
     };
     this.#options.propose(command, (result) => {
       if (this.#joining.get(from) === join.nonce) this.#joining.delete(from);
-      if (!result.ok) return;
+      if (!result.ok) return this.runners.joinLost(from, join.nonce, result.error);
       const { value } = result;
       if (value.kind === 'refused') {
         env.log.warn({ worker: from, code: value.code, detail: value.detail }, 'join-refused');
@@ -232,6 +252,12 @@ export class Leader {
       this.#dispatch.heard(worker, true);
       this.#answer(session);
     });
+  }
+
+  /** Somebody waits for an answer that could not be given when it was asked. */
+  #remind(worker: NodeId): void {
+    const session = this.#sessions.get(worker);
+    if (session !== undefined) this.#answer(session);
   }
 
   /** Answers the newest keep-alive, if a leader may: see the invariants. The next keep-alive asks again if not. */
@@ -304,6 +330,7 @@ export class Leader {
     for (const verdict of this.#sessions.judge(now)) this.#carryOut(verdict);
     this.#dispatch.judge(now);
     this.#rests.tick(now);
+    this.runners.tick();
     this.#notices.tick();
     this.#oversight.tick();
     this.#schedules.tick();
@@ -318,6 +345,7 @@ export class Leader {
   }
 
   close(): void {
+    this.runners.close();
     this.#deaths.close();
     this.#dispatch.close();
     this.#notices.close();

@@ -37,8 +37,9 @@ import { LeaderWaiters } from './leader-waiters.ts';
 import { MemberDuties, successor } from './member-duties.ts';
 import { Membership } from './membership.ts';
 import { Replica, type ReplicaMessage } from './replica.ts';
+import type { RunnerAnswer, RunnerRequest } from './runner-api.ts';
 import { cronTimes } from './schedule-duty.ts';
-import { clusterStatus } from './status.ts';
+import { clusterStatus, nodeChecks } from './status.ts';
 import { Worker } from './worker.ts';
 
 /** A pause of the process longer than this is a stall: its silence is nobody else's. */
@@ -224,6 +225,15 @@ export class Node implements NodeApi {
     });
   }
 
+  runner(request: RunnerRequest, done: Done<RunnerAnswer>): () => void {
+    let takeBack = () => {};
+    this.#guard(() => {
+      if (this.#leader === null) done({ ok: false, error: new PolarisError('NO_LEADER') });
+      else takeBack = this.#leader.runners.ask(request, done);
+    });
+    return () => this.#guard(takeBack);
+  }
+
   workers(): readonly WorkerStatus[] | null {
     return this.#leader?.workers() ?? null;
   }
@@ -258,15 +268,10 @@ export class Node implements NodeApi {
   }
 
   readiness(): readonly { readonly name: string; readonly ok: boolean }[] {
-    const voter = this.#config.role === 'voter';
-    const applied =
-      this.#replica === null ? !voter : this.#replica.table.appliedIndex >= this.#replica.standing().commit;
-    return [
-      { name: 'formed', ok: this.#membership.clusterId !== null },
-      { name: 'leader', ok: this.#leaderNow() !== null },
-      { name: 'applied', ok: applied },
-      { name: 'not-stopping', ok: this.#phase === 'running' },
-    ];
+    return nodeChecks({
+      ...{ replica: this.#replica, role: this.#config.role, isStopping: this.#phase !== 'running' },
+      ...{ isFormed: this.#membership.clusterId !== null, hasLeader: this.#leaderNow() !== null },
+    });
   }
 
   /** Leader only, else NO_LEADER. What the change cannot do is BAD_MEMBERSHIP, with the reason. */

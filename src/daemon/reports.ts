@@ -59,21 +59,20 @@ export class Reports {
       if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
       if (report.claimed < report.cursor) continue;
       if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));
-      else if (this.#gather(task, report)) waiting.gathering = true;
+      else this.#gather(task, report);
     }
+    // An ending takes the place of what was gathered of its task, also by the same message.
+    waiting.gathering = reports.some(({ epoch }) => this.#gathered.has(epoch));
     this.#waiting.set(worker, waiting);
   }
 
-  /** Whether something of a running task is to be committed. */
-  #gather(task: Task, { epoch, cursor, claimed }: TaskReport): boolean {
+  #gather(task: Task, { epoch, cursor, claimed }: TaskReport): void {
     const known = this.#gathered.get(epoch) ?? task;
     // What was asked for before the task was shrunk may lie beyond its end.
     const wanted = Math.min(claimed, task.end);
-    if (cursor > known.cursor || wanted > known.claimed) {
-      const next = Math.max(known.cursor, cursor);
-      this.#gathered.set(epoch, { cursor: next, claimed: Math.max(known.claimed, wanted, next) });
-    }
-    return this.#gathered.has(epoch);
+    if (cursor <= known.cursor && wanted <= known.claimed) return;
+    const next = Math.max(known.cursor, cursor);
+    this.#gathered.set(epoch, { cursor: next, claimed: Math.max(known.claimed, wanted, next) });
   }
 
   /** Proposes what has gathered, unless the entry before it is still under way. */

@@ -34,6 +34,26 @@ export function clusterStatus({ replica, leads, leader, membership, features }: 
   };
 }
 
+export interface CheckSource {
+  readonly replica: Replica | null;
+  readonly role: 'voter' | 'worker';
+  readonly isFormed: boolean;
+  readonly hasLeader: boolean;
+  readonly isStopping: boolean;
+}
+
+/** What `/readyz` says. A worker-role node has no replica and applies nothing. */
+export function nodeChecks(source: CheckSource): readonly { readonly name: string; readonly ok: boolean }[] {
+  const { replica, role, isFormed, hasLeader, isStopping } = source;
+  const applied = replica === null ? role === 'worker' : replica.table.appliedIndex >= replica.standing().commit;
+  return [
+    { name: 'formed', ok: isFormed },
+    { name: 'leader', ok: hasLeader },
+    { name: 'applied', ok: applied },
+    { name: 'not-stopping', ok: !isStopping },
+  ];
+}
+
 function memberRole(id: NodeId, leader: NodeId | null, raft: RaftStatus | null): MemberStatus['role'] {
   if (id === leader) return 'leader';
   if (raft?.configuration.learners.includes(id)) return 'learner';

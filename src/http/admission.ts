@@ -7,11 +7,12 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { CANDIDATES_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
+import { isRunner } from '../base/runner-id.ts';
 import type { JobId } from '../base/types.ts';
 import type { JobTypeInfo, JsonSchema } from '../daemon/env.ts';
 import { fillOptions } from '../ranges/options.ts';
 import { canonicalJson } from '../ranges/spec.ts';
-import type { Delivery, JobSpec } from '../ranges/types.ts';
+import type { Delivery, JobSpec, Table } from '../ranges/types.ts';
 import type { HttpContext } from './route.ts';
 import type { JsonObject, WantedJob } from './schema.ts';
 import { readTable } from './settle.ts';
@@ -53,6 +54,7 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   const type = context.api.types.find((candidate) => candidate.name === spec.name);
   const known = await readTable(context.api, 'local', (table) => ({
     offered: table.everOffered(spec.name),
+    byRunners: isOnlyOfRunners(table, spec.name),
     // The first submit settled it. A repeat on a leader that knows the type better or worse must stay the same spec.
     before: (id === null ? undefined : table.job(id))?.spec,
   }));
@@ -65,9 +67,15 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
   checkDelivery(spec, metadata, type);
   checkMemory(spec, type);
-  // Offers carry no exposure; 'task' can only overstate what may have run twice.
-  const exposure = known.before?.exposure ?? type?.exposure ?? 'task';
+  // Offers carry no exposure. Runners are held to the window; for others 'task' can only overstate what may run twice.
+  const exposure = known.before?.exposure ?? type?.exposure ?? (known.byRunners ? 'window' : 'task');
   return { ...spec, exposure, overseen: known.before?.overseen ?? type?.overseen ?? false };
+}
+
+/** Whether those that offer it now are runners, all of them. */
+function isOnlyOfRunners(table: Table, name: string): boolean {
+  const offering = [...table.workers()].filter(({ offers }) => offers.some((offer) => offer.name === name));
+  return offering.length > 0 && offering.every(({ id }) => isRunner(id));
 }
 
 /** What a type can keep is known here or nowhere; the two that Polaris keeps by itself need no word of it. */

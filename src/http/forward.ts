@@ -14,6 +14,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { splitAddress } from '../base/config.ts';
 import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
 import { FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
+import { errorText, PolarisError } from '../base/errors.ts';
+import { CLAIMS_WAITING_MAX, FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
 import type { Address, Json } from '../base/types.ts';
 import { CODE_HEADER } from './problem.ts';
 import type { HttpContext } from './route.ts';
@@ -34,6 +36,8 @@ const ANSWER_HEADERS = [
 // A kept connection may be closed by the other side just as a write goes out on it, which would make outcomes unknown
 // without need; one connection a request costs a fraction of a commit.
 const AGENT = new Agent({ keepAlive: false, maxSockets: FORWARDS_MAX });
+/** Claims wait for long, and must not stand in the way of all other requests. */
+const PATIENT_AGENT = new Agent({ keepAlive: false, maxSockets: CLAIMS_WAITING_MAX });
 
 type Attempt =
   | { readonly kind: 'answered'; readonly answer: IncomingMessage }
@@ -48,6 +52,8 @@ export interface ForwardOptions {
   readonly write: boolean;
   /** Sent on in place of the body that came in. */
   readonly body?: Json;
+  /** The leader may take so much longer to answer; it hears of it when nobody waits for the answer any more. */
+  readonly patient?: { readonly waitMs: number; readonly gone: AbortSignal };
 }
 
 /** What is asked of the leader. */
@@ -151,7 +157,17 @@ function send(context: HttpContext, question: Question, address: Address, giveUp
     const outgoing = sendRequest({
       ...{ host, port, method, path, agent: AGENT },
       headers: headersFor(context, question, body),
+  const body = options.body === undefined ? '' : JSON.stringify(options.body);
+  const { method, url: path } = options.request;
+  const { patient } = options;
+  return new Promise((resolve) => {
+    let connected = false;
+    const outgoing = sendRequest({
+      ...{ host, port, method, path, agent: patient === undefined ? AGENT : PATIENT_AGENT },
+      headers: headersFor(context, options.request, body),
     });
+    if (patient?.gone.aborted === true) outgoing.destroy();
+    else patient?.gone.addEventListener('abort', () => outgoing.destroy(), { once: true });
     const finish = (attempt: Attempt): void => {
       clearTimeout(connectTimer);
       clearTimeout(answerTimer);
@@ -163,7 +179,8 @@ function send(context: HttpContext, question: Question, address: Address, giveUp
       },
       Math.max(0, giveUpAt - performance.now()),
     );
-    const answerTimer = setTimeout(() => outgoing.destroy(new Error('no answer in time')), FORWARD_WAIT_MS);
+    const answerMs = FORWARD_WAIT_MS + (patient?.waitMs ?? 0);
+    const answerTimer = setTimeout(() => outgoing.destroy(new Error('no answer in time')), answerMs);
     outgoing.once('socket', (socket) => {
       socket.once('connect', () => {
         connected = true;

@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { type ErrorCode, PolarisError } from '../base/errors.ts';
 import { ADDRESS_LENGTH_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
+import { isRunner, RUNNER_NAME } from '../base/runner-id.ts';
 import type { JobId, Json, NodeId, Range } from '../base/types.ts';
 import type { RosterMember } from '../daemon/roster.ts';
 
@@ -101,6 +102,12 @@ export function parseMember(body: unknown): RosterMember {
 /** @throws PolarisError BAD_REQUEST */
 export function parseTransfer(body: unknown): NodeId {
   return parse(z.strictObject({ to: NODE_ID }), body, 'the body').to;
+}
+
+/** A node, or a runner with its mark. @throws PolarisError BAD_REQUEST */
+export function parseWorkerId(text: unknown): NodeId {
+  if (typeof text === 'string' && isRunner(text) && RUNNER_NAME.test(text.slice(1))) return text;
+  return parse(NODE_ID, text, 'the id');
 }
 
 /** @throws PolarisError BAD_REQUEST */

@@ -30,10 +30,12 @@ import { jobRoutes } from './jobs.ts';
 import { parseJsonBody } from './json-body.ts';
 import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
+import { Patience } from './patience.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import type { ReadContext } from './read.ts';
 import type { DataPlane, HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { taskRoutes } from './tasks.ts';
 import { Turnstile } from './turnstile.ts';
 import { workerRoutes } from './workers.ts';
 
@@ -87,12 +89,15 @@ export function createHttpServer(context: ServerContext): FastifyInstance {
     const path = request.url.split('?', 1)[0];
     return sendProblem(reply, new PolarisError('NOT_FOUND', `there is nothing at ${path}`));
   });
-  addRoutes(app, routesOf(context));
+  const patience = new Patience();
+  app.addHook('preClose', async () => patience.close());
+  addRoutes(app, routesOf(context, patience));
   return app;
 }
 
 function routesOf(context: ServerContext): readonly HttpRoute[] {
   const { data } = context;
+function routesOf(context: HttpContext, patience: Patience): readonly HttpRoute[] {
   const reading: ReadContext = {
     // `api` stays behind its getter: the node that it stands for is made after the routes.
     get api() {
@@ -104,6 +109,7 @@ function routesOf(context: ServerContext): readonly HttpRoute[] {
     ...jobRoutes(reading),
     ...failureRoutes(reading),
     ...workerRoutes(reading),
+    ...taskRoutes(context, patience),
     ...scheduleRoutes(reading),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),

@@ -6,6 +6,8 @@ import { PolarisError } from '../base/errors.ts';
 import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
 import type { JobId, NodeId, Range } from '../base/types.ts';
 import type { Consistency, DataChange, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
+import type { Consistency, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
+import type { RunnerAnswer, RunnerRequest } from '../daemon/runner-api.ts';
 import type { Controls, JobSpec, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 
 export type SubmitOutcome = Extract<Outcome, { kind: 'created' | 'exists' }>;
@@ -45,6 +47,24 @@ export function drainWorker(api: NodeApi, id: NodeId, draining: boolean): Promis
 
 export function changeMembers(api: NodeApi, request: MemberRequest): Promise<void> {
   return settle((done) => api.changeMembers(request, done), COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
+}
+
+/** What a runner is answered. A question whose asker has gone is taken back. */
+export function askRunner(
+  api: NodeApi,
+  request: RunnerRequest,
+  { waitMs, gone }: { readonly waitMs: number; readonly gone: AbortSignal },
+): Promise<RunnerAnswer> {
+  const ask = (done: Done<RunnerAnswer>): void => {
+    const takeBack = api.runner(request, done);
+    const leave = () => {
+      takeBack();
+      done({ ok: false, error: new PolarisError('OUTCOME_UNKNOWN', 'the asker has gone') });
+    };
+    if (gone.aborted) leave();
+    else gone.addEventListener('abort', leave, { once: true });
+  };
+  return settle(ask, waitMs + COMMIT_WAIT_MS, 'OUTCOME_UNKNOWN');
 }
 
 /** The bytes of a backup. */

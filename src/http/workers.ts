@@ -14,7 +14,7 @@ import { pageText } from './page.ts';
 import { parsePageQuery } from './queries.ts';
 import { answerText, type ReadContext } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
-import { expectNothing, parseNodeId } from './schema.ts';
+import { expectNothing, parseWorkerId } from './schema.ts';
 import { drainWorker, readTable } from './settle.ts';
 
 export interface WorkerJson {
@@ -46,7 +46,7 @@ async function list(context: ReadContext, request: FastifyRequest, reply: Fastif
 
 async function drain(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
-  const id = parseNodeId((request.params as { readonly id: string }).id);
+  const id = parseWorkerId((request.params as { readonly id: string }).id);
   const draining = parseDraining(request.body);
   return onLeader(context, { request, reply, write: true, body: { draining } }, async () => {
     await drainWorker(context.api, id, draining);

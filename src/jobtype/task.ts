@@ -10,13 +10,18 @@
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
-import type { Delivery } from '../ranges/types.ts';
+import type { Delivery, JobOptions } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Cell } from './cell.ts';
 import type { TaskContext } from './client.ts';
 
+/** Of a task, what its code can come to know. */
+export type WorkOrder = Omit<TaskOrder, 'name' | 'claimed' | 'options'> & {
+  readonly options: Pick<JobOptions, 'delivery' | 'commitEvery'>;
+};
+
 export interface RunningTaskOptions {
-  readonly order: TaskOrder;
+  readonly order: WorkOrder;
   readonly cell: Cell;
   readonly worker: NodeId;
   /** Asks the host to look at the cell. */

@@ -23,6 +23,7 @@ class Desk {
     prng: createPrng(1),
     vacancies: this.vacancies,
     isHeld: (job) => this.held.has(job),
+    leasesMax: ({ slots }) => slots,
   });
   now = 0;
 

@@ -20,8 +20,13 @@ export class Office {
   readonly proposed: { readonly command: Command; readonly done: Done<Outcome> }[] = [];
   fresh = true;
   full = false;
+  readonly #ttlMs: number;
   #woken = false;
   #leader: Leader | null = null;
+
+  constructor(ttlMs = TTL) {
+    this.#ttlMs = ttlMs;
+  }
 
   /** The leader of a new term, over the table as it stands. */
   lead(connected: readonly string[] = ['w1', 'w2']): Leader {
@@ -30,7 +35,7 @@ export class Office {
     this.#leader = new Leader({
       env: this.hand.env,
       table: this.pen.table,
-      sessionTtlMs: TTL,
+      sessionTtlMs: this.#ttlMs,
       propose: (command, done) => this.#propose(command, done),
       fresh: () => this.fresh,
       send: (to, message) => void this.sent.push({ to, message }),

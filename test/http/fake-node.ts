@@ -20,6 +20,7 @@ import type {
 import { encodeBackup } from '../../src/daemon/backup.ts';
 import type { JobTypeInfo } from '../../src/daemon/env.ts';
 import { encodeImage, foundingRoster } from '../../src/daemon/roster.ts';
+import type { RunnerAnswer, RunnerRequest } from '../../src/daemon/runner-api.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { Command, Controls, JobSpec, Outcome, ScheduleSpec, Table } from '../../src/ranges/types.ts';
 import { MAIL, Pen } from '../ranges/fixtures.ts';
@@ -172,6 +173,25 @@ export class FakeNode implements NodeApi {
 
   readiness(): readonly { readonly name: string; readonly ok: boolean }[] {
     return this.checks;
+  }
+
+  /** Answers what runners ask, and writes it down; a test says how. */
+  readonly questions: RunnerRequest[] = [];
+  answerRunner: (request: RunnerRequest, done: Done<RunnerAnswer>) => void = () => {};
+  takenBack = 0;
+
+  runner(request: RunnerRequest, done: Done<RunnerAnswer>): () => void {
+    if (this.refused(done)) return () => {};
+    this.questions.push(request);
+    let isOpen = true;
+    this.answerRunner(request, (result) => {
+      isOpen = false;
+      done(result);
+    });
+    return () => {
+      if (isOpen) this.takenBack++;
+      isOpen = false;
+    };
   }
 
   private change(command: Command, done: Done<void>): void {

@@ -4,7 +4,16 @@
  */
 import { describe, expect, it } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { cutOffLeader, deafLeader, Scenario, silentWorker, spoiltDisk, stalledLeader, TTL_MS } from './scenario.ts';
+import {
+  cutOffLeader,
+  deafLeader,
+  echoedRunner,
+  Scenario,
+  silentWorker,
+  spoiltDisk,
+  stalledLeader,
+  TTL_MS,
+} from './scenario.ts';
 
 const SEEDS = [...Array(4).keys()].map((at) => at + 1);
 const ELECTION_SEEDS = [...Array(50).keys()].map((at) => at + 1);
@@ -119,6 +128,10 @@ describe('bounds in virtual time', () => {
       for (const lease of leases) expect(scenario.successorOf(lease)?.start).toBe(lease.cursor);
       expect(world.auditor.ledger.repetitions).toBeLessThanOrEqual(leases.length * commitEvery);
     }
+  });
+
+  it('a runner whose every word is delivered twice never works beside its successor', () => {
+    for (const seed of [1, 2, 3]) expect(echoedRunner(seed)).toBeNull();
   });
 
   it('a paused worker that wakes after its lease expired gets nothing accepted', () => {

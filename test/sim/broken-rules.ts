@@ -5,6 +5,7 @@
  * Each rule bends one public seam of the daemon, or of the model around it, and `install` gives back what straightens it.
  */
 import { PolarisError } from '../../src/base/errors.ts';
+import type { Incarnation, NodeId } from '../../src/base/types.ts';
 import { Bucket } from '../../src/daemon/bucket.ts';
 import { Grants } from '../../src/daemon/grants.ts';
 import { Node } from '../../src/daemon/node.ts';
@@ -12,6 +13,7 @@ import { Notices } from '../../src/daemon/notices.ts';
 import { Replica } from '../../src/daemon/replica.ts';
 import { Rests } from '../../src/daemon/rests.ts';
 import { Roster } from '../../src/daemon/roster.ts';
+import { Runners } from '../../src/daemon/runners.ts';
 import { Sessions } from '../../src/daemon/sessions.ts';
 import { Throttles } from '../../src/daemon/throttles.ts';
 import { Disk } from '../../src/raft/disk.ts';
@@ -25,7 +27,15 @@ import { Schedules } from '../../src/ranges/schedules.ts';
 import { JobTable } from '../../src/ranges/table.ts';
 import type { Controls } from '../../src/ranges/types.ts';
 import { SimExecutor } from './executor.ts';
-import { cutOffLeader, deafLeader, divergedTable, silentWorker, spoiltDisk, stalledLeader } from './scenario.ts';
+import {
+  cutOffLeader,
+  deafLeader,
+  divergedTable,
+  echoedRunner,
+  silentWorker,
+  spoiltDisk,
+  stalledLeader,
+} from './scenario.ts';
 import type { ModelBugs } from './world.ts';
 
 export interface BrokenRule {
@@ -375,6 +385,24 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
           done({ ok: true, value: undefined });
         };
       }),
+  },
+  {
+    name: 'a join of a runner that is delivered again ends the session that it gave',
+    seedsMax: 5,
+    provoke: echoedRunner,
+    install: () => {
+      const sessions = new Map<NodeId, Incarnation>();
+      return bend(Runners.prototype, 'ask', (straight) => {
+        return function bent(this: Runners, request, done) {
+          if (request.kind !== 'join') return straight.call(this, request, done);
+          const replaces = sessions.get(request.worker) ?? null;
+          return straight.call(this, { ...request, replaces }, (result) => {
+            if (result.ok) sessions.set(request.worker, result.value.session);
+            done(result);
+          });
+        };
+      });
+    },
   },
   {
     name: 'a table applies one command differently on one node',

@@ -98,6 +98,23 @@ const CONTROL = [
   'task shrunk',
 ] as const;
 
+/** What befalls workers that are no nodes (remote-worker.ts). */
+const RUNNERS = [
+  'runner: NO_LEADER',
+  'runner: OUTCOME_UNKNOWN',
+  'runner: SESSION_ENDED',
+  'runner: STALE_EPOCH',
+  'runner: answer lost',
+  'runner: begins anew',
+  'runner: crash',
+  'runner: echo',
+  'runner: keeps less',
+  'runner: lease lost',
+  'runner: pause',
+  'runner: session',
+  'runner: task',
+] as const;
+
 const EVENTS = [
   'partition split',
   'partition isolate',
@@ -154,7 +171,7 @@ const EVENTS = [
 
 /** What was never met, in a fixed order. */
 export function unfired(counts: ReadonlyMap<string, number>): string[] {
-  return [...FAULTS, ...BRANCHES, ...CONTROL, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
+  return [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
 }
 
 /** How often each kind was met, in columns. */

@@ -12,6 +12,7 @@ import type { JobSpec } from '../../src/ranges/types.ts';
 import type { JobModel } from './attempt.ts';
 import type { ChurnKind } from './churn.ts';
 import { type DiskSpeed, FAIR_DISK } from './disk.ts';
+import type { RemotePlan } from './remote-worker.ts';
 import { FAIR_LINK, type LinkOptions } from './weather.ts';
 import { drawWishes, NO_WISHES, type WishPlan } from './wishes.ts';
 import type { HostPlan, NodePlan } from './world.ts';
@@ -65,6 +66,8 @@ export interface SeedPlan {
   /** Mean virtual milliseconds between two requests of a client. */
   readonly requestEveryMs: number;
   readonly wishes: WishPlan;
+  /** Workers that are no nodes. */
+  readonly remotes: readonly RemotePlan[];
 }
 
 /** Log-uniform: many short lives find more than few long ones, and some bugs need a long one. */
@@ -106,8 +109,23 @@ export function drawPlan(seed: number): SeedPlan {
     requestEveryMs: spread(prng, 200, 3_000),
     tearsWrites: !calm && prng.chance(0.5),
     wishes: NO_WISHES,
+    remotes: drawRemotes(createPrng(seed ^ 0x4e40), calm),
   };
   return drawWishes(drawTransfers(plan));
+}
+
+/** Runners, in every third seed. With lots of their own, like all that came later. */
+function drawRemotes(prng: Prng, calm: boolean): RemotePlan[] {
+  if (!prng.chance(0.35)) return [];
+  return Array.from({ length: prng.integer(1, 4) }, (_, at) => ({
+    name: `r${at + 1}`,
+    slots: prng.integer(1, 4),
+    loss: calm || prng.chance(0.3) ? 0 : prng.next() * 0.3,
+    echo: calm || prng.chance(0.3) ? 0 : prng.next() * 0.2,
+    latencyMsMax: spread(prng, 0.5, 50),
+    troubleEveryMs: calm || prng.chance(0.2) ? Number.POSITIVE_INFINITY : spread(prng, 2_000, 15_000),
+    releaseMsMax: prng.chance(0.5) ? 5 : 500,
+  }));
 }
 
 /** Snapshots and hashes of the table. With lots of its own, so that the rest of a seed is what it would be without. */

@@ -14,6 +14,7 @@ import { Faults } from './faults.ts';
 import { Operator } from './operator.ts';
 import type { Action } from './oracle.ts';
 import { drawPlan, drawStray, type JobPlan, type SeedPlan } from './plan.ts';
+import { RemoteWorker } from './remote-worker.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** After the last fault: sessions of the dead expire, a leader is found, back-offs run out, rests are worked. */
@@ -83,11 +84,16 @@ function play(world: World, plan: SeedPlan): void {
     client: new Client({ world, prng: createPrng(plan.seed ^ 0xc1e7), latencyMsMax: 2 }),
   });
   operator.start();
+  const remotes = plan.remotes.map((remote, at) => {
+    return new RemoteWorker({ world, prng: createPrng(plan.seed ^ (0x9e40 + at)), plan: remote });
+  });
+  for (const remote of remotes) remote.start();
   const faults = new Faults(world, plan);
   world.scheduler.after(plan.faultsFromMs, () => faults.start());
   world.runTo(plan.faultsToMs);
   faults.stop();
   traffic.stop();
+  for (const remote of remotes) remote.heal();
   world.outside.heal();
   operator.stop();
   settle(world, operator);

@@ -4,6 +4,7 @@
 import { v4 as uuidv4 } from 'uuid';
 import { must } from '../../src/base/assert.ts';
 import { COMMIT_EVERY_DEFAULT, SESSION_TTL_MS_MIN } from '../../src/base/limits.ts';
+import { runnerId } from '../../src/base/runner-id.ts';
 import type { JobId, NodeId, Point } from '../../src/base/types.ts';
 import type { NodeConfig } from '../../src/daemon/env.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
@@ -14,6 +15,7 @@ import { Client } from './clients.ts';
 import type { Damage } from './damage.ts';
 import { FAIR_DISK } from './disk.ts';
 import { drawStray } from './plan.ts';
+import { RemoteWorker } from './remote-worker.ts';
 import { FAIR_LINK } from './weather.ts';
 import { type ModelBugs, World } from './world.ts';
 
@@ -223,6 +225,27 @@ export function silentWorker(seed: number, how: 'paused' | 'cut off', bugs: Mode
   world.resume('w1');
   scenario.heal();
   world.runTo(world.now + TTL_MS);
+  return world.failure;
+}
+
+/**
+ * Everything that a runner says is delivered a second time, seconds later, while it works with a wide window and another
+ * runner waits for its task. Gives what broke, or null.
+ */
+export function echoedRunner(seed: number): string | null {
+  const scenario = new Scenario({ seed });
+  const { world } = scenario;
+  scenario.untilLeader();
+  const fair = { slots: 1, loss: 0, latencyMsMax: 5, troubleEveryMs: Number.POSITIVE_INFINITY, releaseMsMax: 5 };
+  const start = (name: string, echo: number) => {
+    new RemoteWorker({ world, prng: world.prng.fork(), plan: { ...fair, name, echo } }).start();
+    scenario.until(`${name} has a session`, () => world.auditor.table.worker(runnerId(name)) !== undefined);
+  };
+  start('r1', 1);
+  scenario.submit({ points: 1_000, pointMs: 20, taskSize: 1_000, tasksMax: 1, commitEvery: 1_000 });
+  scenario.until('it works', () => scenario.leasesOf(runnerId('r1')).length > 0);
+  start('r2', 0);
+  world.runTo(world.now + PATIENCE_MS);
   return world.failure;
 }
 

@@ -153,7 +153,8 @@ export class World {
       ...{ auditor: this.auditor, trace: this.trace, outside: this.outside },
       now: () => this.now,
       check: (run) => this.check(run),
-      life: (id) => this.node(id).lives,
+      // Whoever is no node has no lives here; nobody lets one rest.
+      life: (id) => this.nodes.get(id)?.lives ?? 0,
     });
     for (const host of options.hosts) this.addHost(host);
     for (const plan of options.nodes) this.addNode(plan);
