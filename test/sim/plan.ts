@@ -13,7 +13,7 @@ import type { JobModel } from './attempt.ts';
 import type { ChurnKind } from './churn.ts';
 import { type DiskSpeed, FAIR_DISK } from './disk.ts';
 import { FAIR_LINK, type LinkOptions } from './weather.ts';
-import { drawWishes, NO_WISHES, type WishPlan } from './wishes.ts';
+import { drawLibrary, drawWishes, NO_WISHES, type WishPlan } from './wishes.ts';
 import type { HostPlan, NodePlan } from './world.ts';
 
 /** Mean virtual milliseconds between two faults of a kind; infinite when the seed has none of it. */
@@ -107,7 +107,7 @@ export function drawPlan(seed: number): SeedPlan {
     tearsWrites: !calm && prng.chance(0.5),
     wishes: NO_WISHES,
   };
-  return drawWishes(drawTransfers(plan));
+  return drawLibrary(drawWishes(drawTransfers(plan)));
 }
 
 /** Snapshots and hashes of the table. With lots of its own, so that the rest of a seed is what it would be without. */
