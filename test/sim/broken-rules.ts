@@ -20,7 +20,9 @@ import { Disk } from '../../src/raft/disk.ts';
 import { Leadership } from '../../src/raft/leadership.ts';
 import { RaftLog } from '../../src/raft/log.ts';
 import { Raft } from '../../src/raft/raft.ts';
+import { Blobs } from '../../src/ranges/blobs.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
+import { Datasets } from '../../src/ranges/datasets.ts';
 import { Job } from '../../src/ranges/job.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { Schedules } from '../../src/ranges/schedules.ts';
@@ -404,6 +406,42 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       });
     },
   },
+  {
+    name: 'a blob is condemned though a name stands for it',
+    seedsMax: 20,
+    install: () => {
+      let condemning = false;
+      const restoreCondemn = bend(Blobs.prototype, 'condemn', (straight) => {
+        return function bent(this: Blobs, hash, index) {
+          condemning = true;
+          const isCondemned = straight.call(this, hash, index);
+          condemning = false;
+          return isCondemned;
+        };
+      });
+      const restoreHeld = bend(Blobs.prototype, 'isHeld', (straight) => {
+        return function bent(this: Blobs, hash) {
+          return !condemning && straight.call(this, hash);
+        };
+      });
+      return () => {
+        restoreCondemn();
+        restoreHeld();
+      };
+    },
+  },
+  {
+    name: 'the stamp of copies is not looked at when they are named',
+    seedsMax: 20,
+    install: () => bend(Blobs.prototype, 'refusal', () => () => null),
+  },
+  { name: 'a keeper deletes by the hash, whatever the stamp', seedsMax: 40, bugs: { deletesByHash: true } },
+  {
+    name: 'a dataset changes from any version, whichever was expected',
+    seedsMax: 20,
+    install: () => bend(Datasets.prototype, 'conflict', () => () => null),
+  },
+  { name: 'a dataset is read from the table of a follower', seedsMax: 20, bugs: { readsLocally: true } },
   {
     name: 'a table applies one command differently on one node',
     seedsMax: 1,

@@ -113,6 +113,32 @@ const RUNNERS = [
   'runner: pause',
   'runner: session',
   'runner: task',
+/** What becomes of datasets and of the blobs behind them (librarian.ts, copy-checker.ts, shelves.ts). */
+const DATASETS = [
+  'applied condemn',
+  'applied drop-dataset',
+  'applied pin-dataset',
+  'applied put-dataset',
+  'dataset: condemned',
+  'dataset: condemned in vain',
+  'dataset: drop DATASET_CONFLICT',
+  'dataset: drop NOT_FOUND',
+  'dataset: drop ok',
+  'dataset: pin ok',
+  'dataset: put BLOB_CONDEMNED',
+  'dataset: put DATASET_CONFLICT',
+  'dataset: put OUTCOME_UNKNOWN',
+  'dataset: put TIMED_OUT',
+  'dataset: put ok',
+  'dataset: put on the copies of another',
+  'dataset: read acknowledged',
+  'dataset: read refused',
+  'dataset: stored',
+  'dataset: too few copies',
+  'keeper: a copy was stamped anew meanwhile',
+  'keeper: copy deleted',
+  'keeper: copy pulled',
+  'keeper: first walk of a life',
 ] as const;
 
 const EVENTS = [
@@ -172,6 +198,7 @@ const EVENTS = [
 /** What was never met, in a fixed order. */
 export function unfired(counts: ReadonlyMap<string, number>): string[] {
   return [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
+  return [...FAULTS, ...BRANCHES, ...CONTROL, ...DATASETS, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
 }
 
 /** How often each kind was met, in columns. */

@@ -14,7 +14,7 @@ import type { ChurnKind } from './churn.ts';
 import { type DiskSpeed, FAIR_DISK } from './disk.ts';
 import type { RemotePlan } from './remote-worker.ts';
 import { FAIR_LINK, type LinkOptions } from './weather.ts';
-import { drawWishes, NO_WISHES, type WishPlan } from './wishes.ts';
+import { drawLibrary, drawWishes, NO_WISHES, type WishPlan } from './wishes.ts';
 import type { HostPlan, NodePlan } from './world.ts';
 
 /** Mean virtual milliseconds between two faults of a kind; infinite when the seed has none of it. */
@@ -111,7 +111,7 @@ export function drawPlan(seed: number): SeedPlan {
     wishes: NO_WISHES,
     remotes: drawRemotes(createPrng(seed ^ 0x4e40), calm),
   };
-  return drawWishes(drawTransfers(plan));
+  return drawLibrary(drawWishes(drawTransfers(plan)));
 }
 
 /** Runners, in every third seed. With lots of their own, like all that came later. */

@@ -11,6 +11,7 @@ import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { JobId } from '../../src/base/types.ts';
 import { Client } from './clients.ts';
 import { Faults } from './faults.ts';
+import { Librarian } from './librarian.ts';
 import { Operator } from './operator.ts';
 import type { Action } from './oracle.ts';
 import { drawPlan, drawStray, type JobPlan, type SeedPlan } from './plan.ts';
@@ -61,7 +62,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     ...(options.trace === undefined ? {} : { print: options.trace }),
     ...(options.bugs === undefined ? {} : { bugs: options.bugs }),
   });
-  world.check(() => play(world, plan));
+  world.check(() => play(world, plan, options.bugs));
   return {
     seed,
     ok: world.failure === null,
@@ -73,7 +74,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   };
 }
 
-function play(world: World, plan: SeedPlan): void {
+function play(world: World, plan: SeedPlan, bugs: WorldOptions['bugs']): void {
   for (const { spec, model } of plan.jobs) world.models.set(spec.id, model);
   const prng = world.prng.fork();
   for (const id of world.nodes.keys()) world.scheduler.after(prng.next() * 500, () => world.boot(id));
@@ -88,6 +89,8 @@ function play(world: World, plan: SeedPlan): void {
     return new RemoteWorker({ world, prng: createPrng(plan.seed ^ (0x9e40 + at)), plan: remote });
   });
   for (const remote of remotes) remote.start();
+  const librarian = librarianOf(world, plan, bugs);
+  librarian?.start();
   const faults = new Faults(world, plan);
   world.scheduler.after(plan.faultsFromMs, () => faults.start());
   world.runTo(plan.faultsToMs);
@@ -96,15 +99,29 @@ function play(world: World, plan: SeedPlan): void {
   for (const remote of remotes) remote.heal();
   world.outside.heal();
   operator.stop();
-  settle(world, operator);
+  librarian?.stop();
+  settle(world, operator, librarian);
 }
 
-function settle(world: World, operator: Operator): void {
+/** With lots of its own, so that it moves nothing of what the others draw. */
+function librarianOf(
+  world: World,
+  { seed, wishes: { library } }: SeedPlan,
+  bugs: WorldOptions['bugs'],
+): Librarian | null {
+  if (library === null) return null;
+  const readsLocally = bugs?.readsLocally === true;
+  const client = new Client({ world, prng: createPrng(seed ^ 0xca11), latencyMsMax: 2, readsLocally });
+  return new Librarian({ world, plan: library, prng: createPrng(seed ^ 0x11b7), client });
+}
+
+function settle(world: World, operator: Operator, librarian: Librarian | null): void {
   const until = world.now + LIVENESS_MS_MAX;
   const settled = world.runUntil(() => world.leader !== null && !operator.isBusy && isSettled(world), until);
   if (world.failure !== null) return;
   if (!settled)
     return world.fail(`liveness: ${complaint(world)}${operator.isBusy ? '; the operator is not done' : ''}`);
+  librarian?.lookAround();
   // Clients hear the last answers; then the last commit must reach every replica.
   world.runTo(world.now + REST_MS);
   const agreed = world.runUntil(() => behind(world).length === 0, world.now + CONVERGENCE_MS_MAX);
@@ -115,7 +132,9 @@ function settle(world: World, operator: Operator): void {
   world.auditor.checkAll();
   world.oracle.checkAll();
   world.control.checkAll();
+  world.copies.checkAll();
   world.trace.count('operations in histories', world.histories.checkAll(world.auditor.pausedThemselves));
+  world.trace.count('operations in histories of datasets', world.registers.checkAll());
   for (const [id, { node }] of world.nodes) {
     const replica = node?.replica ?? null;
     if (replica !== null) world.auditor.compare(id, replica);

@@ -26,15 +26,29 @@ export interface WishPlan {
   readonly schedules: readonly SchedulePlan[];
   readonly setEveryMs: number;
   readonly restEveryMs: number;
+  /** What is kept beside the jobs; null for nothing. */
+  readonly library: LibraryPlan | null;
+}
+
+/** Datasets, and the blobs behind them: few of each, so that they meet. */
+export interface LibraryPlan {
+  readonly nameCount: number;
+  readonly blobCount: number;
+  /** Mean virtual milliseconds between two requests. */
+  readonly actEveryMs: number;
+  /** Mean virtual milliseconds between two walks of one keeper. */
+  readonly keepEveryMs: number;
 }
 
 export const NO_WISHES: WishPlan = {
   schedules: [],
   setEveryMs: Number.POSITIVE_INFINITY,
   restEveryMs: Number.POSITIVE_INFINITY,
+  library: null,
 };
 
 const WISHES_CHANCE = 0.5;
+const LIBRARY_CHANCE = 0.4;
 const AT_MS_MAX = 40_000;
 const SCHEDULES_MAX = 2;
 
@@ -52,11 +66,25 @@ export function drawWishes(plan: SeedPlan): SeedPlan {
     ...plan,
     jobs,
     wishes: {
+      ...plan.wishes,
       schedules: schedules.map((number) => drawSchedule(prng, `schedule-${number}`, plan.faultsToMs)),
       setEveryMs: prng.chance(0.7) ? spread(prng, 300, 5_000) : Number.POSITIVE_INFINITY,
       restEveryMs: prng.chance(0.5) ? spread(prng, 1_500, 10_000) : Number.POSITIVE_INFINITY,
     },
   };
+}
+
+/** With lots of its own, too: a seed without a library is what it was before there was any. */
+export function drawLibrary(plan: SeedPlan): SeedPlan {
+  const prng = createPrng(plan.seed ^ 0xb00c);
+  if (!prng.chance(LIBRARY_CHANCE)) return plan;
+  const library: LibraryPlan = {
+    nameCount: prng.integer(1, 4),
+    blobCount: prng.integer(1, 5),
+    actEveryMs: spread(prng, 50, 1_000),
+    keepEveryMs: spread(prng, 200, 5_000),
+  };
+  return { ...plan, wishes: { ...plan.wishes, library } };
 }
 
 function drawJobWishes(prng: Prng, job: JobPlan, earlier: readonly JobPlan[]): JobPlan {

@@ -20,6 +20,7 @@ import type { JobModel } from './attempt.ts';
 import { Auditor } from './auditor.ts';
 import { Branches } from './branches.ts';
 import { ControlChecker } from './control-checker.ts';
+import { CopyChecker } from './copy-checker.ts';
 import { type DiskSpeed, SimDisk } from './disk.ts';
 import { Electorate } from './electorate.ts';
 import { SimExecutor } from './executor.ts';
@@ -30,7 +31,9 @@ import { Oracle } from './oracle.ts';
 import { Outside } from './outside.ts';
 import { Host, Process, type TurnKind } from './process.ts';
 import { RaftChecker } from './raft-checker.ts';
+import { RegisterHistories } from './register-history.ts';
 import { Scheduler } from './scheduler.ts';
+import { Shelves } from './shelves.ts';
 import { Trace } from './trace.ts';
 import { expectThat, Violation } from './violation.ts';
 import { type LinkOptions, Weather } from './weather.ts';
@@ -74,6 +77,10 @@ export interface ModelBugs {
   readonly ignoresMark?: boolean;
   /** Every address seems to be on this host, and every probe is refused: a broken connection proves a death. */
   readonly refusesProbes?: boolean;
+  /** Keepers delete by the hash alone. */
+  readonly deletesByHash?: boolean;
+  /** Datasets are read from the table of any node. */
+  readonly readsLocally?: boolean;
 }
 
 /** A broken pipe is noticed within this time, and job code is ended. */
@@ -106,11 +113,14 @@ export class World {
   readonly auditor: Auditor;
   readonly oracle: Oracle;
   readonly histories = new Histories();
+  readonly registers = new RegisterHistories();
   readonly branches: Branches;
   readonly atlas: Atlas;
   readonly outside: Outside;
   readonly grants: GrantChecker;
   readonly control: ControlChecker;
+  readonly shelves: Shelves;
+  readonly copies: CopyChecker;
   readonly nodes = new Map<NodeId, SimNode>();
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
@@ -149,6 +159,12 @@ export class World {
     this.raft = new RaftChecker(electorate, (entry) => this.auditor.apply(entry));
     this.outside = this.#makeOutside();
     this.control = new ControlChecker(this.auditor, this.trace, this.outside);
+    this.copies = new CopyChecker(this.auditor, this.trace, () => this.shelves);
+    this.shelves = new Shelves({
+      ...{ world: this, prng: createPrng(options.seed ^ 0x5e1f) },
+      deletesByHash: options.bugs?.deletesByHash === true,
+      deleted: (id, hash, stamp) => this.check(() => this.copies.deleted(id, hash, stamp)),
+    });
     this.grants = new GrantChecker({
       ...{ auditor: this.auditor, trace: this.trace, outside: this.outside },
       now: () => this.now,
@@ -304,6 +320,8 @@ export class World {
     this.raft.wiped(id);
     this.trace.line(this.now, id, 'its disk is taken away');
     this.node(id).disk.wipe();
+    this.shelves.wipe(id);
+    this.copies.wiped(id);
   }
 
   /** SIGTERM: the node drains and ends by itself, and `ended` is told, if nothing else ends it first. */

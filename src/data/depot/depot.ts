@@ -58,6 +58,8 @@ interface Holder extends Peer {
 
 export class Depot {
   readonly #options: DepotOptions;
+  /** Blobs whose copy here was found damaged, and that are on their way from elsewhere. */
+  readonly #mending = new Set<BlobHash>();
 
   constructor(options: DepotOptions) {
     this.#options = options;
@@ -148,6 +150,7 @@ export class Depot {
   /** From this node's copy as long as that is good, then from others. */
   async *#read(hash: BlobHash, bytes: number, { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
     let position = start;
+    let damage: string | null = null;
     try {
       for await (const chunk of this.#options.store.read(hash, { start, end })) {
         position += chunk.length;
@@ -156,9 +159,28 @@ export class Depot {
       return;
     } catch (cause) {
       if (!isAboutCopy(cause)) throw cause;
-      if (cause.code === 'BLOB_DAMAGED') this.#options.log.error({ hash, error: cause.detail }, 'blob-damaged');
+      if (cause.code === 'BLOB_DAMAGED') damage = cause.detail;
     }
-    yield* this.#readRemote(hash, bytes, { start: position, end });
+    try {
+      yield* this.#readRemote(hash, bytes, { start: position, end });
+    } finally {
+      // Afterwards, with what has come already at hand in the cache.
+      if (damage !== null) this.#mend(hash, damage);
+    }
+  }
+
+  /** Has a good copy take the place of a damaged one. */
+  #mend(hash: BlobHash, found: string): void {
+    const { log, isShared } = this.#options;
+    if (this.#mending.has(hash)) return;
+    log.error({ hash, error: found }, 'blob-damaged');
+    // In a shared store everybody has this very copy.
+    if (isShared) return;
+    this.#mending.add(hash);
+    this.pull(hash)
+      .then(() => log.info({ hash }, 'blob-mended'))
+      .catch((cause: unknown) => log.warn({ hash, error: errorText(cause) }, 'blob-not-mended'))
+      .finally(() => this.#mending.delete(hash));
   }
 
   /** Piece by piece through the cache; a holder that fails is passed over, and the next one goes on where it stopped. */
