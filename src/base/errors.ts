@@ -95,6 +95,12 @@ export const ERRORS = {
     retry: true,
     text: 'What was stored was given up before it was named; send it again.',
   },
+  TRANSFER_BROKEN: {
+    status: 502,
+    exit: 5,
+    retry: true,
+    text: 'The data broke off on its way; what came of it is not whole. Ask for it again.',
+  },
   TOO_FEW_COPIES: {
     status: 503,
     exit: 5,

@@ -10,6 +10,7 @@ import type { ArrowFile } from '../data/arrow-file.ts';
 import type { Depot } from '../data/depot/depot.ts';
 import type { Keeper } from '../data/depot/keeper.ts';
 import type { BatchSource, ByteSource } from '../data/sources.ts';
+import type { PieceCache } from '../store/blobs/cache.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
 export interface HttpContext {
@@ -34,6 +35,8 @@ export interface DataPlane {
   readonly depot: Depot;
   readonly keeper: Keeper;
   readonly formats: Formats;
+  /** Pieces that came from others. */
+  readonly cache: Pick<PieceCache, 'counts'>;
 }
 
 export interface DataContext extends HttpContext {
