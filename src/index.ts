@@ -15,7 +15,21 @@ export {
 } from './client/client.ts';
 export { type RunnerOptions, runner } from './client/runner.ts';
 export type { Work } from './client/runner-attempt.ts';
+export type {
+  Datasets,
+  GetOptions,
+  IfVersion,
+  KeepOptions,
+  PutOptions,
+  ReadOptions,
+} from './client/datasets.ts';
+export type { DatasetContent } from './client/download.ts';
+export type { Health, NodeHealth } from './client/health.ts';
+export { StoreBatchError, type StoreOptions } from './client/tables.ts';
+export type { DataSource } from './client/upload.ts';
 export type { ClusterStatus } from './daemon/api.ts';
+export type { CacheJson } from './http/cache.ts';
+export type { DatasetJson } from './http/datasets.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';

@@ -379,6 +379,16 @@ export const CLIENT_TIMEOUT_MS = 15_000;
 export const CLIENT_TRY_MS = 4_000;
 /** Where no node can be reached at all, a call gives up sooner: a mistyped address should not take 15 s to show. */
 export const CLIENT_UNREACHABLE_MS = 3_000;
+/** A dataset is sent at least so often, however long one sending takes: to each node of a cluster of three. */
+export const CLIENT_SEND_TRIES_MIN = 3;
+/** 8 MiB a second: how slowly a node may copy to others what it took in before its silence counts as none. */
+export const CLIENT_COPY_BYTES_PER_MS = (8 * MIB) / 1_000;
+/** Progress of a transfer is drawn at most so often: ten times a second looks smooth. */
+export const TRANSFER_VIEW_MS = 100;
+/** A whole table is asked for so often when its data breaks off on its way. */
+export const CLIENT_LOAD_TRIES_MAX = 3;
+/** Tables of one call that are on their way at a time: enough to fill a line, few enough to hold. */
+export const CLIENT_STORES_MAX = 4;
 /** Between tries, doubled each time, with jitter. */
 export const CLIENT_RETRY_MS_MIN = 50;
 export const CLIENT_RETRY_MS_MAX = 1_000;

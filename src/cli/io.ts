@@ -8,6 +8,8 @@ export interface Output {
   write(data: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  /** Of a real stream: called once there is room again, after `write` said false. */
+  once?(event: 'drain', listener: () => void): unknown;
 }
 
 type ControlMethod = 'retry' | 'set' | 'failures' | 'workers' | 'drainWorker' | ScheduleMethod;
@@ -29,6 +31,7 @@ export type CliClient = Pick<
   | 'cluster'
   | ControlMethod
   | MemberMethod
+  | 'datasets'
 >;
 
 export interface Interruptible {
@@ -41,6 +44,8 @@ export interface Interruptible {
 export interface CliIo {
   readonly stdout: Output;
   readonly stderr: Output;
+  /** What is piped in; can be read once. */
+  stdin(): AsyncIterable<Uint8Array>;
   readonly environment: { readonly [name: string]: string | undefined };
   connect(urls: readonly string[]): Promise<CliClient>;
   interruptible(): Interruptible;
@@ -58,6 +63,7 @@ export function processIo(): CliIo {
   return {
     stdout: process.stdout,
     stderr: process.stderr,
+    stdin: () => process.stdin,
     environment: process.env,
     connect: async (urls) => new (await import('../client/client.ts')).PolarisClient({ urls }),
     interruptible,
@@ -70,6 +76,14 @@ function interruptible(): Interruptible {
   const abort = (): void => controller.abort();
   process.once('SIGINT', abort);
   return { signal: controller.signal, release: () => process.off('SIGINT', abort) };
+}
+
+/** All of it, no faster than it is taken: one chunk is held here. */
+export async function writeAll(output: Output, source: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of source) {
+    if (output.write(chunk) !== false || output.once === undefined) continue;
+    await new Promise<void>((resolve) => output.once?.('drain', resolve));
+  }
 }
 
 /** Whether to colour what goes there (https://no-color.org). */

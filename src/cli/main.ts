@@ -11,6 +11,9 @@ import { clusterAdd, clusterPromote, clusterRemove, clusterTransfer } from './cl
 import { clusterRestore } from './cluster-restore.ts';
 import { clusterStatus } from './cluster-status.ts';
 import { type CliArguments, type CliCommand, dashesWrittenOut } from './command.ts';
+import { datasetGet } from './dataset-get.ts';
+import { datasetList, datasetPin, datasetRemove, datasetShow, datasetUnpin } from './dataset-list.ts';
+import { datasetPut } from './dataset-put.ts';
 import { dev } from './dev.ts';
 import type { CliIo } from './io.ts';
 import { jobCancel, jobPause, jobResume } from './job-control.ts';
@@ -43,6 +46,11 @@ const NOUNS: readonly { readonly noun: string; readonly describe: string; readon
     noun: 'schedule',
     describe: 'Submit jobs again and again',
     verbs: [schedulePut, scheduleList, scheduleRemove],
+  },
+  {
+    noun: 'dataset',
+    describe: 'Store, read and drop named data',
+    verbs: [datasetPut, datasetGet, datasetList, datasetShow, datasetRemove, datasetPin, datasetUnpin],
   },
   { noun: 'worker', describe: 'See who works, and let a worker rest', verbs: [workerList, workerDrain] },
   {

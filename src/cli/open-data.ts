@@ -43,10 +43,12 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const peers = createBlobPeers(() => api().status().id);
   const isShared = config.blobs.kind !== 'local';
   const { replicas } = config;
-  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas, isShared });
+  const cache = new PieceCache();
+  const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
   return {
     ...{ store, depot, keeper, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
+    ...{ store, depot, keeper, cache, formats: createFormats(join(config.dataDir, 'spool')) },
     start: () => keeper.start(),
     stop: async () => {
       await keeper.stop();

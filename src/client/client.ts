@@ -6,26 +6,30 @@
  * id before it is first sent, and pausing what is paused changes nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RecordBatch, Table } from 'apache-arrow';
 import { v4 } from 'uuid';
-import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
+import { type ErrorCode, PolarisError } from '../base/errors.ts';
 import {
   BACKUP_WAIT_MS,
-  CLIENT_RETRY_MS_MAX,
-  CLIENT_RETRY_MS_MIN,
   CLIENT_TIMEOUT_MS,
-  CLIENT_TRY_MS,
-  CLIENT_UNREACHABLE_MS,
   PAGE_ITEMS_DEFAULT,
   PAGE_ITEMS_MAX,
   WATCH_INTERVAL_MS,
 } from '../base/limits.ts';
 import type { Json } from '../base/types.ts';
 import type { ClusterStatus } from '../daemon/api.ts';
+import type { CacheJson } from '../http/cache.ts';
+import type { DatasetJson } from '../http/datasets.ts';
 import type { FailuresJson, JobJson, RangeJson, RangesJson, VerifyJson } from '../http/job-json.ts';
 import type { NodeJson } from '../http/members.ts';
 import type { ScheduleJson } from '../http/schedules.ts';
 import type { WorkerJson } from '../http/workers.ts';
 import type { Controls, JobState } from '../ranges/types.ts';
+import { noAnswer, parseAnswer, problemError, type Tried } from './answers.ts';
+import { Datasets, type ReadOptions } from './datasets.ts';
+import { type Health, healthOf } from './health.ts';
+import { type StoreOptions, Tables } from './tables.ts';
+import { Tries, type Unsure } from './tries.ts';
 
 export interface ClientOptions {
   /** Base addresses of nodes, such as `http://127.0.0.1:7070`; any of them answers everything. */
@@ -80,10 +84,14 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Call {
+/** One request whose answer is JSON, or bytes that fit into memory. */
+export interface Call {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly body?: object;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Retryable codes that the caller has an answer of its own for. */
+  readonly finals?: readonly ErrorCode[];
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
   /** The answer is a file, which may take the whole time to arrive. */
@@ -95,8 +103,6 @@ interface Call {
 type JobAction = 'pause' | 'resume' | 'cancel';
 
 const FINISHED: readonly JobState[] = ['done', 'failed', 'cancelled'];
-/** After these, what was asked for may have been done. */
-const UNSURE: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'UNREACHABLE', 'TIMED_OUT'];
 /** States in which an action has had its way, so that its repetition after an unknown outcome is a success. */
 const AIM: { readonly [action in JobAction]: readonly JobState[] } = {
   pause: ['paused'],
@@ -105,15 +111,20 @@ const AIM: { readonly [action in JobAction]: readonly JobState[] } = {
 };
 
 export class PolarisClient {
-  readonly #urls: readonly string[];
+  readonly datasets: Datasets;
+  readonly #tries: Tries;
   readonly #timeoutMs: number;
-  /** The address that answered last comes first. */
-  #preferred = 0;
+  readonly #tables: Tables;
 
   constructor(options: ClientOptions) {
-    if (options.urls.length === 0) throw new PolarisError('USAGE', 'a client needs at least one url');
-    this.#urls = options.urls.map(baseUrl);
     this.#timeoutMs = options.timeoutMs ?? CLIENT_TIMEOUT_MS;
+    this.#tries = new Tries(options.urls, this.#timeoutMs);
+    this.datasets = new Datasets({
+      tries: this.#tries,
+      call: (call, unsure) => this.#call(call, unsure),
+      pages: (name, limit) => this.#pages(name, limit),
+    });
+    this.#tables = new Tables(this.datasets);
   }
 
   /** The job, new or as it was when the same was submitted before. @throws PolarisError with the server's code */
@@ -245,6 +256,43 @@ export class PolarisClient {
     return this.#call({ method: 'GET', path: '/v1/cluster/backup', bytes: true, timeoutMs: BACKUP_WAIT_MS });
   }
 
+  // ---- tables of apache-arrow, which is loaded by the first of these calls and not before ------------------------------
+
+  /** A table under a name, or under one that is drawn for it and stands in the answer. */
+  store(table: Table, options: StoreOptions = {}): Promise<DatasetJson> {
+    return this.#tables.store(table, options);
+  }
+
+  /** Many tables by their names, a few at a time. @throws StoreBatchError with what was stored and what was not */
+  storeBatch(
+    tables: ReadonlyMap<string, Table> | { readonly [name: string]: Table },
+    options: Omit<StoreOptions, 'name'> = {},
+  ): Promise<ReadonlyMap<string, DatasetJson>> {
+    return this.#tables.storeBatch(tables, options);
+  }
+
+  /** A whole dataset, in memory. */
+  load(name: string, options: ReadOptions = {}): Promise<Table> {
+    return this.#tables.load(name, options);
+  }
+
+  /** Batch by batch, as they come, for datasets larger than memory. */
+  loadStream(name: string, options: ReadOptions = {}): AsyncGenerator<RecordBatch, void, void> {
+    return this.#tables.loadStream(name, options);
+  }
+
+  // ---- looking at nodes ----------------------------------------------------------------------------------------------
+
+  /** Asks every url at once. Never throws: a node that cannot be reached is one that is not ready. */
+  healthCheck(): Promise<Health> {
+    return healthOf(this.#tries.urls);
+  }
+
+  /** Of the node that answers first: how often a piece of another node was at hand. */
+  cacheStats(): Promise<CacheJson> {
+    return this.#call({ method: 'GET', path: '/v1/cache' });
+  }
+
   /** The job once it is done, failed or cancelled. @throws PolarisError TIMED_OUT */
   async wait(id: string, options: WaitOptions = {}): Promise<JobJson> {
     const giveUpAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
@@ -288,40 +336,21 @@ export class PolarisClient {
   }
 
   /** Tries until it is answered for good or out of time. `unsure.outcome` is set when a try may have had its effect. */
-  async #call<T>(call: Call, unsure: { outcome: boolean } = { outcome: false }): Promise<T> {
-    const giveUpAt = performance.now() + (call.timeoutMs ?? this.#timeoutMs);
-    const unreachableAt =
-      call.patient === true ? giveUpAt : Math.min(giveUpAt, performance.now() + CLIENT_UNREACHABLE_MS);
-    let reached = false;
-    let pauseMs = CLIENT_RETRY_MS_MIN;
-    for (let tries = 1; ; tries++) {
-      const leftMs = giveUpAt - performance.now();
-      const tryMs = this.#urls.length > 1 && call.bytes !== true ? Math.min(leftMs, CLIENT_TRY_MS) : leftMs;
-      const result = await this.#try<T>(call, Math.max(1, tryMs));
-      if (result.ok) return result.value;
-      const { error } = result;
-      if (UNSURE.includes(error.code)) unsure.outcome = true;
-      this.#preferred = (this.#preferred + 1) % this.#urls.length;
-      const roundDone = tries % this.#urls.length === 0;
-      const waitMs = roundDone ? pauseMs * (0.5 + Math.random() / 2) : 0;
-      if (error.code !== 'UNREACHABLE') reached = true;
-      if (!error.row.retry || performance.now() + waitMs >= (reached ? giveUpAt : unreachableAt)) throw error;
-      await sleep(waitMs, undefined, call.signal === undefined ? {} : { signal: call.signal });
-      if (roundDone) pauseMs = Math.min(pauseMs * 2, CLIENT_RETRY_MS_MAX);
-    }
+  #call<T>(call: Call, unsure?: Unsure): Promise<T> {
+    const { timeoutMs, signal, patient, bytes: isLong, finals } = call;
+    const options = { timeoutMs, signal, patient, isLong, finals, unsure };
+    return this.#tries.run(options, (url, tryMs) => this.#try<T>(call, url, tryMs));
   }
 
-  async #try<T>(call: Call, timeoutMs: number): Promise<Tried<T>> {
-    const url = this.#urls[this.#preferred] ?? '';
-    const timeout = AbortSignal.timeout(Math.ceil(timeoutMs));
+  async #try<T>(call: Call, url: string, tryMs: number): Promise<Tried<T>> {
+    const timeout = AbortSignal.timeout(Math.ceil(tryMs));
     try {
       const response = await fetch(`${url}${call.path}`, {
         method: call.method,
         signal: call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]),
         redirect: 'error',
-        ...(call.body === undefined
-          ? {}
-          : { body: JSON.stringify(call.body), headers: { 'content-type': 'application/json' } }),
+        headers: { ...call.headers, ...(call.body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
       });
       if (response.ok && call.bytes === true) {
         return { ok: true, value: new Uint8Array(await response.arrayBuffer()) as T };
@@ -332,9 +361,7 @@ export class PolarisClient {
     } catch (thrown) {
       if (call.signal?.aborted === true) throw call.signal.reason;
       if (thrown instanceof PolarisError) throw thrown;
-      if (timeout.aborted) return { ok: false, error: new PolarisError('TIMED_OUT', `no answer from ${url} in time`) };
-      const detail = `cannot reach ${url}: ${causeText(thrown)}`;
-      return { ok: false, error: new PolarisError('UNREACHABLE', detail, { cause: thrown }) };
+      return { ok: false, error: noAnswer(thrown, url, !timeout.aborted) };
     }
   }
 }

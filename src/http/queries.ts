@@ -2,13 +2,15 @@
  * What stands behind the question mark of a read: how new the answer must be, which piece of a list, in which form.
  */
 import { z } from 'zod';
-import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX } from '../base/limits.ts';
+import { DATASET_NAME_LENGTH_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX } from '../base/limits.ts';
 import type { Consistency } from '../daemon/api.ts';
 import type { JobState } from '../ranges/types.ts';
 import { parse } from './schema.ts';
 
 const STATES = ['pending', 'running', 'paused', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
+/** The longest one is the name of a dataset. */
+const CURSOR = new RegExp(`^[A-Za-z0-9._-]{1,${DATASET_NAME_LENGTH_MAX}}$`);
 const pageSchema = z.strictObject({
   limit: z
     .string('may be given once')
@@ -16,10 +18,7 @@ const pageSchema = z.strictObject({
     .transform(Number)
     .refine((limit) => limit <= PAGE_ITEMS_MAX, `must be an integer from 1 to ${PAGE_ITEMS_MAX}`)
     .default(PAGE_ITEMS_DEFAULT),
-  after: z
-    .string('may be given once')
-    .regex(/^[A-Za-z0-9._-]{1,80}$/, 'must be the "next" of the page before')
-    .optional(),
+  after: z.string('may be given once').regex(CURSOR, 'must be the "next" of the page before').optional(),
   consistency: z.enum(['linearizable', 'local'], 'must be linearizable or local').default('linearizable'),
 });
 const listSchema = pageSchema.extend({ state: z.enum(STATES, `must be one of ${STATES.join(', ')}`).optional() });

@@ -20,6 +20,7 @@ import {
 } from '../base/limits.ts';
 import { backupRoutes } from './backup.ts';
 import { blobRoutes } from './blobs.ts';
+import { cacheRoutes } from './cache.ts';
 import { clusterRoutes } from './cluster.ts';
 import { Connections } from './connections.ts';
 import { type DatasetContext, datasetRoutes } from './datasets.ts';
@@ -126,7 +127,7 @@ function routesOf(context: HttpContext, patience: Patience): readonly HttpRoute[
 }
 
 function dataRoutes(context: DatasetContext): readonly HttpRoute[] {
-  return [...blobRoutes(context), ...datasetRoutes(context)];
+  return [...blobRoutes(context), ...datasetRoutes(context), ...cacheRoutes(context)];
 }
 
 /** `api` stays behind its getter: the node that it stands for is made after the routes. */

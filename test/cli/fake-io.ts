@@ -1,8 +1,10 @@
 /**
  * A terminal that remembers: commands run against the real server code over a fake node, without sockets or processes.
  */
+import { Readable } from 'node:stream';
 import type { CliClient, CliIo } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
+import { PolarisClient } from '../../src/client/client.ts';
 import type { ClusterStatus } from '../../src/daemon/api.ts';
 import type { FailuresJson, JobJson, RangesJson, VerifyJson } from '../../src/http/job-json.ts';
 import type { ScheduleJson } from '../../src/http/schedules.ts';
@@ -48,6 +50,8 @@ export const NOW = Date.parse('2026-01-01T12:00:00Z');
 
 export class FakeClient implements CliClient {
   readonly calls: unknown[][] = [];
+  /** Of a cluster that is nowhere. */
+  readonly datasets = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).datasets;
   jobs: readonly JobJson[] = [jobOf()];
   verified: VerifyJson = {
     covered: true,
@@ -166,11 +170,12 @@ export interface Ran {
 export async function run(
   argv: readonly string[],
   options: {
-    client?: FakeClient;
+    client?: CliClient;
     environment?: Record<string, string>;
     tty?: boolean;
     columns?: number;
     interrupted?: boolean;
+    stdin?: AsyncIterable<Uint8Array>;
   } = {},
 ): Promise<Ran> {
   const written = { stdout: '', stderr: '', urls: [] as readonly string[] };
@@ -180,6 +185,7 @@ export async function run(
   const io: CliIo = {
     stdout: { write: (data) => (written.stdout += textOf(data)), ...terminal },
     stderr: { write: (data) => (written.stderr += textOf(data)), ...terminal },
+    stdin: () => options.stdin ?? Readable.from([]),
     environment: options.environment ?? {},
     connect: async (urls) => {
       written.urls = urls;
