@@ -13,8 +13,6 @@ export {
   type SubmitRequest,
   type WaitOptions,
 } from './client/client.ts';
-export { type RunnerOptions, runner } from './client/runner.ts';
-export type { Work } from './client/runner-attempt.ts';
 export type {
   Datasets,
   GetOptions,
@@ -25,6 +23,8 @@ export type {
 } from './client/datasets.ts';
 export type { DatasetContent } from './client/download.ts';
 export type { Health, NodeHealth } from './client/health.ts';
+export { type RunnerOptions, runner } from './client/runner.ts';
+export type { Work } from './client/runner-attempt.ts';
 export { StoreBatchError, type StoreOptions } from './client/tables.ts';
 export type { DataSource } from './client/upload.ts';
 export type { ClusterStatus } from './daemon/api.ts';

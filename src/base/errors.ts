@@ -106,6 +106,7 @@ export const ERRORS = {
     exit: 5,
     retry: true,
     text: 'Too few of the members that would be left hold all batches; wait until they have fetched them, or say force.',
+  },
   TRANSFER_BROKEN: {
     status: 502,
     exit: 5,

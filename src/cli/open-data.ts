@@ -47,8 +47,7 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
   return {
-    ...{ store, depot, keeper, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
-    ...{ store, depot, keeper, cache, formats: createFormats(join(config.dataDir, 'spool')) },
+    ...{ store, depot, keeper, cache, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
     start: () => keeper.start(),
     stop: async () => {
       await keeper.stop();

@@ -366,16 +366,6 @@ export class PolarisClient {
   }
 }
 
-type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PolarisError };
-
-export function baseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new PolarisError('USAGE', `"${text}" is no address of a node; it must look like http://HOST:PORT`);
-  }
-  return url.href.replace(/\/+$/, '');
-}
-
 type Page<T> = { readonly [name: string]: readonly T[] } & { readonly next: string | null };
 
 function schedulePath(key: string): string {
@@ -384,28 +374,4 @@ function schedulePath(key: string): string {
 
 function jobPath(id: string): string {
   return `/v1/jobs/${encodeURIComponent(id)}`;
-}
-
-export function parseAnswer(text: string, url: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new PolarisError('INTERNAL', `${url} answered with what is no JSON; is it a Polaris node?`, { cause });
-  }
-}
-
-/** The server's own code; one that this version does not know becomes INTERNAL, with the text kept. */
-export function problemError(text: string, status: number, url: string): PolarisError {
-  const problem = parseAnswer(text, url) as { readonly code?: unknown; readonly detail?: unknown } | null;
-  const detail = typeof problem?.detail === 'string' ? problem.detail : `${url} answered ${status}`;
-  const code = problem?.code;
-  if (typeof code === 'string' && Object.hasOwn(ERRORS, code)) return new PolarisError(code as ErrorCode, detail);
-  return new PolarisError('INTERNAL', `${detail} (${String(code ?? status)})`);
-}
-
-/** fetch says only "fetch failed"; its cause says why. */
-export function causeText(thrown: unknown): string {
-  const cause = thrown instanceof Error ? thrown.cause : undefined;
-  const code = (cause as { code?: unknown } | undefined)?.code;
-  return typeof code === 'string' ? code : errorText(cause ?? thrown);
 }

@@ -6,7 +6,7 @@
  */
 import { errorText, PolarisError } from '../base/errors.ts';
 import type { RunnerJson } from '../http/tasks.ts';
-import { baseUrl, causeText, parseAnswer, problemError } from './client.ts';
+import { baseUrl, causeText, parseAnswer, problemError } from './answers.ts';
 
 export interface RunnerCall {
   readonly path: string;

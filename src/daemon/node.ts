@@ -274,7 +274,6 @@ export class Node implements NodeApi {
     });
   }
 
-  /** Leader only, else NO_LEADER. What the change cannot do is BAD_MEMBERSHIP, with the reason. */
   changeMembers(request: MemberRequest, done: Done<void>): void {
     this.#guard(() => {
       const duties = this.#memberDuties;

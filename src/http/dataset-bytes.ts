@@ -51,7 +51,8 @@ export function giveOut({ depot }: Pick<DataPlane, 'depot'>, handle: Handle, acc
   const format = formatFor(accept);
   const { write } = format;
   const [contentType] = format.mediaTypes;
-  if (write === null || contentType === undefined) throw new PolarisError('NOT_ACCEPTABLE', `${format.name} is read only`);
+  if (write === null || contentType === undefined)
+    throw new PolarisError('NOT_ACCEPTABLE', `${format.name} is read only`);
   return {
     contentType,
     async open() {

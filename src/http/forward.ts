@@ -13,8 +13,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { splitAddress } from '../base/config.ts';
 import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
-import { FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
-import { errorText, PolarisError } from '../base/errors.ts';
 import { CLAIMS_WAITING_MAX, FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
 import type { Address, Json } from '../base/types.ts';
 import { CODE_HEADER } from './problem.ts';
@@ -63,16 +61,17 @@ interface Question {
   readonly headers: Readonly<Record<string, string>>;
   readonly write: boolean;
   readonly body?: Json;
+  readonly patient?: ForwardOptions['patient'];
 }
 
 /** Runs `handle` when this node leads, else has the leader answer. @throws PolarisError NO_LEADER, OUTCOME_UNKNOWN */
 export async function onLeader(
   context: HttpContext,
-  { request, reply, write, body }: ForwardOptions,
+  { request, reply, write, ...rest }: ForwardOptions,
   handle: () => Promise<FastifyReply>,
 ): Promise<FastifyReply> {
   const { method, url: path } = request;
-  const question = { method, path, headers: carriedHeaders(request), write, ...(body === undefined ? {} : { body }) };
+  const question = { method, path, headers: carriedHeaders(request), write, ...rest };
   const answer = await answerOfLeader(context, question, request.headers[HOP_HEADER] !== undefined);
   return answer === null ? handle() : streamAnswer(reply, answer);
 }
@@ -151,20 +150,12 @@ async function askLeader(
 function send(context: HttpContext, question: Question, address: Address, giveUpAt: number): Promise<Attempt> {
   const { host, port } = splitAddress(address);
   const body = question.body === undefined ? '' : JSON.stringify(question.body);
-  const { method, path } = question;
-  return new Promise((resolve) => {
-    let connected = false;
-    const outgoing = sendRequest({
-      ...{ host, port, method, path, agent: AGENT },
-      headers: headersFor(context, question, body),
-  const body = options.body === undefined ? '' : JSON.stringify(options.body);
-  const { method, url: path } = options.request;
-  const { patient } = options;
+  const { method, path, patient } = question;
   return new Promise((resolve) => {
     let connected = false;
     const outgoing = sendRequest({
       ...{ host, port, method, path, agent: patient === undefined ? AGENT : PATIENT_AGENT },
-      headers: headersFor(context, options.request, body),
+      headers: headersFor(context, question, body),
     });
     if (patient?.gone.aborted === true) outgoing.destroy();
     else patient?.gone.addEventListener('abort', () => outgoing.destroy(), { once: true });

@@ -7,7 +7,6 @@ import type { Prng } from '../base/prng.ts';
 import type { NodeApi } from '../daemon/api.ts';
 import type { Depot } from '../data/depot/depot.ts';
 import type { Keeper } from '../data/depot/keeper.ts';
-import type { BatchSource, ByteSource } from '../data/sources.ts';
 import type { PieceCache } from '../store/blobs/cache.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
@@ -25,7 +24,6 @@ export interface DataPlane {
   readonly keeper: Keeper;
   /** Where bodies wait that must be known to their end; emptied at each start. */
   readonly spoolDir: string;
-  readonly formats: Formats;
   /** Pieces that came from others. */
   readonly cache: Pick<PieceCache, 'counts'>;
 }

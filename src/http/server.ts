@@ -96,9 +96,8 @@ export function createHttpServer(context: ServerContext): FastifyInstance {
   return app;
 }
 
-function routesOf(context: ServerContext): readonly HttpRoute[] {
+function routesOf(context: ServerContext, patience: Patience): readonly HttpRoute[] {
   const { data } = context;
-function routesOf(context: HttpContext, patience: Patience): readonly HttpRoute[] {
   const reading: ReadContext = {
     // `api` stays behind its getter: the node that it stands for is made after the routes.
     get api() {

@@ -6,7 +6,6 @@ import { PolarisError } from '../base/errors.ts';
 import { COMMIT_WAIT_MS, READ_WAIT_MS } from '../base/limits.ts';
 import type { JobId, NodeId, Range } from '../base/types.ts';
 import type { Consistency, DataChange, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
-import type { Consistency, Done, MemberRequest, NodeApi } from '../daemon/api.ts';
 import type { RunnerAnswer, RunnerRequest } from '../daemon/runner-api.ts';
 import type { Controls, JobSpec, Outcome, ScheduleSpec, Table } from '../ranges/types.ts';
 

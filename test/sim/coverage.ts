@@ -113,6 +113,8 @@ const RUNNERS = [
   'runner: pause',
   'runner: session',
   'runner: task',
+] as const;
+
 /** What becomes of datasets and of the blobs behind them (librarian.ts, copy-checker.ts, shelves.ts). */
 const DATASETS = [
   'applied condemn',
@@ -197,8 +199,8 @@ const EVENTS = [
 
 /** What was never met, in a fixed order. */
 export function unfired(counts: ReadonlyMap<string, number>): string[] {
-  return [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
-  return [...FAULTS, ...BRANCHES, ...CONTROL, ...DATASETS, ...EVENTS].filter((kind) => (counts.get(kind) ?? 0) === 0);
+  const all = [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...DATASETS, ...EVENTS];
+  return all.filter((kind) => (counts.get(kind) ?? 0) === 0);
 }
 
 /** How often each kind was met, in columns. */

@@ -131,7 +131,6 @@ export class Operator {
     this.#persist((done) => {
       // A node that was taken away or is down has nobody to wake; one that is started anew has slept it off.
       if (world.node(id).process === null || this.#isForlorn(id)) return done('ok');
-      if (world.node(id).process === null) return done('ok');
       // Each time that it is asked it may be done, also after another rest: several wakings may be under way.
       this.#noteWake(id);
       client.rest(id, false, (code) => {
@@ -148,6 +147,8 @@ export class Operator {
     const { role, join } = world.node(id).plan.config;
     const members = new Set([...world.auditor.electorate.members.values()].map(({ address }) => address));
     return role === 'worker' && !join.some((address) => members.has(address));
+  }
+
   #noteWake(id: NodeId): void {
     this.#options.world.grants.wakes(id);
     this.#wakes.set(id, (this.#wakes.get(id) ?? 0) + 1);

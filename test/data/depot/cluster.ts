@@ -61,15 +61,14 @@ export class DataNode extends FakeNode {
   }
 
   async up(): Promise<void> {
-    const data = { store: this.store, depot: this.depot, keeper: this.keeper, spoolDir: this.spoolDir };
-    const { store, depot, keeper } = this;
+    const { store, depot, keeper, spoolDir } = this;
     const countsNow = () => ({ hits: 0, misses: this.fetched, evictions: 0, pieces: 0, bytes: 0 });
     const cache = {
       get counts() {
         return countsNow();
       },
     };
-    const data = { store, depot, keeper, formats: PLAIN_ARROW, cache };
+    const data = { store, depot, keeper, spoolDir, cache };
     this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data });
     this.address = await listen(this.app);
     if (this.leading) this.#cluster.setLeader(this);
