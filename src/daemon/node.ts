@@ -282,7 +282,7 @@ export class Node implements NodeApi {
     });
   }
 
-  /** The replica's own view, for the invariants of the simulator. Null before the cluster is formed. */
+  /** For the invariants of the simulator. Null before the cluster is formed. */
   get replica(): Replica | null {
     return this.#replica;
   }
@@ -560,10 +560,7 @@ export class Node implements NodeApi {
     else this.#memberDuties.enlist(hello, promote);
   }
 
-  /**
-   * Only the one who leads, as far as we know, can say that this node must stop. But whoever was removed may know of no
-   * leader any more; so any member can say that, as it does to those who dial it.
-   */
+  // The one who leads, as far as we know, can say it; whoever was removed may know of none, so any member can.
   #expelled(from: NodeId, code: string, detail: string): void {
     const isTrusted = from === this.#leaderNow() || (code === 'REMOVED' && this.#membership.isConnectedVoter(from));
     if (!isTrusted || !Object.hasOwn(ERRORS, code)) return;
