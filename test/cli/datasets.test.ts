@@ -1,9 +1,14 @@
 /** polaris dataset: real nodes behind it, files before it, and stdout that carries data only. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { tableFromArrays, tableFromIPC, tableToIPC } from 'apache-arrow';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeAll } from '../../src/cli/io.ts';
@@ -185,6 +190,29 @@ describe('what is there', () => {
       expect(ran).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringContaining('NOT_FOUND: ') });
     }
   });
+});
+
+test('a reader of stdout that has seen enough is no failure', async () => {
+  const endless = createServer((_request, response) => {
+    response.writeHead(200, { etag: '"1"', 'polaris-rows': '1' });
+    const pieces = function* () {
+      for (;;) yield new Uint8Array(65_536);
+    };
+    pipeline(Readable.from(pieces()), response).catch(() => {});
+  });
+  endless.listen(0, '127.0.0.1');
+  await once(endless, 'listening');
+  const url = `http://127.0.0.1:${(endless.address() as AddressInfo).port}`;
+  const root = resolve(import.meta.dirname ?? '.', '../..');
+  const child = spawn(process.execPath, ['--import', 'tsx', 'bin/polaris.ts', 'dataset', 'get', 'a', '--url', url], {
+    ...{ cwd: root, stdio: ['ignore', 'pipe', 'pipe'] as const },
+    env: { PATH: process.env['PATH'] ?? '' },
+  });
+  child.stdout.once('data', () => child.stdout.destroy());
+  const [said, [exit]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  expect([said, exit]).toEqual(['', 0]);
+  endless.close();
+  endless.closeAllConnections();
 });
 
 test('stdout that is full is waited for', async () => {
