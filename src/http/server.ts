@@ -176,8 +176,10 @@ function abandonBody({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.complete) return;
   reply.header('connection', 'close');
   raw.resume();
-  const timer = setTimeout(() => raw.socket.destroy(), CLOSE_GRACE_MS);
-  raw.once('close', () => clearTimeout(timer));
+  // A request that was given up has closed already, and will have no socket when the time comes.
+  const socket: Socket | null = raw.socket;
+  const timer = setTimeout(() => socket?.destroy(), CLOSE_GRACE_MS);
+  for (const end of [raw, socket]) end?.once('close', () => clearTimeout(timer));
 }
 
 /** A body that does not stream has so long to arrive; Node's own limit knows no exception for one that does. */

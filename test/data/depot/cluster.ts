@@ -75,7 +75,10 @@ export class DataNode extends FakeNode {
   }
 
   async down(): Promise<void> {
-    await this.app?.close();
+    const closing = this.app?.close();
+    // One without a request yet counts as busy to Node, and would be waited for.
+    this.app?.server.closeAllConnections();
+    await closing;
     this.app = null;
   }
 }
