@@ -19,7 +19,7 @@ import type {
 
 export const STREAM = 'application/vnd.apache.arrow.stream';
 /** A paused node takes a connection and says nothing. */
-const ANSWER_MS = 4_000;
+const ANSWER_MS = 2_000;
 /** Whoever was refused asks again, as everybody does, after a moment. */
 const AGAIN_MS = 20;
 /** Nothing was changed: nobody was reached, or whoever was knew that it was not for him to do. */
