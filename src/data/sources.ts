@@ -75,3 +75,15 @@ export class ByteReader {
     await this.#pieces.return?.();
   }
 }
+
+/** All bytes of a source that is known to be small. */
+export async function bytesOf(source: ByteSource): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of source) pieces.push(piece);
+  return pieces.length === 1 ? pieces[0]! : new Uint8Array(Buffer.concat(pieces));
+}
+
+/** A few things as a source. */
+export async function* sourceOf<T>(...items: T[]): AsyncGenerator<T> {
+  yield* items;
+}
