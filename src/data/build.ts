@@ -202,7 +202,7 @@ function structColumns(fields: readonly Field[], values: Values): Data[] {
 }
 
 /** To the nearest binary16, ties to even. */
-export function numberToHalf(value: number): number {
+function numberToHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   const size = Math.abs(value);
   if (Number.isNaN(value)) return 0x7e00;

@@ -42,7 +42,7 @@ export function isInt64(value: bigint): boolean {
 }
 
 /** Floats without digits, as most writers spell them. */
-export function floatByName(text: string): number | undefined {
+function floatByName(text: string): number | undefined {
   switch (text.toLowerCase()) {
     case 'nan':
       return Number.NaN;

@@ -70,7 +70,7 @@ function headerOf(names: Cells): Cells {
   return names;
 }
 
-export function requireKnownColumns(types: GivenTypes, names: Cells): void {
+function requireKnownColumns(types: GivenTypes, names: Cells): void {
   const unknown = Object.keys(types).find((name) => !names.includes(name));
   if (unknown === undefined) return;
   throw new PolarisError('BAD_DATA', `A type is given for column ${shown(unknown)}, which is not there.`);

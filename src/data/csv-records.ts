@@ -34,7 +34,7 @@ export async function* readRecords(source: ByteSource): AsyncGenerator<Row<Cells
 /** A cell or row that does not end in the text at hand. */
 const UNFINISHED = Symbol('unfinished');
 
-export class CsvRecords {
+class CsvRecords {
   #text = '';
   #more: string[] = [];
   #moreLength = 0;

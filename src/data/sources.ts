@@ -83,7 +83,7 @@ export async function bytesOf(source: ByteSource): Promise<Uint8Array> {
   return pieces.length === 1 ? pieces[0]! : new Uint8Array(Buffer.concat(pieces));
 }
 
-/** One small thing as a source. */
+/** A few things as a source. */
 export async function* sourceOf<T>(...items: T[]): AsyncGenerator<T> {
   yield* items;
 }

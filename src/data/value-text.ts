@@ -41,7 +41,7 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
-export function decimalText(value: bigint, scale: number): string {
+function decimalText(value: bigint, scale: number): string {
   if (scale <= 0) return (value * 10n ** BigInt(-scale)).toString();
   const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0');
   return `${value < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
@@ -73,7 +73,7 @@ const ERA_DAYS = 146_097;
 const EPOCH_DAYS = 719_468;
 
 /** Days since 1970 in the calendar of Gregory, which repeats every 400 years; years begin in March, so leap days end them. */
-export function dateText(epochDays: number): string {
+function dateText(epochDays: number): string {
   const days = epochDays + EPOCH_DAYS;
   const era = Math.floor(days / ERA_DAYS);
   const dayOfEra = days - era * ERA_DAYS;
