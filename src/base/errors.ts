@@ -57,7 +57,12 @@ export const ERRORS = {
   JOB_NOT_FOUND: { status: 404, exit: 1, retry: false, text: 'There is no job with this id.' },
   AMBIGUOUS_ID: { status: 400, exit: 2, retry: false, text: 'The shortened id fits several jobs; give more of it.' },
   METHOD_NOT_ALLOWED: { status: 405, exit: 2, retry: false, text: 'This path does not take this method.' },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, exit: 2, retry: false, text: 'Send application/json.' },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    exit: 2,
+    retry: false,
+    text: 'This body is of a type that is not read here; the detail names those that are.',
+  },
   SPEC_CONFLICT: {
     status: 409,
     exit: 1,

@@ -9,6 +9,7 @@
  */
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import { BODY_BYTES_MAX, NAMING_TRIES_MAX } from '../base/limits.ts';
@@ -124,8 +125,14 @@ async function nameIt(
     body: { ...naming, handle: { ...naming.handle } },
   };
   return atLeader(context, question, async () => {
-    await changeData(context.api, { kind: 'put-dataset', name, ...naming });
-    return readTable(context.api, 'local', (table) => datasetJson(find(table, name)));
+    const at = Date.now();
+    const outcome = await changeData(context.api, { kind: 'put-dataset', name, ...naming });
+    assert(outcome.kind === 'put', 'a dataset that was put has a version');
+    // Somebody else may have put another since: what is answered is what became of this put, and not what stands there now.
+    const { version } = outcome;
+    const { handle, ttlMs, pinned } = naming;
+    const putAt = await readTable(context.api, 'local', (table) => putAtOf(table, name, version) ?? at);
+    return datasetJson({ name, handle, version, putAt, ttlMs, pinned });
   });
 }
 
@@ -183,6 +190,12 @@ function find(table: Table, name: string): Dataset {
   const dataset = table.dataset(name);
   if (dataset === undefined) throw new PolarisError('NOT_FOUND', `there is no dataset "${name}"`);
   return dataset;
+}
+
+/** Null when another one stands there by now. */
+function putAtOf(table: Table, name: string, version: number): number | null {
+  const dataset = table.dataset(name);
+  return dataset?.version === version ? dataset.putAt : null;
 }
 
 function datasetJson(dataset: Dataset): DatasetJson {
