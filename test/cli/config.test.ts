@@ -94,7 +94,19 @@ describe('a node', () => {
         insecure: false,
         logLevel: 'info',
       },
+      ...{ blobs: { kind: 'local' }, replicas: null },
     });
+  });
+
+  test('keeps batches in its own directory, in one for all, or in a bucket', () => {
+    expect(config({ blobs: 'dir:/mnt/batches' }).blobs).toEqual({ kind: 'directory', path: '/mnt/batches' });
+    expect(config({ blobs: 's3://batches' }).blobs).toEqual({ kind: 's3', bucket: 'batches', prefix: '' });
+    expect(config({ blobs: 's3://batches/a/b/' }).blobs).toEqual({ kind: 's3', bucket: 'batches', prefix: 'a/b/' });
+    for (const blobs of ['dir:', 's3://', 's3://batches/a', 's3://batches/../x/', 'ftp://x', 'LOCAL']) {
+      expect(() => config({ blobs })).toThrow(/--blobs must be/);
+    }
+    expect(config({ replicas: 3 }).replicas).toBe(3);
+    for (const replicas of [0, 65]) expect(() => config({ replicas })).toThrow(/--replicas must be from 1 to 64/);
   });
 
   test('with --peers is one of the founding voters', () => {
