@@ -42,7 +42,8 @@ export function chartSvg(rows: readonly Row[]): string {
   ];
   const size = `width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"`;
   const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="system-ui, sans-serif" font-size="12">`;
-  return [head, `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`, ...body, '</svg>', ''].join('\n');
+  const title = '<title>Points executed twice, in per cent of each job</title>';
+  return [head, title, `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`, ...body, '</svg>', ''].join('\n');
 }
 
 function originalSeries(rows: readonly Row[]): Series {

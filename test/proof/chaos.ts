@@ -166,6 +166,8 @@ async function main(): Promise<number> {
     writeFileSync(ROWS, `${JSON.stringify(all)}\n`);
     writePage(all, wanted, atOnce);
   });
+  // Also when there was nothing left to run: the page may be another one by now.
+  if (all.length > 0) writePage(all, wanted, atOnce);
   for (const line of broken) process.stdout.write(`${line}\n`);
   process.stdout.write(
     `${all.flatMap(({ rows }) => rows).length} runs kept their promises, ${broken.length} broke one\n`,
