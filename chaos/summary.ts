@@ -3,26 +3,42 @@
  */
 
 import { counted, originalOf, tableRow, withShare } from './report.ts';
-import type { Row } from './row.ts';
+import type { ChaosReport, Row } from './row.ts';
 
 const COLUMNS = [
-  ...['length', 'mode', 'delivery', 'sink', 'nemeses', 'runs', 'strikes', 'missing', 'duplicates', 'of all strikes'],
+  ...[
+    'length',
+    'mode',
+    'delivery',
+    'sink',
+    'nemeses',
+    'intervals',
+    'runs',
+    'strikes',
+    'missing',
+    'duplicates',
+    'of all strikes',
+  ],
   ...['extra executions', 'uncertain', 'longest gap', 're-grant p99', 'seconds', 'original duplicates'],
 ];
 
 /** Markdown. Strikes are those of all runs together; every other number is the worst of them. */
-export function summaryTable(rows: readonly Row[]): string {
-  const kinds = new Map<string, Row[]>();
-  for (const row of rows) {
-    const { length, mode, delivery, sink, nemeses } = row;
-    const key = JSON.stringify([length, mode, delivery, sink, nemeses]);
-    kinds.set(key, [...(kinds.get(key) ?? []), row]);
+export function summaryTable(reports: readonly Pick<ChaosReport, 'compress' | 'rows'>[]): string {
+  const kinds = new Map<string, { readonly compress: number; readonly rows: Row[] }>();
+  for (const { compress, rows } of reports) {
+    for (const row of rows) {
+      const { length, mode, delivery, sink, nemeses } = row;
+      const key = JSON.stringify([length, mode, delivery, sink, nemeses, compress]);
+      const kind = kinds.get(key) ?? { compress, rows: [] };
+      kind.rows.push(row);
+      kinds.set(key, kind);
+    }
   }
-  const body = [...kinds.values()].map((same) => tableRow(cells(same)));
+  const body = [...kinds.values()].map((kind) => tableRow(cells(kind.rows, kind.compress)));
   return `${[tableRow(COLUMNS), tableRow(COLUMNS.map(() => '---')), ...body].join('\n')}\n`;
 }
 
-function cells(rows: readonly Row[]): string[] {
+function cells(rows: readonly Row[], compress: number): string[] {
   const [first] = rows;
   if (first === undefined) return [];
   const worst = (of: (row: Row) => number) => rows.reduce((most, row) => Math.max(most, of(row)), 0);
@@ -36,6 +52,7 @@ function cells(rows: readonly Row[]): string[] {
     first.delivery,
     first.sink,
     first.nemeses.join(' ') || '–',
+    compress === 1 ? 'as they are' : `÷ ${compress}`,
     counted(rows.length),
     counted(strikes),
     counted(worst((row) => row.missing)),

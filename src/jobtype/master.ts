@@ -11,27 +11,13 @@
  * Invariants: calls for a job come one at a time · `onComplete` comes at least once for each run, and always with the same
  * key · nothing is told of a run after its end was taken.
  */
-import type { JobId, Json, Point } from '../base/types.ts';
-import type { JobState } from '../ranges/types.ts';
+import type { JobId, Json } from '../base/types.ts';
+import type { JobReport } from '../daemon/env.ts';
 
 /** A job as its Master sees it. */
-export interface OverseenJob<M = Readonly<Record<string, Json>>> {
+export interface OverseenJob<M = Readonly<Record<string, Json>>> extends Omit<JobReport, 'job'> {
   readonly id: JobId;
-  readonly name: string;
-  readonly start: Point;
-  readonly end: Point;
   readonly metadata: M;
-  /** Counts from 1; a retry begins another one. */
-  readonly run: number;
-  readonly state: JobState;
-  /** Points. */
-  readonly progress: {
-    readonly total: number;
-    readonly done: number;
-    readonly failed: number;
-    readonly uncertain: number;
-    readonly reexecuted: number;
-  };
   /** `<job>/<run>`: the same however often the end of a run is told. */
   readonly key: string;
   /** One line for the log of the node. */

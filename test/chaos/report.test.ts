@@ -41,11 +41,17 @@ describe('the summary', () => {
       rowWith({ mode: 'soft' }),
       rowWith({ duplicates: 1, strikes: 30, longestGapMs: 900, regrantMsP99: 640, missing: 2 }),
     ];
-    const lines = summaryTable(rows).trimEnd().split('\n');
-    expect(lines).toHaveLength(4);
+    const reports = [
+      { compress: 10, rows },
+      { compress: 1, rows: [rowWith({ duplicates: 0 })] },
+    ];
+    const lines = summaryTable(reports).trimEnd().split('\n');
+    expect(lines).toHaveLength(5);
     expect(lines[2]).toBe(
-      '| 1,000 | kill | at-least-once | redis | – | 2 | 40 | 2 | 3 (0.30 %) | 10 % | 4 | 0 | 900 ms | 640 ms | 31.4 | 6 (0.60 %) |',
+      '| 1,000 | kill | at-least-once | redis | – | ÷ 10 | 2 | 40 | 2 | 3 (0.30 %) | 10 % | 4 | 0 | 900 ms | 640 ms | 31.4 | 6 (0.60 %) |',
     );
+    // In real time it is another kind of run.
+    expect(lines[4]).toMatch(/redis \| – \| as they are \| 1 \| 15 \| 0 \| 0 \|/);
     expect(new Set(lines.map((line) => line.split('|').length)).size).toBe(1);
   });
 });

@@ -171,7 +171,8 @@ describe('job code that does not stop', () => {
     await bench.progressed(epoch, 4);
     bench.executor.abort(epoch);
     expect(await bench.ending(epoch)).toMatchObject({ cursor: 4, ending: 'release' });
-    expect(await bench.hostEnd()).toMatch(/could not be terminated/);
+    // The host's own clock is first as a rule; a host that the machine kept waiting is overtaken by its node's.
+    expect(await bench.hostEnd()).toMatch(/could not be terminated|did not stop a task in time/);
   });
 
   it('a host that stopped itself is killed by its node', async () => {
