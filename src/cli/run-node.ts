@@ -7,11 +7,11 @@
  */
 import { createWriteStream } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { InvariantError } from '../base/assert.ts';
 import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
+import { builtPath } from '../base/package.ts';
 import type { Address } from '../base/types.ts';
 import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
@@ -25,8 +25,8 @@ import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
 import { openData } from './open-data.ts';
 
-const BUNDLED_JOBS = fileURLToPath(new URL('../../jobs', import.meta.url));
-const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url));
+const BUNDLED_JOBS = builtPath('jobs');
+const HOST_ENTRY = builtPath('src/jobtype/host.js');
 
 /**
  * Resolves when the node runs; the process then lives until a signal or a fatal error ends it.

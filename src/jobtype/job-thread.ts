@@ -46,7 +46,7 @@ export class JobThread {
   #error: string | null = null;
   #terminating: NodeJS.Timeout | null = null;
 
-  constructor(entry: URL, setup: ThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
+  constructor(entry: string, setup: ThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
     this.#gone = events.gone;
     this.#line = events.line;
     this.#worker = new Worker(entry, {

@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import { must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
 import { JOB_LOG_LINES_PER_SECOND, MASTER_CALL_MS } from '../base/limits.ts';
+import { builtPath } from '../base/package.ts';
 import type { MasterCall } from '../daemon/env.ts';
 import { captureLines } from './lines.ts';
 import type { JobLine, MasterReport, ThreadSetup } from './protocol.ts';
@@ -19,7 +20,7 @@ interface Waiting {
   readonly done: (error: string | null) => void;
 }
 
-const ENTRY = new URL('./master-thread.js', import.meta.url);
+const ENTRY = builtPath('src/jobtype/master-thread.js');
 
 export class Overseer {
   readonly #setup: ThreadSetup;
