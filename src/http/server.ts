@@ -91,7 +91,10 @@ export function createHttpServer(context: ServerContext): FastifyInstance {
     return sendProblem(reply, new PolarisError('NOT_FOUND', `there is nothing at ${path}`));
   });
   const patience = new Patience();
-  app.addHook('preClose', async () => patience.close());
+  app.addHook('preClose', async () => {
+    patience.close();
+    connections.close();
+  });
   addRoutes(app, routesOf(context, patience));
   return app;
 }
@@ -186,6 +189,8 @@ function abandonBody({ raw }: FastifyRequest, reply: FastifyReply): void {
 function hurry({ raw, routeOptions }: FastifyRequest): void {
   if (raw.complete || (routeOptions.config as { readonly streams?: boolean }).streams === true) return;
   const timer = setTimeout(() => {
+    // It came whole long ago, and was one without a body, of which nobody waits for the end: its answer takes its time.
+    if (raw.complete) return;
     endWith(raw.socket, new PolarisError('BAD_REQUEST', `the request did not arrive within ${REQUEST_TIMEOUT_MS} ms`));
   }, REQUEST_TIMEOUT_MS);
   raw.once('close', () => clearTimeout(timer));

@@ -262,6 +262,14 @@ describe('what is carried beside the values', () => {
     }
   });
 
+  test('what goes through a file comes out byte for byte: its index of rows stays in it', async () => {
+    const { batch } = tableOf({ n: { type: new Int32(), values: [1, 2, 3] } });
+    const stream = await bytesOfAll(writeArrowStream(batchesOf(batch, batch)));
+    const bytes = await bytesOfAll(writeArrowFile(readArrowStream(inPieces(stream))));
+    const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
+    expect(Buffer.from(stream).equals(await bytesOfAll(writeArrowStream(file.batches())))).toBe(true);
+  });
+
   test('lists that call their elements differently are lists of one type', async () => {
     const list = (name: string) =>
       tableOf({ l: { type: new List(new Field(name, new Int32(), true)), values: [[1]] } }).batch;
