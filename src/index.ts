@@ -23,6 +23,7 @@ export type {
 } from './client/datasets.ts';
 export type { DatasetContent } from './client/download.ts';
 export type { Health, NodeHealth } from './client/health.ts';
+export type { Queries, QueryContent, QueryOptions } from './client/query.ts';
 export { type RunnerOptions, runner } from './client/runner.ts';
 export type { Work } from './client/runner-attempt.ts';
 export { StoreBatchError, type StoreOptions } from './client/tables.ts';

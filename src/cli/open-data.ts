@@ -3,6 +3,7 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -13,13 +14,18 @@ import { Guest } from '../data/depot/guest.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
 import type { DataPlane } from '../http/route.ts';
+import { recordsDirOf } from '../jobtype/records.ts';
+import { QueryDesk } from '../query/desk.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
+const ENGINE_ENTRY = fileURLToPath(new URL('../query/engine.js', import.meta.url));
+
 export interface RunningData extends DataPlane {
+  readonly queries: QueryDesk;
   start(): void;
   stop(): Promise<void>;
 }
@@ -48,10 +54,14 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const cache = new PieceCache();
   const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
+  const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
+  const recordsDir = recordsDirOf(config.dataDir);
+  const queries = new QueryDesk({ depot, spoolDir, recordsDir, entry: ENGINE_ENTRY, log });
   return {
-    ...{ store, depot, keeper, cache, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
+    ...{ store, depot, keeper, cache, spoolDir, queries },
     start: () => keeper.start(),
     stop: async () => {
+      await queries.stop();
       await keeper.stop();
       peers.close();
     },

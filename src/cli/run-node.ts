@@ -52,7 +52,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     },
     log,
     prng: realPrng,
-    ...(data === null ? {} : { data }),
+    ...(data === null ? {} : { data, queries: data.queries }),
   });
   const { host, port } = splitAddress(config.listen);
   await app.listen({ host, port }).catch((cause: unknown) => {

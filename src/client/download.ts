@@ -66,7 +66,8 @@ function contentOf(response: Response, silence: Silence, signal: AbortSignal | u
   };
 }
 
-async function* receive(
+/** The body of an answer, as it is asked for. @throws PolarisError TRANSFER_BROKEN when the rest does not come */
+export async function* receive(
   chunks: AsyncIterator<Uint8Array>,
   silence: Silence,
   signal: AbortSignal | undefined,

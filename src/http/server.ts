@@ -33,6 +33,7 @@ import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
 import { Patience } from './patience.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
+import { type QueryContext, queryRoutes } from './query.ts';
 import type { ReadContext } from './read.ts';
 import type { DataPlane, HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
@@ -47,6 +48,7 @@ const ALLOW_AT_MOST = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 /** A worker-role node keeps no data. */
 export interface ServerContext extends HttpContext {
   readonly data?: DataPlane;
+  readonly queries?: QueryContext['queries'];
 }
 
 /** A server that does not listen yet. Its `server` is Node's own, for the peers' upgrades. */
@@ -100,7 +102,7 @@ export function createHttpServer(context: ServerContext): FastifyInstance {
 }
 
 function routesOf(context: ServerContext, patience: Patience): readonly HttpRoute[] {
-  const { data } = context;
+  const { data, queries } = context;
   const reading: ReadContext = {
     // `api` stays behind its getter: the node that it stands for is made after the routes.
     get api() {
@@ -124,6 +126,7 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
     }),
     ...backupRoutes(context),
     ...(data === undefined ? [] : dataRoutes(withData(reading, data))),
+    ...(data === undefined || queries === undefined ? [] : queryRoutes(withQueries(reading, data, queries))),
     ...healthRoutes(context),
   ];
 }
@@ -139,6 +142,16 @@ function withData(context: ReadContext, data: DataPlane): DatasetContext {
       return context.api;
     },
     ...{ log: context.log, prng: context.prng, turnstile: context.turnstile, data },
+  };
+}
+
+function withQueries(context: ReadContext, data: DataPlane, queries: QueryContext['queries']): QueryContext {
+  const { log, prng, turnstile } = context;
+  return {
+    get api() {
+      return context.api;
+    },
+    ...{ log, prng, turnstile, data, queries },
   };
 }
 
