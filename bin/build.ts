@@ -19,6 +19,7 @@ const ENTRIES = [
   'src/jobtype/thread.ts',
   'src/jobtype/master-thread.ts',
   'src/jobtype/describer.ts',
+  'src/query/engine.ts',
   'chaos/demo.ts',
   'chaos/hash-range.ts',
   ...jobTypes('jobs'),
@@ -29,7 +30,7 @@ const ENTRIES = [
  * What stays a package of its own: classes that job code has in its hands too (a RecordBatch of another copy of Arrow is
  * none), native addons, and those that read files of theirs at run time.
  */
-const APART = ['apache-arrow', 'ioredis', 'pg', 'level', 'msgpackr', 'pino', 'yargs'];
+const APART = ['apache-arrow', 'nodejs-polars', 'ioredis', 'pg', 'level', 'msgpackr', 'pino', 'yargs'];
 
 /** CommonJS modules among them ask for Node's own modules by `require`. */
 const REQUIRE =

@@ -3,10 +3,10 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { builtPath } from '../base/package.ts';
 import type { NodeApi } from '../daemon/api.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
@@ -22,7 +22,7 @@ import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
-const ENGINE_ENTRY = fileURLToPath(new URL('../query/engine.js', import.meta.url));
+const ENGINE_ENTRY = builtPath('src/query/engine.js');
 
 export interface RunningData extends DataPlane {
   readonly queries: QueryDesk;

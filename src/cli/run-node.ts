@@ -87,8 +87,6 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   node = new Node(env, { id, address, role, peers, join, promote, slots, sessionTtlMs }, contents);
   node.start();
   data?.start();
-  announce(config, address, [...types.keys()], log);
-
   const running = node;
   stopOnSignal(log, async () => {
     await data?.stop();
@@ -97,6 +95,8 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     await app.close();
     await store.close();
   });
+  // Only now: whoever reads that it listens may tell it to stop.
+  announce(config, address, [...types.keys()], log);
   process.on('uncaughtException', (error) => exitFatal(error, log));
   process.on('unhandledRejection', (reason) =>
     exitFatal(reason instanceof Error ? reason : new Error(String(reason)), log),
