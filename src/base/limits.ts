@@ -455,6 +455,8 @@ export const SINK_REPLY_MS = 10_000;
 
 /** A piece of a blob, the unit of hashing, reading and caching: large enough to hash at full speed, small enough to hold many. */
 export const BLOB_PIECE_BYTES = 1 * MIB;
+/** What is written of a blob before it is synced. Else the disk has all of it to do at once, and the next sync of the log waits: 0.4 s where this takes 0.05. */
+export const BLOB_UNSYNCED_BYTES_MAX = 8 * MIB;
 /** One blob: far above what a node should hold, and its list of digests still fits a few MiB (32 bytes a piece). */
 export const BLOB_BYTES_MAX = 64 * GIB;
 /** One record batch: what a task, a thread and a socket each hold of it at a time. */
