@@ -32,6 +32,7 @@ export type { ClusterStatus } from './daemon/api.ts';
 export type { CacheJson } from './http/cache.ts';
 export type { DatasetJson } from './http/datasets.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
+export type { PlanJson } from './http/query.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
 export { Client, type TaskContext } from './jobtype/client.ts';

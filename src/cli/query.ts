@@ -9,6 +9,7 @@ import { PolarisError } from '../base/errors.ts';
 import { QUERY_TABLE_ROWS_MAX } from '../base/limits.ts';
 import { FORMAT_NAMES, MEDIA_TYPES } from '../base/media-types.ts';
 import type { QueryContent } from '../client/query.ts';
+import type { PlanJson } from '../http/query.ts';
 import {
   type CliArguments,
   type CliCommand,
@@ -20,7 +21,7 @@ import {
 } from './command.ts';
 import { mediaTypeOf, targetFormat } from './dataset-formats.ts';
 import { type CliClient, type CliIo, writeAll } from './io.ts';
-import { renderTable } from './render.ts';
+import { renderFields, renderJson, renderTable } from './render.ts';
 
 const OWN_FORMATS = ['table', 'json'] as const;
 const FORMATS = [...OWN_FORMATS, ...FORMAT_NAMES.filter((name) => name !== 'text')];
@@ -47,6 +48,7 @@ export const query: CliCommand = {
           describe: 'Form of the answer',
           defaultDescription: "by the file's ending; table on a terminal, else arrow",
         },
+        plan: { type: 'boolean', default: false, describe: 'Say what would run where, and run nothing' },
         ...settingOptions(CLIENT_KEYS),
       })
       .example('$0 query "SELECT region, sum(amount) AS total FROM trades GROUP BY region"', 'a table on a terminal')
@@ -57,6 +59,11 @@ export const query: CliCommand = {
     const client = await clientOf(io, args);
     const { signal, release } = io.interruptible();
     try {
+      if (args['plan'] === true) {
+        const plan = await client.queries.explain(sql, { signal });
+        io.stdout.write(textOf(args, 'output') === 'json' ? renderJson(plan) : planText(plan));
+        return 0;
+      }
       await answer(io, client, { sql, file, form: formOf(io, args, file), signal });
       return 0;
     } finally {
@@ -81,6 +88,17 @@ function formOf(io: CliIo, args: CliArguments, file: string): string {
   const isTerminal = io.stdout.isTTY === true;
   if (asked === null && file === STDOUT_FILE && isTerminal) return 'table';
   return mediaTypeOf(targetFormat(args, file, isTerminal));
+}
+
+function planText({ datasets, plan, reason }: PlanJson): string {
+  const read = datasets.map(({ name, version, rows, bytes }) => [name, String(version), String(rows), String(bytes)]);
+  const tables = read.length === 0 ? '' : `${renderTable(['dataset', 'version', 'rows', 'bytes'], read)}\n`;
+  if (plan === null) return `${tables}${renderFields([['runs', `as a whole, on one node: ${reason}`]])}`;
+  return `${tables}${renderFields([
+    ['runs', 'as a whole, on one node; or as a job of the type "query" over ranges of rows'],
+    ['each range', plan.partial],
+    ['their answers', plan.final],
+  ])}`;
 }
 
 interface Wanted {

@@ -6,7 +6,8 @@ import type { RecordBatch, Table } from 'apache-arrow';
 import { PolarisError } from '../base/errors.ts';
 import { CLIENT_LOAD_TRIES_MAX, CLIENT_TIMEOUT_MS, QUERY_MS_MAX } from '../base/limits.ts';
 import { MEDIA_TYPES } from '../base/media-types.ts';
-import { noAnswer, problemError, type Tried } from './answers.ts';
+import type { PlanJson } from '../http/query.ts';
+import { noAnswer, parseAnswer, problemError, type Tried } from './answers.ts';
 import { receive } from './download.ts';
 import { Silence } from './silence.ts';
 import type { Tries } from './tries.ts';
@@ -45,6 +46,11 @@ export class Queries {
     // The engine's own end is not tried again: the same query would end the next one.
     const options = { signal, isLong: true, timeoutMs: ANSWER_MS, finals: ['QUERY_LOST', 'TIMED_OUT'] as const };
     return this.#tries.run(options, (url, tryMs) => ask(url, tryMs, { sql, accept, signal }));
+  }
+
+  /** What would run where; nothing is run. @throws PolarisError BAD_QUERY, NOT_FOUND */
+  explain(sql: string, { signal }: QueryOptions = {}): Promise<PlanJson> {
+    return this.#tries.run({ signal }, (url, tryMs) => explain(url, tryMs, sql, signal));
   }
 
   async table(sql: string, options: QueryOptions): Promise<Table> {
@@ -92,6 +98,34 @@ async function ask(url: string, tryMs: number, { sql, accept, signal }: Asked): 
     });
     if (!response.ok) return { ok: false, error: problemError(await response.text(), response.status, url) };
     return { ok: true, value: contentOf(response, silence, signal, url) };
+  } catch (thrown) {
+    if (signal?.aborted === true) throw signal.reason;
+    if (thrown instanceof PolarisError) throw thrown;
+    return { ok: false, error: noAnswer(thrown, url, !silence.isOver) };
+  } finally {
+    silence.rest();
+  }
+}
+
+async function explain(
+  url: string,
+  tryMs: number,
+  sql: string,
+  signal: AbortSignal | undefined,
+): Promise<Tried<PlanJson>> {
+  const silence = new Silence(signal);
+  try {
+    silence.await(tryMs);
+    const response = await fetch(`${url}/v1/query/plan`, {
+      method: 'POST',
+      signal: silence.signal,
+      redirect: 'error',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ sql }),
+    });
+    const text = await response.text();
+    if (!response.ok) return { ok: false, error: problemError(text, response.status, url) };
+    return { ok: true, value: parseAnswer(text, url) as PlanJson };
   } catch (thrown) {
     if (signal?.aborted === true) throw signal.reason;
     if (thrown instanceof PolarisError) throw thrown;

@@ -14,7 +14,8 @@ import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import { QUERY_DATASETS_MAX, QUERY_NEIGHBOURS_MAX } from '../base/limits.ts';
 import type { LogIndex } from '../base/types.ts';
-import type { QueryDesk } from '../query/desk.ts';
+import { arrowFileOf, type QueryDesk } from '../query/desk.ts';
+import type { Plan } from '../query/plan.ts';
 import { parseStatement } from '../query/statement.ts';
 import type { Table } from '../ranges/types.ts';
 import type { DatasetContext } from './datasets.ts';
@@ -37,10 +38,26 @@ export interface LookedUp {
 
 const QUERY = '/v1/query';
 const LOOK = `${QUERY}/look`;
+const PLAN = `${QUERY}/plan`;
+
+/** What would run where. */
+export interface PlanJson {
+  readonly datasets: readonly {
+    readonly name: string;
+    readonly version: number;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
+  /** As a range job over the rows of one dataset; null where it runs as a whole. */
+  readonly plan: Plan | null;
+  /** Why it runs as a whole. */
+  readonly reason: string | null;
+}
 
 export function queryRoutes(context: QueryContext): readonly HttpRoute[] {
   return [
     { method: 'POST', url: QUERY, handle: (request, reply) => query(context, request, reply) },
+    { method: 'POST', url: PLAN, handle: (request, reply) => explain(context, request, reply) },
     { method: 'POST', url: LOOK, handle: (request, reply) => look(context, request, reply) },
   ];
 }
@@ -67,6 +84,21 @@ async function query(context: QueryContext, request: FastifyRequest, reply: Fast
     .header('polaris-rows', String(result.rows))
     .header('polaris-versions', tables.map(({ name, version }) => `${name}=${version}`).join(', '));
   return reply.send(Readable.from(write(result.batches()), { objectMode: false }));
+}
+
+/** Nothing is run. */
+async function explain(context: QueryContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { sql } = parse(querySchema, request.body, 'the body');
+  const tables = await lookUp(context, request, parseStatement(sql).datasets);
+  const columns = new Map<string, string>();
+  if (tables[0] !== undefined && tables.length === 1) {
+    const { typeText } = await import('../data/column-type.ts');
+    const { schema } = await arrowFileOf(await context.data.depot.open(tables[0].handle.hash));
+    for (const { name, type } of schema.fields) columns.set(name, typeText(type));
+  }
+  const { planQuery } = await import('../query/plan.ts');
+  const datasets = tables.map(({ name, version, handle: { rows, bytes } }) => ({ name, version, rows, bytes }));
+  return reply.send({ datasets, ...planQuery(sql, columns) } satisfies PlanJson);
 }
 
 async function look(context: QueryContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -6,7 +6,7 @@
  */
 
 /** One value for many rows, which falls apart over parts: the partial answers can be put together to the whole one. */
-export const FOLDING: ReadonlySet<string> = new Set(['count', 'sum', 'min', 'max', 'avg', 'mean']);
+export const FOLDING: ReadonlySet<string> = new Set(['count', 'sum', 'min', 'max', 'avg']);
 
 /** One value for many rows, of which all are needed at once. */
 const AGGREGATES = words(`

@@ -59,6 +59,11 @@ export function isWord(part: Part | undefined, ...words: readonly string[]): boo
   return part?.kind === 'word' && words.includes(part.text.toUpperCase());
 }
 
+/** What a part names, in quotes or without; null for what is no name and no word. */
+export function namedBy(part: Part | undefined): string | null {
+  return part?.kind === 'word' || part?.kind === 'name' ? part.text : null;
+}
+
 export function isSign(part: Part | undefined, text: string): boolean {
   return part?.kind === 'sign' && part.text === text;
 }

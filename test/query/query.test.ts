@@ -184,6 +184,20 @@ describe('a refusal', () => {
   });
 });
 
+describe('a plan', () => {
+  test('says what would run where, by the types that the dataset has, and runs nothing', async () => {
+    await open(2);
+    await put('trades');
+    const found = await client.queries.explain('SELECT region, avg(amount) AS m FROM trades GROUP BY region');
+    expect(found).toMatchObject({ datasets: [{ name: 'trades', version: 1, rows: 4 }], reason: null });
+    expect(found.plan).toMatchObject({ kind: 'groups', dataset: 'trades' });
+    const whole = await client.queries.explain('SELECT avg(region) AS m FROM trades');
+    expect(whole).toMatchObject({ plan: null, reason: expect.stringContaining('avg') });
+    expect((await errorOf(client.queries.explain('SELECT * FROM nothing'))).code).toBe('NOT_FOUND');
+    expect((await errorOf(client.queries.explain('DROP TABLE trades'))).code).toBe('BAD_QUERY');
+  });
+});
+
 describe('a process', () => {
   test('that is killed is a 503, and the next query works', async () => {
     const pids: number[] = [];
