@@ -10,6 +10,7 @@
  */
 
 import { assert, must } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
 import {
   ABORT_GRACE_MS,
   HOST_BASE_MB,
@@ -21,13 +22,15 @@ import {
 } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../daemon/env.ts';
+import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall, TaskBlobs } from '../daemon/env.ts';
+import type { StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { DeadlineTimer } from './deadline.ts';
 import { HostProcess } from './host-process.ts';
 import type { LoadedType, LoadedTypes } from './loader.ts';
 import type { JobLine } from './protocol.ts';
 import { recordsDirOf } from './records.ts';
+import { emptySpool } from './spool-files.ts';
 
 export { endLeftoverHosts } from './records.ts';
 
@@ -52,10 +55,23 @@ interface Hosted {
   readonly memoryMb: number | null;
 }
 
+/** Of a node that has no place for batches: code that wants some hears of it. */
+const NO_BLOBS: TaskBlobs = {
+  keep: async () => refuseBatches(),
+  open: async () => refuseBatches(),
+  rows: () => refuseBatches(),
+};
+
+function refuseBatches(): never {
+  throw new PolarisError('BAD_OPTION', 'this node carries no batches');
+}
+
 class HostExecutor implements Executor {
   readonly types: readonly JobTypeInfo[];
   readonly #options: ExecutorOptions;
   readonly #recordsDir: string;
+  readonly #spoolDir: string;
+  #blobs: TaskBlobs | null = null;
   #handler: ExecutorHandler | null = null;
   /** In order of their last use: the longest idle comes first. */
   readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
@@ -69,6 +85,12 @@ class HostExecutor implements Executor {
     this.#options = options;
     this.types = [...options.types.values()].map((type) => type.info);
     this.#recordsDir = recordsDirOf(options.dataDir);
+    this.#spoolDir = emptySpool(options.dataDir);
+  }
+
+  useBlobs(blobs: TaskBlobs): void {
+    assert(this.#handler === null, 'blobs are there before job code runs');
+    this.#blobs = blobs;
   }
 
   start(handler: ExecutorHandler): void {
@@ -92,6 +114,10 @@ class HostExecutor implements Executor {
 
   committed(epoch: Epoch, cursor: Point, limit: Point): void {
     this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
+  }
+
+  checkpointed(epoch: Epoch, stage: number): void {
+    this.#hostOf.get(epoch)?.checkpointed(epoch, stage);
   }
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
@@ -135,7 +161,7 @@ class HostExecutor implements Executor {
   #refuse(order: TaskOrder): void {
     const { epoch, cursor, name } = order;
     const error = `this node does not have the job type ${name}`;
-    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error }));
+    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error, outputs: [] }));
   }
 
   #hostFor(order: Hosted, type: LoadedType): HostProcess {
@@ -155,11 +181,14 @@ class HostExecutor implements Executor {
       type,
       worker: nodeId,
       recordsDir: this.#recordsDir,
+      spoolDir: this.#spoolDir,
+      blobs: this.#blobs ?? NO_BLOBS,
       deadline: this.#deadline,
       heapMb: memoryMb ?? THREAD_HEAP_MB,
       residentMb: memoryMb === null ? HOST_MEMORY_MB : HOST_BASE_MB + slots * memoryMb,
       handler: {
-        progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
+        progress: (epoch, cursor, begun, outputs) => this.#progress(epoch, cursor, begun, outputs),
+        checkpoint: (epoch, checkpoint) => this.#checkpoint(epoch, checkpoint),
         ended: (ending) => this.#ended(ending),
       },
       line: (line) => this.#line(order, line),
@@ -199,8 +228,12 @@ class HostExecutor implements Executor {
     }
   }
 
-  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
-    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun);
+  #progress(epoch: Epoch, cursor: Point, begun: Point, outputs: readonly StampedOutput[]): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun, outputs);
+  }
+
+  #checkpoint(epoch: Epoch, checkpoint: StampedCheckpoint): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').checkpoint(epoch, checkpoint);
   }
 
   #ended(ending: ExecutorEnding): void {
