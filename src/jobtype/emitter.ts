@@ -62,7 +62,10 @@ export class Emitter {
     if (batches.length === 0) return;
     const bytes = batches.reduce((sum, batch) => sum + batchBytes(batch), this.#segment?.file.bytes ?? 0);
     if (bytes > OUTPUT_BYTES_MAX) {
-      throw new PolarisError('BLOB_TOO_LARGE', `one point, or one task of a pipeline, may emit ${OUTPUT_BYTES_MAX} bytes`);
+      throw new PolarisError(
+        'BLOB_TOO_LARGE',
+        `one point, or one task of a pipeline, may emit ${OUTPUT_BYTES_MAX} bytes`,
+      );
     }
     this.#segment ??= this.#begin(work.start);
     const { file } = this.#segment;

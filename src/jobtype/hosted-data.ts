@@ -16,7 +16,13 @@ import type { Point } from '../base/types.ts';
 import type { TaskBlobs } from '../daemon/env.ts';
 import type { StageCheckpoint, StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
-import { DATA_REQUEST, type DataAnswer, type MadeCheckpoint, type ReadingSource, type SealedSegment } from './data-words.ts';
+import {
+  DATA_REQUEST,
+  type DataAnswer,
+  type MadeCheckpoint,
+  type ReadingSource,
+  type SealedSegment,
+} from './data-words.ts';
 import { Readings } from './readings.ts';
 import { checkpointFile, segmentFile } from './spool-files.ts';
 
@@ -124,7 +130,8 @@ export class HostedData {
   // ---- inside ----
 
   #sealed({ segment, start, end }: SealedSegment): boolean {
-    if (segment !== this.#lastSegment + 1 || start < this.#end || end <= start || end > this.#options.order.end) return false;
+    if (segment !== this.#lastSegment + 1 || start < this.#end || end <= start || end > this.#options.order.end)
+      return false;
     this.#lastSegment = segment;
     this.#end = end;
     const sealed: Segment = { segment, start, end, kept: null };

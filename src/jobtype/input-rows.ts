@@ -47,10 +47,7 @@ export async function* eachPiece(
 }
 
 /** A task that must stop ends here without an error, as its points do. */
-async function* untilStopped(
-  batches: AsyncIterable<RecordBatch>,
-  signal: AbortSignal,
-): AsyncGenerator<RecordBatch> {
+async function* untilStopped(batches: AsyncIterable<RecordBatch>, signal: AbortSignal): AsyncGenerator<RecordBatch> {
   try {
     yield* batches;
   } catch (thrown) {

@@ -18,8 +18,8 @@ import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Attempt, AttemptEvents } from './attempt.ts';
 import { Cell } from './cell.ts';
-import { captureLines } from './lines.ts';
 import type { DataRequest } from './data-words.ts';
+import { captureLines } from './lines.ts';
 import type { JobThreadSetup, Position, ThreadOrder, ThreadReport } from './protocol.ts';
 
 interface Tenancy {

@@ -65,7 +65,10 @@ export class Readings {
 
   #begin(number: number, source: ReadingSource): Reading {
     if (this.#readings.size === READINGS_MAX) {
-      throw new PolarisError('BAD_OPTION', `a task may read ${READINGS_MAX} times side by side: end some of its iterations`);
+      throw new PolarisError(
+        'BAD_OPTION',
+        `a task may read ${READINGS_MAX} times side by side: end some of its iterations`,
+      );
     }
     const bytes = this.#options.open(source)[Symbol.asyncIterator]();
     const reading = { bytes, piece: 0, isBusy: false };

@@ -146,7 +146,10 @@ export class RunningTask implements BatchTask {
   async emit(batch: RecordBatch | Table): Promise<void> {
     const work = { start: this.#cursor, end: this.#begun };
     if (work.start === work.end) {
-      throw new PolarisError('BAD_OPTION', 'emit() belongs to a point: take one first, and emit before it is acknowledged');
+      throw new PolarisError(
+        'BAD_OPTION',
+        'emit() belongs to a point: take one first, and emit before it is acknowledged',
+      );
     }
     const emitting = this.#carrier().emit(batch, work);
     this.#emits.add(emitting);
@@ -236,7 +239,10 @@ export class RunningTask implements BatchTask {
 
   #carrier(): TaskData {
     if (this.#data !== null) return this.#data;
-    throw new PolarisError('BAD_OPTION', 'this worker carries no batches: it has neither an input nor a place to emit to');
+    throw new PolarisError(
+      'BAD_OPTION',
+      'this worker carries no batches: it has neither an input nor a place to emit to',
+    );
   }
 
   async #emitted(): Promise<void> {

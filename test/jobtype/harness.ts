@@ -46,11 +46,7 @@ afterEach(async () => {
 });
 
 /** `commit: true` commits every cursor at once, as a leader would a little later. */
-export async function openBench(options: {
-  commit: boolean;
-  slots?: number;
-  blobs?: TaskBlobs;
-}): Promise<Bench> {
+export async function openBench(options: { commit: boolean; slots?: number; blobs?: TaskBlobs }): Promise<Bench> {
   const bench = new Bench(await testTypes(), options.commit, options.slots ?? 2, options.blobs);
   opened.push(bench);
   return bench;
