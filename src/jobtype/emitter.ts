@@ -108,7 +108,7 @@ export class Emitter {
   }
 
   /** Nothing more is emitted: what the point at work left goes, and the rest is sent off. */
-  end(): void {
+  close(): void {
     this.#isOver = true;
     const segment = this.#segment;
     if (segment?.isOpen) this.#sweep(segment);

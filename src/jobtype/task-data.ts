@@ -25,7 +25,7 @@ export interface TaskData {
   /** The task waits for a commit: what is good is to be on its way. */
   seal(): void;
   /** No more comes: what is not good goes. */
-  end(): void;
+  close(): void;
   /** It is to stop. */
   wake(): void;
 }
@@ -80,8 +80,8 @@ export class ThreadData implements TaskData, CheckpointStore {
     this.#emitter?.seal();
   }
 
-  end(): void {
-    this.#emitter?.end();
+  close(): void {
+    this.#emitter?.close();
   }
 
   wake(): void {

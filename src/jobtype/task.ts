@@ -192,7 +192,7 @@ export class RunningTask implements BatchTask {
 
   /** No more of it counts: what the point at work emitted goes, unless it was acknowledged. */
   close(): void {
-    this.#data?.end();
+    this.#data?.close();
   }
 
   /** `work` returned: what was handed out is done. */
