@@ -25,6 +25,12 @@ export const ERRORS = {
   BAD_ID: { status: 400, exit: 2, retry: false, text: 'A job id must be a UUIDv4.' },
   BAD_METADATA: { status: 400, exit: 2, retry: false, text: 'The job type refuses the metadata; the detail says why.' },
   BAD_OPTION: { status: 400, exit: 2, retry: false, text: 'An option is unknown, or its value is not allowed.' },
+  BAD_PLAN: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'The Master of the job type cannot say what the job is to work on; the detail says why.',
+  },
   UNKNOWN_JOB_TYPE: {
     status: 400,
     exit: 2,

@@ -7,11 +7,14 @@ import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { NodeApi } from '../daemon/api.ts';
+import type { TaskBlobs } from '../daemon/env.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
+import { createPassingBlobs } from '../data/task-blobs.ts';
 import type { DataPlane } from '../http/route.ts';
+import { JobTable } from '../ranges/table.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
@@ -54,6 +57,21 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
       peers.close();
     },
   };
+}
+
+/**
+ * Blobs of a node that keeps none, for the job code that runs on it: what is emitted passes through its disk on its way to
+ * the voters, and what is read comes from them.
+ */
+export async function openPassing({ config, log, api }: OpenDataOptions): Promise<TaskBlobs> {
+  const store = await openFileBlobs(emptyDirectory(join(config.dataDir, 'passing')), { owner: config.id });
+  const peers = createBlobPeers(() => api().status().id);
+  // It has no table to take a stamp from, and its own copy does not count: those of the voters do.
+  const read: NodeApi['read'] = (_consistency, look, done) => done({ ok: true, value: look(new JobTable()) });
+  const late = { id: config.id, status: () => api().status(), read };
+  const { replicas } = config;
+  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas, isShared: false });
+  return createPassingBlobs(depot, store);
 }
 
 /** What a former life left there belongs to nobody. */

@@ -24,7 +24,7 @@ import { loadTypes } from '../jobtype/loader.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
-import { openData } from './open-data.ts';
+import { openData, openPassing } from './open-data.ts';
 
 const BUNDLED_JOBS = fileURLToPath(new URL('../../jobs', import.meta.url));
 const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url));
@@ -71,7 +71,8 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     hostEntry: HOST_ENTRY,
     nodeId: config.id,
   });
-  if (data !== null) executor.useBlobs(createTaskBlobs(data.depot));
+  const own = { config, log, api: theNode };
+  executor.useBlobs(data === null ? await openPassing(own) : createTaskBlobs(data.depot));
   const env: Env = {
     clock: realClock,
     timers: realTimers,

@@ -12,7 +12,7 @@ import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Address, Epoch, JobId, LogIndex, NodeId, Point } from '../base/types.ts';
 import type { TraceEvent } from '../raft/trace.ts';
-import type { Delivery, JobState, StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
+import type { Delivery, JobState, Output, StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
@@ -69,6 +69,10 @@ export interface JobTypeInfo {
   readonly exposure: 'window' | 'task';
   /** It has a Master. */
   readonly overseen: boolean;
+  /** Its Master says what a job works on that is submitted without a range. */
+  readonly plans?: boolean;
+  /** How its Master takes in what points emit; null or nothing where it takes none of it. */
+  readonly collects?: Collecting | null;
   /** What its jobs may ask for. */
   readonly deliveries: readonly Delivery[];
   /** What they may ask for beside these, if their metadata is as it must be for that. */
@@ -76,6 +80,9 @@ export interface JobTypeInfo {
   /** JSON Schema of the metadata; null takes any object. */
   readonly metadataSchema: JsonSchema | null;
 }
+
+/** In range order, or as it is committed. */
+export type Collecting = 'in-order' | 'as-committed';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 export type DeliveriesWhen = { readonly [delivery in Delivery]?: JsonSchema };
@@ -108,6 +115,11 @@ export interface Executor {
    * after, with null or with what went wrong; never after `stop`.
    */
   oversee(call: MasterCall, done: (error: string | null) => void): void;
+  /**
+   * Has a Master take in outputs, or end; its type must have one that collects. One order for a job at a time. `done` comes once,
+   * in a later turn, unless the order is given up with what this gives; never after `stop`.
+   */
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void;
   /** Ends all job code, then calls back. */
   stop(done: () => void): void;
 }
@@ -131,6 +143,33 @@ export interface MasterCall {
   readonly memoryMb: number | null;
   readonly report: JobReport;
 }
+
+/** What a Master is to do with what points emitted. */
+export interface FoldOrder {
+  readonly job: JobId;
+  readonly name: string;
+  /** Canonical JSON of an object. */
+  readonly metadata: string;
+  readonly memoryMb: number | null;
+  /** Of the Master. */
+  readonly epoch: LogIndex;
+  /** What was made of everything that was folded before. */
+  readonly state: Handle | null;
+  /** To be taken in, in this order; null: there are no more of them, and it is to finish. */
+  readonly outputs: readonly Output[] | null;
+}
+
+/** What came of it, durable already. */
+export type FoldEnding =
+  | { readonly kind: 'folded'; readonly state: Handle; readonly stamp: LogIndex }
+  /** The stamp of no result is 0. */
+  | { readonly kind: 'finished'; readonly result: Handle | null; readonly stamp: LogIndex }
+  | {
+      readonly kind: 'failed';
+      /** The Master threw or hung; its host ended, for whatever reason; or this node could not read or keep a blob. */
+      readonly culprit: 'master' | 'host' | 'node';
+      readonly error: string;
+    };
 
 /** How a job stands, for whoever oversees it and for whoever is told of its end. */
 export interface JobReport {

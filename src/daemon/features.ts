@@ -73,6 +73,7 @@ export function protocolOf(kind: Command['kind']): number {
     case 'take-master':
     case 'fold':
     case 'finish-master':
+    case 'master-failed':
       return 1;
     default:
       return unreachable(kind);

@@ -18,6 +18,8 @@ const ANSWER = z.discriminatedUnion('ok', [
       metadataSchema: SCHEMA.nullable(),
       deliveries: z.array(z.enum(DELIVERIES)),
       overseen: z.boolean(),
+      plans: z.boolean(),
+      collects: z.enum(['in-order', 'as-committed']).nullable(),
       deliveriesWhen: z.partialRecord(z.enum(DELIVERIES), SCHEMA),
     }),
   }),

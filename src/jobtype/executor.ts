@@ -8,7 +8,7 @@
  * Invariants: no job code runs in this process · `ended` comes exactly once for each `run`, never inside of it · at the
  * deadline every task stops, by the host's clock and, if the host fails in it, by ours.
  */
-
+import { join } from 'node:path';
 import { assert, must } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import {
@@ -22,13 +22,25 @@ import {
 } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall, TaskBlobs } from '../daemon/env.ts';
+import type {
+  Executor,
+  ExecutorEnding,
+  ExecutorHandler,
+  FoldEnding,
+  FoldOrder,
+  JobTypeInfo,
+  MasterCall,
+  TaskBlobs,
+} from '../daemon/env.ts';
 import type { StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { DeadlineTimer } from './deadline.ts';
+import { FoldDesk } from './fold-desk.ts';
+import type { Seat } from './fold-work.ts';
 import { HostProcess } from './host-process.ts';
 import type { LoadedType, LoadedTypes } from './loader.ts';
-import type { JobLine } from './protocol.ts';
+import { type MadePlan, PlanDesk, type Planner, type PlanRequest } from './planner.ts';
+import type { JobLine, MasterReturn } from './protocol.ts';
 import { recordsDirOf } from './records.ts';
 import { emptySpool } from './spool-files.ts';
 
@@ -44,7 +56,7 @@ export interface ExecutorOptions {
   readonly nodeId: NodeId;
 }
 
-export function createExecutor(options: ExecutorOptions): Executor {
+export function createExecutor(options: ExecutorOptions): Executor & Planner {
   return new HostExecutor(options);
 }
 
@@ -66,12 +78,11 @@ function refuseBatches(): never {
   throw new PolarisError('BAD_OPTION', 'this node carries no batches');
 }
 
-class HostExecutor implements Executor {
+class HostExecutor implements Executor, Planner {
   readonly types: readonly JobTypeInfo[];
   readonly #options: ExecutorOptions;
   readonly #recordsDir: string;
   readonly #spoolDir: string;
-  #blobs: TaskBlobs | null = null;
   #handler: ExecutorHandler | null = null;
   /** In order of their last use: the longest idle comes first. */
   readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
@@ -80,12 +91,21 @@ class HostExecutor implements Executor {
   readonly #lateTimer = new DeadlineTimer(() => this.#killLate());
   #memoryTimer: NodeJS.Timeout | null = null;
   #stopped: (() => void) | null = null;
+  #blobs: TaskBlobs | null = null;
+  readonly #folds: FoldDesk;
+  readonly #plans: PlanDesk;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
     this.types = [...options.types.values()].map((type) => type.info);
     this.#recordsDir = recordsDirOf(options.dataDir);
     this.#spoolDir = emptySpool(options.dataDir);
+    this.#folds = new FoldDesk({
+      directory: join(options.dataDir, 'folds'),
+      blobs: () => must(this.#blobs, 'a node that leads has blobs'),
+      seat: (order) => this.#seat(order),
+    });
+    this.#plans = new PlanDesk((request) => this.#askPlan(request));
   }
 
   useBlobs(blobs: TaskBlobs): void {
@@ -129,9 +149,21 @@ class HostExecutor implements Executor {
     const type = must(this.#options.types.get(call.name), 'a Master is called where its type is');
     const host = this.#hostFor({ ...call, job: call.report.job }, type);
     this.#occupy(host);
-    host.oversee(call, (error) => {
+    const returned = ({ error }: MasterReturn) => {
       if (this.#stopped === null) done(error);
+    };
+    host.oversee({ kind: 'tell', call }, { returned });
+  }
+
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void {
+    if (this.#stopped !== null) return () => {};
+    return this.#folds.fold(order, (ending) => {
+      if (this.#stopped === null) done(ending);
     });
+  }
+
+  plan(request: PlanRequest): Promise<MadePlan> {
+    return this.#plans.plan(request);
   }
 
   release(epoch: Epoch): void {
@@ -170,6 +202,23 @@ class HostExecutor implements Executor {
     }
     if (this.#hosts.size >= this.#options.slots + HOSTS_SPARE) this.#endLongestIdle();
     return this.#spawn(order, type);
+  }
+
+  /** In the host of a job whose Master will be given several orders. */
+  #seat(hosted: Hosted): Seat {
+    const type = must(this.#options.types.get(hosted.name), 'a Master is asked where its type is');
+    const host = this.#hostFor(hosted, type);
+    this.#occupy(host);
+    const leave = host.sit();
+    return { host, leave, give: (order) => new Promise((returned) => host.oversee(order, { returned })) };
+  }
+
+  #askPlan({ job, name, metadata, memoryMb, rows }: PlanRequest): Promise<MasterReturn> {
+    const type = must(this.#options.types.get(name), 'a Master plans where its type is');
+    if (this.#stopped !== null) throw new PolarisError('STOPPING');
+    const host = this.#hostFor({ job, name, memoryMb }, type);
+    this.#occupy(host);
+    return new Promise((returned) => host.oversee({ kind: 'plan', job, metadata }, { rows, returned }));
   }
 
   #spawn(order: Hosted, type: LoadedType): HostProcess {

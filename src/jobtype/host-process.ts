@@ -16,20 +16,20 @@ import {
   ABORT_GRACE_MS,
   ERROR_TEXT_MAX,
   JOB_LOG_LINES_PER_SECOND,
-  MASTER_CALL_MS,
   PIPES_CLOSE_MS,
   TERMINATE_GRACE_MS,
 } from '../base/limits.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { ExecutorHandler, MasterCall, TaskBlobs } from '../daemon/env.ts';
+import type { ExecutorHandler, TaskBlobs } from '../daemon/env.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { timeoutReason } from './attempt.ts';
 import { HostedData } from './hosted-data.ts';
+import { HostedMaster, lostWith, type MasterEvents } from './hosted-master.ts';
 import { captureLines } from './lines.ts';
 import type { LoadedType } from './loader.ts';
 import { memoryReason, residentMb, signalGroup } from './proc.ts';
-import type { AttemptEnding, HostOrder, HostReport, JobLine } from './protocol.ts';
+import type { AttemptEnding, HostOrder, HostReport, JobLine, MasterOrder } from './protocol.ts';
 import { endRemains, writeRecord } from './records.ts';
 import { spoolOf } from './spool-files.ts';
 
@@ -73,23 +73,14 @@ interface HostedTask {
   ending: AttemptEnding | null;
 }
 
-interface HostedCall {
-  readonly done: (error: string | null) => void;
-  readonly late: NodeJS.Timeout;
-}
-
-/** The host keeps the time of its calls, and takes them one by one: one that runs and one behind it. */
-const MASTER_LATE_MS = 2 * MASTER_CALL_MS + ABORT_GRACE_MS;
-
 export class HostProcess {
   readonly job: JobId;
   readonly type: LoadedType;
   readonly #options: HostProcessOptions;
   readonly #child: ChildProcess;
   readonly #tasks = new Map<Epoch, HostedTask>();
-  /** Calls of the Master, by a number of ours. */
-  readonly #calls = new Map<number, HostedCall>();
-  #lastCall = 0;
+  readonly #master: HostedMaster;
+  #seats = 0;
   /** Why we killed it, or why it killed itself. */
   #reason: string | null = null;
   #lastComplaint = '';
@@ -100,6 +91,11 @@ export class HostProcess {
     this.#options = options;
     this.job = options.job;
     this.type = options.type;
+    this.#master = new HostedMaster({
+      send: (order) => this.#send(order),
+      late: () => this.kill('job host was killed: its Master did not end a call in time'),
+      ended: () => this.#maybeIdle(),
+    });
     // Its own process group: a signal for the group of the node, from a terminal or a supervisor, does not reach it.
     this.#child = fork(options.entry, [], {
       detached: true,
@@ -130,7 +126,7 @@ export class HostProcess {
 
   /** Whether it may be ended at no cost. */
   get isIdle(): boolean {
-    return this.#tasks.size === 0 && this.#calls.size === 0;
+    return this.#tasks.size === 0 && this.#master.isIdle && this.#seats === 0;
   }
 
   /** A host that is dying by now fails the task with its reason. */
@@ -167,13 +163,22 @@ export class HostProcess {
     this.#tasks.get(epoch)?.data.checkpointed(stage);
   }
 
-  /** `done` comes once, with the end of the process at the latest. */
-  oversee(call: MasterCall, done: (error: string | null) => void): void {
-    assert(!this.#settled, 'a host that is gone oversees nothing');
-    const id = ++this.#lastCall;
-    const late = setTimeout(() => this.kill('job host was killed: it did not end a call in time'), MASTER_LATE_MS);
-    this.#calls.set(id, { done, late });
-    this.#send({ type: 'oversee', id, call });
+  /** `returned` comes once, with the end of the process at the latest. */
+  oversee(order: MasterOrder, events: MasterEvents): void {
+    if (this.#settled) setImmediate(() => events.returned(lostWith('the job host is gone')));
+    else this.#master.give(order, events);
+  }
+
+  /** Somebody will have more orders for its Master: it is not idle until he leaves. */
+  sit(): () => void {
+    this.#seats += 1;
+    let sits = true;
+    return () => {
+      if (!sits) return;
+      sits = false;
+      this.#seats -= 1;
+      this.#maybeIdle();
+    };
   }
 
   /** No answer comes of a task that ends first. */
@@ -307,7 +312,9 @@ export class HostProcess {
         this.#data(report.epoch, report.request);
         break;
       case 'overseen':
-        this.#overseen(report.id, report.error);
+      case 'moved':
+      case 'ask':
+        this.#master.receive(report);
         break;
       case 'line':
         this.#options.line(report);
@@ -384,12 +391,7 @@ export class HostProcess {
     if (!task.data.isBusy) this.#close(task, ending);
   }
 
-  #overseen(id: number, error: string | null): void {
-    const call = this.#calls.get(id);
-    if (call === undefined) return;
-    this.#calls.delete(id);
-    clearTimeout(call.late);
-    call.done(error === null ? null : String(error).slice(0, ERROR_TEXT_MAX));
+  #maybeIdle(): void {
     if (this.isIdle && this.open) this.#options.idle();
   }
 
@@ -405,7 +407,7 @@ export class HostProcess {
     const isCut = ending.ending === 'complete' && cursor < ending.cursor;
     const error = ending.error.slice(0, ERROR_TEXT_MAX);
     this.#options.handler.ended({ ...ending, cursor, ending: isCut ? 'release' : ending.ending, error, outputs });
-    if (this.isIdle && this.open) this.#options.idle();
+    this.#maybeIdle();
   }
 
   #exited(exit: string): void {
@@ -429,7 +431,7 @@ export class HostProcess {
     this.#settled = true;
     const reason = this.#reason ?? must(this.#exit, 'a host is settled after its exit');
     for (const task of [...this.#tasks.values()]) this.#close(task, this.#endingOfDead(task, reason));
-    for (const id of [...this.#calls.keys()]) this.#overseen(id, reason);
+    this.#master.settle(reason);
     this.#options.gone(reason);
   }
 

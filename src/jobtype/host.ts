@@ -21,7 +21,7 @@ import { JobThread } from './job-thread.ts';
 import { Overseer } from './overseer.ts';
 import { BYTES_PER_MB, memoryReason } from './proc.ts';
 import { runProgram } from './program.ts';
-import type { HostOrder, HostReport, HostSetup, JobLine } from './protocol.ts';
+import type { HostOrder, HostReport, HostSetup, JobLine, MasterOrder } from './protocol.ts';
 import { endRemains } from './records.ts';
 import { Sampler } from './sampler.ts';
 
@@ -76,11 +76,12 @@ class Host {
       case 'deadline':
         this.#moveDeadline(order.at);
         break;
-      case 'oversee': {
-        const { id, call } = order;
-        const { module, worker, heapMb } = this.#setup;
-        this.#overseer ??= new Overseer({ module, worker, heapMb }, report);
-        this.#overseer.call(call, (error) => report({ type: 'overseen', id, error }));
+      case 'oversee':
+        this.#oversee(order.id, order.order);
+        break;
+      case 'answer': {
+        const { type: _, ...answer } = order;
+        this.#overseer?.answer(answer);
         break;
       }
       default:
@@ -126,6 +127,16 @@ class Host {
     };
     if (this.#setup.kind === 'program') return runProgram(order, this.#setup.recordsDir, events);
     return this.#freeThread(report).run(order, this.#deadline, events);
+  }
+
+  #oversee(id: number, order: MasterOrder): void {
+    const { module, worker, heapMb } = this.#setup;
+    this.#overseer ??= new Overseer({ module, worker, heapMb }, report);
+    this.#overseer.give(id, order, {
+      moved: () => report({ type: 'moved', id }),
+      ask: (ask, dataset) => report({ type: 'ask', id, ask, dataset }),
+      returned: (returned) => report({ type: 'overseen', id, returned }),
+    });
   }
 
   #freeThread(line: (line: JobLine) => void): JobThread {

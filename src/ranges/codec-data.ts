@@ -9,6 +9,7 @@ import {
   CONDEMNED_PER_ENTRY_MAX,
   DATASET_NAME_LENGTH_MAX,
   DATASET_TTL_MS_MAX,
+  ERROR_TEXT_MAX,
   FINGERPRINT_LENGTH_MAX,
   ID_LENGTH_MAX,
   OUTPUTS_PER_FOLD_MAX,
@@ -17,6 +18,7 @@ import {
 } from '../base/limits.ts';
 import { isDatasetName } from './datasets.ts';
 import type { Fields, Packed } from './fields.ts';
+import { clipText } from './text.ts';
 import type { Command, Output, StageCheckpoint, StampedOutput } from './types.ts';
 
 /** Commands about what is kept. */
@@ -28,7 +30,8 @@ type Keeping =
   | 'checkpoint'
   | 'take-master'
   | 'fold'
-  | 'finish-master';
+  | 'finish-master'
+  | 'master-failed';
 type KeepingCommand = Extract<Command, { readonly kind: Keeping }>;
 
 const HASH_LENGTH = 64;
@@ -59,6 +62,8 @@ export function keepingToFields(command: KeepingCommand): readonly Packed[] {
       const { at, job, epoch, result, stamp } = command;
       return [at, job, epoch, handleOrNone(result), stamp];
     }
+    case 'master-failed':
+      return [command.at, command.job, command.epoch, clipText(command.error, ERROR_TEXT_MAX)];
     default:
       return unreachable(command);
   }
@@ -117,6 +122,14 @@ export function readKeeping(kind: Keeping, fields: Fields): KeepingCommand {
         epoch: fields.natural(),
         result: readHandleOrNone(fields),
         stamp: fields.natural(),
+      };
+    case 'master-failed':
+      return {
+        kind,
+        at: fields.natural(),
+        job: fields.text(1, ID_LENGTH_MAX),
+        epoch: fields.natural(),
+        error: fields.text(0, ERROR_TEXT_MAX),
       };
     default:
       return unreachable(kind);

@@ -81,6 +81,7 @@ const KINDS = [
   'take-master',
   'fold',
   'finish-master',
+  'master-failed',
 ] as const satisfies readonly Command['kind'][];
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
 /** Digits of 2^53-1. */
@@ -144,6 +145,7 @@ function commandToFields(command: Command): readonly Packed[] {
     case 'take-master':
     case 'fold':
     case 'finish-master':
+    case 'master-failed':
       return [kind, ...keepingToFields(command)];
     case 'worker-join': {
       const { at, worker, instanceId, address, slots } = command;
@@ -226,6 +228,7 @@ function readCommand(fields: Fields): Command {
     case 'take-master':
     case 'fold':
     case 'finish-master':
+    case 'master-failed':
       return readKeeping(kind, fields);
     default:
       return readSteering(kind, fields);

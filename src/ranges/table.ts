@@ -205,6 +205,7 @@ export class JobTable implements Table {
       case 'take-master':
       case 'fold':
       case 'finish-master':
+      case 'master-failed':
         return refused('WRONG_STATE', 'no job of this table has outputs');
       case 'shrink': {
         const { epoch, end } = command;

@@ -290,6 +290,14 @@ export type Command =
       readonly state: Handle | null;
       readonly stamp: LogIndex;
     }
+  /** What its Master did wrong: the job pauses, with that for the reason. */
+  | {
+      readonly kind: 'master-failed';
+      readonly at: number;
+      readonly job: JobId;
+      readonly epoch: LogIndex;
+      readonly error: string;
+    }
   /** Everything is covered and folded: the job is done. */
   | {
       readonly kind: 'finish-master';

@@ -8,10 +8,13 @@ import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type {
   Clock,
+  Collecting,
   Env,
   Executor,
   ExecutorEnding,
   ExecutorHandler,
+  FoldEnding,
+  FoldOrder,
   MasterCall,
   Timers,
 } from '../../src/daemon/env.ts';
@@ -137,6 +140,12 @@ export class HandNetwork implements Network {
   }
 }
 
+export interface HandFold {
+  readonly order: FoldOrder;
+  readonly done: (ending: FoldEnding) => void;
+  givenUp: boolean;
+}
+
 /** Writes down its orders. */
 export class HandExecutor implements Executor {
   readonly types;
@@ -147,14 +156,22 @@ export class HandExecutor implements Executor {
   readonly keeps = new Map<number, (end: number) => void>();
   /** Calls of Masters, until the test answers. */
   readonly overseen: { readonly call: MasterCall; readonly done: (error: string | null) => void }[] = [];
+  /** Orders to Masters, until the test answers. */
+  readonly folds: HandFold[] = [];
   stopped: (() => void) | null = null;
 
-  constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window', overseen = false) {
+  constructor(
+    names: readonly string[] = ['mail'],
+    exposure: 'window' | 'task' = 'window',
+    overseen = false,
+    collects: Collecting | null = null,
+  ) {
     this.types = names.map((name) => ({
       name,
       hash: 'h',
       exposure,
       overseen,
+      collects,
       deliveries: DELIVERIES,
       metadataSchema: null,
     }));
@@ -185,6 +202,14 @@ export class HandExecutor implements Executor {
 
   oversee(call: MasterCall, done: (error: string | null) => void): void {
     this.overseen.push({ call, done });
+  }
+
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void {
+    const fold = { order, done, givenUp: false };
+    this.folds.push(fold);
+    return () => {
+      fold.givenUp = true;
+    };
   }
 
   release(epoch: number): void {

@@ -227,6 +227,7 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
     ...{ kind: 'fold', at: AT + 20, job: JOB_1, epoch: 22, outputs: [10, -60], state: HANDLES.state, stamp: 21 },
   },
   'finish-master': { kind: 'finish-master', at: AT + 21, job: JOB_1, epoch: 22, result: HANDLES.result, stamp: 22 },
+  'master-failed': { kind: 'master-failed', at: AT + 22, job: JOB_1, epoch: 22, error: 'the ledger is full' },
 };
 
 export const MEMBER_CHANGE: MemberChange = {

@@ -106,6 +106,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     state: fc.option(handle),
   }),
   fc.record({ kind: fc.constant('finish-master' as const), ...ofMaster, result: fc.option(handle) }),
+  fc.record({ kind: fc.constant('master-failed' as const), at: natural, job: id, epoch: natural, error: text }),
 );
 
 function codeOf(run: () => unknown): string | null {

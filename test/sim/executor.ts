@@ -8,7 +8,7 @@
  * Invariants: no point is begun after the deadline, at or beyond the limit that its node set, or after `ended` · `ended`
  * comes once for each start.
  */
-import { assert, must } from '../../src/base/assert.ts';
+import { assert, InvariantError, must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../../src/daemon/env.ts';
@@ -102,6 +102,11 @@ export class SimExecutor implements Executor {
     const end = running.attempt.keepHalf(this.#options.scheduler.now);
     this.#plan(running);
     this.#tell(() => answer(end));
+  }
+
+  /** No job of a simulation has a Master that collects. */
+  fold(): () => void {
+    throw new InvariantError('a Master folds where its type collects');
   }
 
   /** A Master takes its time, and sometimes throws. */
