@@ -42,6 +42,7 @@ import type { LoadedType, LoadedTypes } from './loader.ts';
 import { type MadePlan, PlanDesk, type Planner, type PlanRequest } from './planner.ts';
 import type { JobLine, MasterReturn } from './protocol.ts';
 import { recordsDirOf } from './records.ts';
+import { emptySpool } from './spool-files.ts';
 
 export { endLeftoverHosts } from './records.ts';
 
@@ -66,10 +67,22 @@ interface Hosted {
   readonly memoryMb: number | null;
 }
 
+/** Of a node that has no place for batches: code that wants some hears of it. */
+const NO_BLOBS: TaskBlobs = {
+  keep: async () => refuseBatches(),
+  open: async () => refuseBatches(),
+  rows: () => refuseBatches(),
+};
+
+function refuseBatches(): never {
+  throw new PolarisError('BAD_OPTION', 'this node carries no batches');
+}
+
 class HostExecutor implements Executor, Planner {
   readonly types: readonly JobTypeInfo[];
   readonly #options: ExecutorOptions;
   readonly #recordsDir: string;
+  readonly #spoolDir: string;
   #handler: ExecutorHandler | null = null;
   /** In order of their last use: the longest idle comes first. */
   readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
@@ -86,15 +99,17 @@ class HostExecutor implements Executor, Planner {
     this.#options = options;
     this.types = [...options.types.values()].map((type) => type.info);
     this.#recordsDir = recordsDirOf(options.dataDir);
+    this.#spoolDir = emptySpool(options.dataDir);
     this.#folds = new FoldDesk({
       directory: join(options.dataDir, 'folds'),
-      blobs: () => must(this.#blobs, 'a node that leads has blobs'),
+      blobs: () => this.#blobs ?? NO_BLOBS,
       seat: (order) => this.#seat(order),
     });
     this.#plans = new PlanDesk((request) => this.#askPlan(request));
   }
 
   useBlobs(blobs: TaskBlobs): void {
+    assert(this.#handler === null, 'blobs are there before job code runs');
     this.#blobs = blobs;
   }
 
@@ -121,8 +136,9 @@ class HostExecutor implements Executor, Planner {
     this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
   }
 
-  /** None was told. */
-  checkpointed(): void {}
+  checkpointed(epoch: Epoch, stage: number): void {
+    this.#hostOf.get(epoch)?.checkpointed(epoch, stage);
+  }
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     this.#hostOf.get(epoch)?.keep(epoch, answer);
@@ -214,6 +230,8 @@ class HostExecutor implements Executor, Planner {
       type,
       worker: nodeId,
       recordsDir: this.#recordsDir,
+      spoolDir: this.#spoolDir,
+      blobs: this.#blobs ?? NO_BLOBS,
       deadline: this.#deadline,
       heapMb: memoryMb ?? THREAD_HEAP_MB,
       residentMb: memoryMb === null ? HOST_MEMORY_MB : HOST_BASE_MB + slots * memoryMb,
