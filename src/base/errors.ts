@@ -106,6 +106,12 @@ export const ERRORS = {
     retry: false,
     text: 'The dataset is not at the version that was expected; look at it again.',
   },
+  SCHEMA_CONFLICT: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    text: 'What was emitted has other columns than what the job has emitted before.',
+  },
   BLOB_CONDEMNED: {
     status: 503,
     exit: 5,

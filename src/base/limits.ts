@@ -486,6 +486,20 @@ export const DATASET_TTL_MS_MAX = 100 * 365 * 24 * 3_600_000;
 export const CONDEMNED_MAX = 4_096;
 /** Blobs condemned by one entry: some 17 KiB. */
 export const CONDEMNED_PER_ENTRY_MAX = 256;
+/** Outputs of a job that wait for its Master or its end: 2 MB of a snapshot. A job with more pauses: its `commitEvery` is too small. */
+export const OUTPUTS_PER_JOB_MAX = 16 * KIB;
+/** What leases that were live when a job paused may still add; one that brings more goes back as it was. */
+export const OUTPUTS_HELD_MAX = 2 * OUTPUTS_PER_JOB_MAX;
+/** Outputs in one report of a task: one for each `commitEvery` points, and a report goes with each. */
+export const OUTPUTS_PER_REPORT_MAX = 64;
+/** Outputs of all reports in one message: some 700 KB beside the errors that may go with them. */
+export const OUTPUTS_PER_MESSAGE_MAX = 4 * KIB;
+/** Outputs in one entry of progress: half a MB, so that entries of other jobs wait for ms. */
+export const OUTPUTS_PER_ENTRY_MAX = 4 * KIB;
+/** Characters of what names the code of a pipeline's stages: a SHA-256 in hexadecimal. */
+export const FINGERPRINT_LENGTH_MAX = 64;
+/** Outputs that a Master folds by one entry. */
+export const OUTPUTS_PER_FOLD_MAX = 1 * KIB;
 /** Columns of one schema: beyond it somebody has mistaken rows for columns. */
 export const COLUMNS_MAX = 4_096;
 /** Times that a blob store looks again when others keep moving the copy that it wants: each time somebody else got on. */

@@ -69,6 +69,10 @@ export function protocolOf(kind: Command['kind']): number {
     case 'drop-dataset':
     case 'pin-dataset':
     case 'condemn':
+    case 'checkpoint':
+    case 'take-master':
+    case 'fold':
+    case 'finish-master':
       return 1;
     default:
       return unreachable(kind);

@@ -21,7 +21,7 @@ const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 /** A job that is sound in itself: `spec` lacks its id and what the leader adds. */
 export interface SoundJob {
-  readonly spec: Omit<JobSpec, 'id' | 'exposure' | 'overseen'>;
+  readonly spec: Omit<JobSpec, 'id' | 'exposure' | 'overseen' | 'input' | 'collects'>;
   readonly metadata: JsonObject;
 }
 
@@ -69,7 +69,8 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   checkMemory(spec, type);
   // Offers carry no exposure. Runners are held to the window; for others 'task' can only overstate what may run twice.
   const exposure = known.before?.exposure ?? type?.exposure ?? (known.byRunners ? 'window' : 'task');
-  return { ...spec, exposure, overseen: known.before?.overseen ?? type?.overseen ?? false };
+  const overseen = known.before?.overseen ?? type?.overseen ?? false;
+  return { ...spec, exposure, overseen, input: null, collects: false };
 }
 
 /** Whether those that offer it now are runners, all of them. */

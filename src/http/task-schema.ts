@@ -157,7 +157,7 @@ export function parseOutputQuery(query: unknown): OutputQuery {
 /** One that says no more than how far the task is. */
 function reportOf(epoch: Epoch, fields: z.infer<typeof completeSchema>): RunnerReport {
   const { instance: instanceId, epochs: held = null, ...rest } = fields;
-  const unsaid = { begun: null, claimed: null, ending: null, error: '', keep: null };
+  const unsaid = { begun: null, claimed: null, ending: null, error: '', keep: null, outputs: [] };
   return { kind: 'report', epoch, instanceId, epochs: held, ...rest, ...unsaid };
 }
 

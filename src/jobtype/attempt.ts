@@ -2,9 +2,8 @@
  * Attempt: one task that runs in a host, whatever it runs as.
  */
 import type { Point } from '../base/types.ts';
-import type { ExecutorEnding } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
-import type { JobLine, Position } from './protocol.ts';
+import type { AttemptEnding, JobLine, Position } from './protocol.ts';
 
 export interface Attempt {
   readonly order: TaskOrder;
@@ -28,7 +27,7 @@ export interface AttemptEvents {
   nudge(): void;
   line(line: JobLine): void;
   /** Exactly once, when none of its code runs any more. */
-  ended(ending: ExecutorEnding): void;
+  ended(ending: AttemptEnding): void;
   /** Its code cannot be stopped: the whole host must go. */
   stuck(reason: string): void;
 }

@@ -22,6 +22,7 @@ import {
 import type { Logger } from '../base/log.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../daemon/env.ts';
+import type { StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { DeadlineTimer } from './deadline.ts';
 import { HostProcess } from './host-process.ts';
@@ -71,6 +72,9 @@ class HostExecutor implements Executor {
     this.#recordsDir = recordsDirOf(options.dataDir);
   }
 
+  /** What runs here neither emits nor reads batches. */
+  useBlobs(): void {}
+
   start(handler: ExecutorHandler): void {
     assert(this.#handler === null, 'an executor is started once');
     this.#handler = handler;
@@ -93,6 +97,9 @@ class HostExecutor implements Executor {
   committed(epoch: Epoch, cursor: Point, limit: Point): void {
     this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
   }
+
+  /** None was told. */
+  checkpointed(): void {}
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     this.#hostOf.get(epoch)?.keep(epoch, answer);
@@ -135,7 +142,7 @@ class HostExecutor implements Executor {
   #refuse(order: TaskOrder): void {
     const { epoch, cursor, name } = order;
     const error = `this node does not have the job type ${name}`;
-    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error }));
+    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error, outputs: [] }));
   }
 
   #hostFor(order: Hosted, type: LoadedType): HostProcess {
@@ -159,7 +166,8 @@ class HostExecutor implements Executor {
       heapMb: memoryMb ?? THREAD_HEAP_MB,
       residentMb: memoryMb === null ? HOST_MEMORY_MB : HOST_BASE_MB + slots * memoryMb,
       handler: {
-        progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
+        progress: (epoch, cursor, begun, outputs) => this.#progress(epoch, cursor, begun, outputs),
+        checkpoint: (epoch, checkpoint) => this.#checkpoint(epoch, checkpoint),
         ended: (ending) => this.#ended(ending),
       },
       line: (line) => this.#line(order, line),
@@ -199,8 +207,12 @@ class HostExecutor implements Executor {
     }
   }
 
-  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
-    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun);
+  #progress(epoch: Epoch, cursor: Point, begun: Point, outputs: readonly StampedOutput[]): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun, outputs);
+  }
+
+  #checkpoint(epoch: Epoch, checkpoint: StampedCheckpoint): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').checkpoint(epoch, checkpoint);
   }
 
   #ended(ending: ExecutorEnding): void {

@@ -21,14 +21,14 @@ import {
   TERMINATE_GRACE_MS,
 } from '../base/limits.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { ExecutorEnding, ExecutorHandler, MasterCall } from '../daemon/env.ts';
+import type { ExecutorHandler, MasterCall } from '../daemon/env.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { timeoutReason } from './attempt.ts';
 import { captureLines } from './lines.ts';
 import type { LoadedType } from './loader.ts';
 import { memoryReason, residentMb, signalGroup } from './proc.ts';
-import type { HostOrder, HostReport, JobLine } from './protocol.ts';
+import type { AttemptEnding, HostOrder, HostReport, JobLine } from './protocol.ts';
 import { endRemains, writeRecord } from './records.ts';
 
 export interface HostProcessOptions {
@@ -293,10 +293,10 @@ export class HostProcess {
     if (task === undefined || !moves(task, cursor, begun)) return;
     task.cursor = cursor;
     task.begun = begun;
-    this.#options.handler.progress(epoch, cursor, begun);
+    this.#options.handler.progress(epoch, cursor, begun, []);
   }
 
-  #ended(ending: ExecutorEnding): void {
+  #ended(ending: AttemptEnding): void {
     const task = this.#tasks.get(ending.epoch);
     if (task === undefined) return;
     if (!moves(task, ending.cursor, ending.begun)) {
@@ -316,11 +316,11 @@ export class HostProcess {
     if (this.isIdle && this.open) this.#options.idle();
   }
 
-  #close(task: HostedTask, ending: ExecutorEnding): void {
+  #close(task: HostedTask, ending: AttemptEnding): void {
     if (task.stopping !== null) clearTimeout(task.stopping);
     if (task.late !== null) clearTimeout(task.late);
     this.#tasks.delete(ending.epoch);
-    this.#options.handler.ended({ ...ending, error: ending.error.slice(0, ERROR_TEXT_MAX) });
+    this.#options.handler.ended({ ...ending, error: ending.error.slice(0, ERROR_TEXT_MAX), outputs: [] });
   }
 
   #exited(exit: string): void {
@@ -348,7 +348,7 @@ export class HostProcess {
     this.#options.gone(reason);
   }
 
-  #endingOfDead(task: HostedTask, reason: string): ExecutorEnding {
+  #endingOfDead(task: HostedTask, reason: string): AttemptEnding {
     const { epoch, end, options } = task.order;
     const beginsAll = this.#options.type.kind === 'program' && options.delivery !== 'at-most-once';
     const exposed = beginsAll ? end : task.limit;

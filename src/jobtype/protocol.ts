@@ -44,6 +44,9 @@ export interface Position {
   readonly begun: Point;
 }
 
+/** How an attempt ended, as its host says it. */
+export type AttemptEnding = Omit<ExecutorEnding, 'outputs'>;
+
 /** One line of job code. `epoch` is null when no attempt was running where it came from. */
 export interface JobLine {
   readonly type: 'line';
@@ -55,7 +58,7 @@ export interface JobLine {
 /** From host to node. */
 export type HostReport =
   | { readonly type: 'progress'; readonly positions: readonly Position[] }
-  | { readonly type: 'ended'; readonly ending: ExecutorEnding }
+  | { readonly type: 'ended'; readonly ending: AttemptEnding }
   | { readonly type: 'kept'; readonly epoch: Epoch; readonly end: Point }
   | { readonly type: 'overseen'; readonly id: number; readonly error: string | null }
   | JobLine

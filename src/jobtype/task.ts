@@ -16,7 +16,7 @@ import type { Cell } from './cell.ts';
 import type { TaskContext } from './client.ts';
 
 /** Of a task, what its code can come to know. */
-export type WorkOrder = Omit<TaskOrder, 'name' | 'claimed' | 'options'> & {
+export type WorkOrder = Omit<TaskOrder, 'name' | 'claimed' | 'options' | 'input' | 'checkpoint'> & {
   readonly options: Pick<JobOptions, 'delivery' | 'commitEvery'>;
 };
 

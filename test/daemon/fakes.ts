@@ -17,6 +17,7 @@ import type {
 } from '../../src/daemon/env.ts';
 import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from '../../src/daemon/probe.ts';
 import { DELIVERIES } from '../../src/ranges/deliveries.ts';
+import type { StampedOutput } from '../../src/ranges/types.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store, StoreContents } from '../../src/store/types.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
@@ -159,6 +160,8 @@ export class HandExecutor implements Executor {
     }));
   }
 
+  useBlobs(): void {}
+
   start(handler: ExecutorHandler): void {
     this.handler = handler;
   }
@@ -169,6 +172,10 @@ export class HandExecutor implements Executor {
 
   committed(epoch: number, cursor: number, limit: number): void {
     this.calls.push(`committed ${epoch} ${cursor}, up to ${limit}`);
+  }
+
+  checkpointed(epoch: number, stage: number): void {
+    this.calls.push(`checkpointed ${epoch} ${stage}`);
   }
 
   keep(epoch: number, answer: (end: number) => void): void {
@@ -197,13 +204,13 @@ export class HandExecutor implements Executor {
     done();
   }
 
-  progress(epoch: number, cursor: number, begun = cursor): void {
-    must(this.handler, 'the executor is started').progress(epoch, cursor, begun);
+  progress(epoch: number, cursor: number, begun = cursor, outputs: readonly StampedOutput[] = []): void {
+    must(this.handler, 'the executor is started').progress(epoch, cursor, begun, outputs);
   }
 
   ended(ending: Partial<ExecutorEnding> & { readonly epoch: number }): void {
     const cursor = ending.cursor ?? 0;
-    const filled = { cursor, begun: cursor, ending: 'complete', error: '', ...ending } as const;
+    const filled = { cursor, begun: cursor, ending: 'complete', error: '', outputs: [], ...ending } as const;
     must(this.handler, 'the executor is started').ended(filled);
   }
 

@@ -67,6 +67,7 @@ export class Bench {
         this.#happened({ kind: 'progress', epoch, cursor, begun });
         if (commit) this.commit(epoch, cursor);
       },
+      checkpoint: () => {},
       ended: (ending) => this.#happened({ kind: 'ended', ...ending }),
     });
   }
@@ -98,6 +99,8 @@ export class Bench {
       metadata: JSON.stringify(metadata),
       options,
       attempts: 0,
+      input: null,
+      checkpoint: null,
       ...rest,
     };
     this.#orders.set(this.#epoch, order);

@@ -68,6 +68,8 @@ export class SimExecutor implements Executor {
     return this.#running.size;
   }
 
+  useBlobs(): void {}
+
   start(handler: ExecutorHandler): void {
     this.#handler = handler;
   }
@@ -90,6 +92,8 @@ export class SimExecutor implements Executor {
     running.attempt.move(limit, this.#options.scheduler.now);
     this.#plan(running);
   }
+
+  checkpointed(): void {}
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     const running = this.#running.get(epoch);
@@ -230,7 +234,7 @@ export class SimExecutor implements Executor {
       attempt.reportedCursor = done;
       attempt.reportedAt = now;
       const begun = attempt.begun(now);
-      this.#tell((handler) => handler.progress(epoch, done, begun));
+      this.#tell((handler) => handler.progress(epoch, done, begun, []));
     }
     this.#plan(running);
   }
@@ -248,11 +252,11 @@ export class SimExecutor implements Executor {
     });
   }
 
-  #finish(running: Running, ending: ExecutorEnding): void {
+  #finish(running: Running, ending: Omit<ExecutorEnding, 'outputs'>): void {
     this.#record(running);
     running.event?.cancel();
     this.#running.delete(ending.epoch);
-    this.#tell((handler) => handler.ended(ending));
+    this.#tell((handler) => handler.ended({ ...ending, outputs: [] }));
   }
 
   #tell(say: (handler: ExecutorHandler) => void): void {
