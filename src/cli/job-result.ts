@@ -9,7 +9,15 @@ import { CLIENT_KEYS } from '../base/config.ts';
 import { ERRORS, PolarisError } from '../base/errors.ts';
 import { FORMAT_NAMES, type FormatName } from '../base/media-types.ts';
 import type { ResultContent } from '../client/results.ts';
-import { type CliArguments, type CliCommand, clientOf, positionalOf, STDOUT_FILE, settingOptions, textOf } from './command.ts';
+import {
+  type CliArguments,
+  type CliCommand,
+  clientOf,
+  positionalOf,
+  STDOUT_FILE,
+  settingOptions,
+  textOf,
+} from './command.ts';
 import { mediaTypeOf, targetFormat } from './dataset-formats.ts';
 import { writeOut } from './dataset-get.ts';
 import { createTransferView, SILENT } from './dataset-progress.ts';
@@ -86,7 +94,9 @@ async function give(io: CliIo, args: CliArguments, { file, format, signal }: Tar
 /** Not all of it is no success for whoever goes on with it. */
 function exitOf({ stderr }: CliIo, { complete, job, state }: ResultContent): number {
   if (complete !== false) return 0;
-  stderr.write(`The job is ${state}: this is not all of its result. polaris job result ${job} --follow waits for the rest\n`);
+  stderr.write(
+    `The job is ${state}: this is not all of its result. polaris job result ${job} --follow waits for the rest\n`,
+  );
   return ERRORS.FAILED_RANGES.exit;
 }
 

@@ -12,8 +12,8 @@ import { CLIENT_SEND_TRIES_MIN, NAMING_TRIES_MAX } from '../base/limits.ts';
 import { MEDIA_TYPES } from '../base/media-types.ts';
 import type { DatasetJson } from '../http/datasets.ts';
 import type { Call } from './client.ts';
-import { queryText } from './query.ts';
 import { type DatasetContent, datasetHeading, download } from './download.ts';
+import { queryText } from './query.ts';
 import type { Tries, Unsure } from './tries.ts';
 import { type DataSource, Upload } from './upload.ts';
 

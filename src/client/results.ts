@@ -110,7 +110,9 @@ export class Results {
 
   #once(wanted: Wanted): Promise<ResultContent | null> {
     const { signal } = wanted;
-    return this.#context.tries.run({ signal, isLong: true }, (url, tryMs) => download(url, tryMs, wanted, resultHeading));
+    return this.#context.tries.run({ signal, isLong: true }, (url, tryMs) =>
+      download(url, tryMs, wanted, resultHeading),
+    );
   }
 
   /** Nobody knows how long the first row takes. */
@@ -136,7 +138,8 @@ export class Results {
         (thrown: unknown) => errorText(thrown),
       );
       const broken = `the result of job ${job} is not whole`;
-      if (state === 'failed') throw new PolarisError('FAILED_RANGES', `${broken}: some of its ranges failed`, { cause });
+      if (state === 'failed')
+        throw new PolarisError('FAILED_RANGES', `${broken}: some of its ranges failed`, { cause });
       if (state === 'cancelled') throw new PolarisError('WRONG_STATE', `${broken}: it was cancelled`, { cause });
       throw cause;
     }

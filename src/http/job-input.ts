@@ -44,7 +44,8 @@ export function inputBefore(before: JobSpec | undefined, inputName: string, want
 }
 
 function rangeWithin(rows: number, inputName: string, wanted: Range | null): Range {
-  if (rows === 0) throw new PolarisError('BAD_RANGE', `the dataset "${inputName}" has no rows, so there is no point to work`);
+  if (rows === 0)
+    throw new PolarisError('BAD_RANGE', `the dataset "${inputName}" has no rows, so there is no point to work`);
   const { start, end } = wanted ?? { start: 0, end: rows };
   if (start >= 0 && end <= rows) return { start, end };
   const detail = `points are rows of the dataset "${inputName}", which are [0, ${rows}), not [${start}, ${end})`;

@@ -74,7 +74,10 @@ async function giveInput(context: DatasetContext, request: FastifyRequest, reply
   const { giveOut } = await import('./dataset-bytes.ts');
   const wish = { first: { hash: input.hash, from, to: end } };
   const { contentType, open } = giveOut(context.data, wish, request.headers.accept);
-  reply.type(contentType).header('vary', 'accept').header('polaris-rows', String(end - from));
+  reply
+    .type(contentType)
+    .header('vary', 'accept')
+    .header('polaris-rows', String(end - from));
   if (request.method === 'HEAD') return reply.send();
   return sendBytes(context.data, reply, [input.hash], open);
 }
@@ -104,9 +107,7 @@ async function takeOutput(
 function leaseOf(context: DatasetContext, request: FastifyRequest): Promise<LeaseJson> {
   const epoch = epochOf(request);
   const question = { request, method: 'GET', path: `/v1/tasks/${epoch}`, write: false };
-  return atLeader(context, question, () =>
-    readTable(context.api, 'linearizable', (table) => leaseJson(table, epoch)),
-  );
+  return atLeader(context, question, () => readTable(context.api, 'linearizable', (table) => leaseJson(table, epoch)));
 }
 
 function leaseJson(table: Table, epoch: Epoch): LeaseJson {

@@ -5,7 +5,14 @@
 import { z } from 'zod';
 import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { CLAIM_WAIT_MS_MAX, HASH_LENGTH_MAX, NAME_LENGTH_MAX, OFFERS_MAX, OUTPUTS_PER_REPORT_MAX, SLOTS_MAX } from '../base/limits.ts';
+import {
+  CLAIM_WAIT_MS_MAX,
+  HASH_LENGTH_MAX,
+  NAME_LENGTH_MAX,
+  OFFERS_MAX,
+  OUTPUTS_PER_REPORT_MAX,
+  SLOTS_MAX,
+} from '../base/limits.ts';
 import { RUNNER_NAME, runnerId } from '../base/runner-id.ts';
 import type { Epoch, Point, Range } from '../base/types.ts';
 import type { RunnerClaim, RunnerJoin, RunnerReport } from '../daemon/runner-api.ts';
@@ -157,7 +164,7 @@ export function parseOutputQuery(query: unknown): OutputQuery {
 /** One that says no more than how far the task is. */
 function reportOf(epoch: Epoch, fields: z.infer<typeof completeSchema>): RunnerReport {
   const { instance: instanceId, epochs: held = null, ...rest } = fields;
-  const unsaid = { begun: null, claimed: null, ending: null, error: '', keep: null, outputs: [] };
+  const unsaid = { begun: null, claimed: null, ending: null, error: '', keep: null };
   return { kind: 'report', epoch, instanceId, epochs: held, ...rest, ...unsaid };
 }
 

@@ -20,7 +20,7 @@ export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?:
     ...changes.progress,
   };
   const job: JobJson = {
-    ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, state: 'pending', reason: null },
+    ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, input: null, state: 'pending', reason: null },
     options: fillOptions({}),
     controls: controlsOf(fillOptions({})),
     run: 1,
