@@ -416,6 +416,24 @@ export const HOST_IDLE_MS = 10_000;
 /** Time that a draining node gives its tasks to reach a point. */
 export const DRAIN_MS = 5_000;
 
+// ---- Batches of tasks -----------------------------------------------------------------------------------------------
+
+/** What a task emits is sealed, kept and committed once there is so much of it: some copies to voters a second at full speed. */
+export const OUTPUT_SEAL_BYTES = 8 * MIB;
+/** And not later than a task should take: what was worked is not long at risk, and an output of a slow task is worth its record. */
+export const OUTPUT_SEAL_MS = 5_000;
+/** What one point, or one pipeline task, may emit: it lies on the disk of its worker, and is committed in one. */
+export const OUTPUT_BYTES_MAX = 4 * GIB;
+/** Sealed and not kept yet: beyond it `emit` waits. Four segments, so that the next is written while others are copied. */
+export const OUTPUT_UNKEPT_BYTES_MAX = 4 * OUTPUT_SEAL_BYTES;
+/** A copy of an output that failed is tried again: at once, then after twice as long each time, as long as the lease lives. */
+export const KEEP_RETRY_MS_MIN = 100;
+export const KEEP_RETRY_MS_MAX = 5_000;
+/** Input comes to a task in files of so much; one is read while the next is written. */
+export const INPUT_PIECE_BYTES = 4 * MIB;
+/** Readings that a task has open: its input a few times over, and a checkpoint. Each has two pieces on the disk. */
+export const READINGS_MAX = 8;
+
 // ---- Leader ---------------------------------------------------------------------------------------------------------
 
 /** Grants proposed and not yet applied: a synced batch's worth. */

@@ -17,6 +17,7 @@ import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
 import { realClock, realPrng, realTimers } from '../daemon/real.ts';
 import { createProbe } from '../daemon/real-probe.ts';
+import { createTaskBlobs } from '../data/task-blobs.ts';
 import { createHttpServer, endWith } from '../http/server.ts';
 import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
 import { loadTypes } from '../jobtype/loader.ts';
@@ -70,6 +71,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     hostEntry: HOST_ENTRY,
     nodeId: config.id,
   });
+  if (data !== null) executor.useBlobs(createTaskBlobs(data.depot));
   const env: Env = {
     clock: realClock,
     timers: realTimers,

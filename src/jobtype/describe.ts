@@ -14,7 +14,7 @@ const ANSWER = z.discriminatedUnion('ok', [
   z.object({
     ok: z.literal(true),
     description: z.object({
-      kind: z.enum(['client', 'program']),
+      kind: z.enum(['client', 'pipeline', 'program']),
       metadataSchema: SCHEMA.nullable(),
       deliveries: z.array(z.enum(DELIVERIES)),
       overseen: z.boolean(),

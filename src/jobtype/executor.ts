@@ -10,6 +10,7 @@
  */
 
 import { assert, must } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
 import {
   ABORT_GRACE_MS,
   HOST_BASE_MB,
@@ -21,7 +22,7 @@ import {
 } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../daemon/env.ts';
+import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall, TaskBlobs } from '../daemon/env.ts';
 import type { StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { DeadlineTimer } from './deadline.ts';
@@ -29,6 +30,7 @@ import { HostProcess } from './host-process.ts';
 import type { LoadedType, LoadedTypes } from './loader.ts';
 import type { JobLine } from './protocol.ts';
 import { recordsDirOf } from './records.ts';
+import { emptySpool } from './spool-files.ts';
 
 export { endLeftoverHosts } from './records.ts';
 
@@ -53,10 +55,23 @@ interface Hosted {
   readonly memoryMb: number | null;
 }
 
+/** Of a node that has no place for batches: code that wants some hears of it. */
+const NO_BLOBS: TaskBlobs = {
+  keep: async () => refuseBatches(),
+  open: async () => refuseBatches(),
+  rows: () => refuseBatches(),
+};
+
+function refuseBatches(): never {
+  throw new PolarisError('BAD_OPTION', 'this node carries no batches');
+}
+
 class HostExecutor implements Executor {
   readonly types: readonly JobTypeInfo[];
   readonly #options: ExecutorOptions;
   readonly #recordsDir: string;
+  readonly #spoolDir: string;
+  #blobs: TaskBlobs | null = null;
   #handler: ExecutorHandler | null = null;
   /** In order of their last use: the longest idle comes first. */
   readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
@@ -70,10 +85,13 @@ class HostExecutor implements Executor {
     this.#options = options;
     this.types = [...options.types.values()].map((type) => type.info);
     this.#recordsDir = recordsDirOf(options.dataDir);
+    this.#spoolDir = emptySpool(options.dataDir);
   }
 
-  /** What runs here neither emits nor reads batches. */
-  useBlobs(): void {}
+  useBlobs(blobs: TaskBlobs): void {
+    assert(this.#handler === null, 'blobs are there before job code runs');
+    this.#blobs = blobs;
+  }
 
   start(handler: ExecutorHandler): void {
     assert(this.#handler === null, 'an executor is started once');
@@ -98,8 +116,9 @@ class HostExecutor implements Executor {
     this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
   }
 
-  /** None was told. */
-  checkpointed(): void {}
+  checkpointed(epoch: Epoch, stage: number): void {
+    this.#hostOf.get(epoch)?.checkpointed(epoch, stage);
+  }
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     this.#hostOf.get(epoch)?.keep(epoch, answer);
@@ -162,6 +181,8 @@ class HostExecutor implements Executor {
       type,
       worker: nodeId,
       recordsDir: this.#recordsDir,
+      spoolDir: this.#spoolDir,
+      blobs: this.#blobs ?? NO_BLOBS,
       deadline: this.#deadline,
       heapMb: memoryMb ?? THREAD_HEAP_MB,
       residentMb: memoryMb === null ? HOST_MEMORY_MB : HOST_BASE_MB + slots * memoryMb,

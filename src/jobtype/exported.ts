@@ -33,7 +33,7 @@ interface ExportedHalves {
 }
 
 export type ExportedType =
-  | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'client'>; readonly type: ClientClass })
+  | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'client' | 'pipeline'>; readonly type: ClientClass })
   | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'program'> });
 
 export interface Description {
@@ -62,12 +62,17 @@ export function exportedClass(module: Readonly<Record<string, unknown>>): Export
   const [master = null] = masters;
   if (isMaster(type)) throw new Error('its index.js exports a class that works and oversees: these are two classes');
   if (isProgram(type)) return { kind: 'program', declared: type, master };
-  if (isClient(type)) return { kind: 'client', declared: type, master, type };
+  if (isClient(type)) return { kind: isPipeline(type) ? 'pipeline' : 'client', declared: type, master, type };
   throw new Error('its index.js exports no class with a work() method');
 }
 
 function isClient(value: unknown): value is ClientClass {
   return typeof value === 'function' && typeof value.prototype?.work === 'function';
+}
+
+/** See pipeline.ts. */
+function isPipeline(type: ClientClass): boolean {
+  return 'kind' in type && type.kind === 'pipeline';
 }
 
 function isMaster(value: unknown): value is MasterClass {

@@ -67,6 +67,12 @@ class Host {
       case 'abort':
         this.#attempts.get(order.epoch)?.terminate();
         break;
+      case 'fail':
+        this.#attempts.get(order.epoch)?.fail(order.error);
+        break;
+      case 'data':
+        this.#attempts.get(order.epoch)?.data(order.answer);
+        break;
       case 'deadline':
         this.#moveDeadline(order.at);
         break;
@@ -108,6 +114,7 @@ class Host {
     const events: AttemptEvents = {
       nudge: () => this.#sampler.nudge(),
       line: report,
+      data: (request) => report({ type: 'data', epoch: order.epoch, request }),
       ended: (ending) => {
         this.#attempts.delete(ending.epoch);
         clearTimeout(this.#timers.get(ending.epoch));
@@ -123,10 +130,10 @@ class Host {
 
   #freeThread(line: (line: JobLine) => void): JobThread {
     for (const thread of this.#threads) if (thread.free) return thread;
-    const { module, worker, heapMb } = this.#setup;
+    const { module, worker, heapMb, codeHash, spoolDir, kind } = this.#setup;
     const thread: JobThread = new JobThread(
       THREAD_ENTRY,
-      { module, worker, heapMb },
+      { module, worker, heapMb, codeHash, spoolDir, isWhole: kind === 'pipeline' },
       { line, gone: () => this.#threads.delete(thread) },
     );
     this.#threads.add(thread);

@@ -5,9 +5,13 @@
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
 import type { ExecutorEnding, MasterCall } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
+import type { DataAnswer, DataRequest } from './data-words.ts';
 
-/** How a job type is run: its `work` in a thread, or its metadata as a command in a process of its own. */
-export type JobTypeKind = 'client' | 'program';
+/**
+ * How a job type is run: its `work` in a thread, point by point or (a pipeline) with its task as a whole, or its metadata as a
+ * command in a process of its own.
+ */
+export type JobTypeKind = 'client' | 'pipeline' | 'program';
 
 /** First message to a host: what all its tasks have in common. */
 export interface HostSetup {
@@ -19,6 +23,10 @@ export interface HostSetup {
   readonly worker: NodeId;
   /** Where the records of running programs are kept. */
   readonly recordsDir: string;
+  /** Where the batches of running tasks lie. */
+  readonly spoolDir: string;
+  /** Content hash of the job type. */
+  readonly codeHash: string;
   /** Monotonic milliseconds; `Infinity` until there is one. */
   readonly deadline: number;
   /** Old-space heap of each of its threads. */
@@ -35,6 +43,9 @@ export type HostOrder =
   | { readonly type: 'keep'; readonly epoch: Epoch }
   | { readonly type: 'release'; readonly epoch: Epoch }
   | { readonly type: 'abort'; readonly epoch: Epoch }
+  /** What it emitted cannot be kept: it has failed. */
+  | { readonly type: 'fail'; readonly epoch: Epoch; readonly error: string }
+  | { readonly type: 'data'; readonly epoch: Epoch; readonly answer: DataAnswer }
   | { readonly type: 'deadline'; readonly at: number }
   | { readonly type: 'oversee'; readonly id: number; readonly call: MasterCall };
 
@@ -60,6 +71,7 @@ export type HostReport =
   | { readonly type: 'progress'; readonly positions: readonly Position[] }
   | { readonly type: 'ended'; readonly ending: AttemptEnding }
   | { readonly type: 'kept'; readonly epoch: Epoch; readonly end: Point }
+  | { readonly type: 'data'; readonly epoch: Epoch; readonly request: DataRequest }
   | { readonly type: 'overseen'; readonly id: number; readonly error: string | null }
   | JobLine
   /** The host is about to kill itself, and why. */
@@ -71,9 +83,18 @@ export interface ThreadSetup {
   readonly heapMb: number;
 }
 
+/** Of a thread that works. */
+export interface JobThreadSetup extends ThreadSetup {
+  readonly codeHash: string;
+  readonly spoolDir: string;
+  /** Its tasks are worked as a whole. */
+  readonly isWhole: boolean;
+}
+
 /** From host to thread. */
 export type ThreadOrder =
   | { readonly type: 'run'; readonly order: TaskOrder; readonly cell: SharedArrayBuffer }
+  | { readonly type: 'data'; readonly answer: DataAnswer }
   /** The committed cursor moved while the thread waited for it. */
   | { readonly type: 'wake' }
   | { readonly type: 'stop' };
@@ -82,6 +103,7 @@ export type ThreadOrder =
 export type ThreadReport =
   /** Half a window was acknowledged, or the thread waits for a commit: read the cell now. */
   | { readonly type: 'nudge' }
+  | { readonly type: 'data'; readonly request: DataRequest }
   | { readonly type: 'line'; readonly line: string }
   | {
       readonly type: 'ended';
