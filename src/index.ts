@@ -21,8 +21,15 @@ export type {
   PutOptions,
   ReadOptions,
 } from './client/datasets.ts';
-export type { DatasetContent } from './client/download.ts';
+export type { Content, DatasetContent } from './client/download.ts';
 export type { Health, NodeHealth } from './client/health.ts';
+export type {
+  ResultContent,
+  ResultGetOptions,
+  ResultLoadOptions,
+  ResultOptions,
+  Results,
+} from './client/results.ts';
 export { type RunnerOptions, runner } from './client/runner.ts';
 export type { Work } from './client/runner-attempt.ts';
 export { StoreBatchError, type StoreOptions } from './client/tables.ts';
@@ -31,6 +38,7 @@ export type { ClusterStatus } from './daemon/api.ts';
 export type { CacheJson } from './http/cache.ts';
 export type { DatasetJson } from './http/datasets.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
+export type { ResultInfoJson } from './http/result-look.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
 export { Client, type TaskContext } from './jobtype/client.ts';

@@ -100,6 +100,12 @@ export const ERRORS = {
     retry: false,
     text: 'A fenced sink takes the points of a task in ascending order, and this one is not the next.',
   },
+  NO_RESULT: {
+    status: 404,
+    exit: 1,
+    retry: false,
+    text: 'The job has no rows to give: its points emitted nothing so far, or its Master has not finished.',
+  },
   DATASET_CONFLICT: {
     status: 412,
     exit: 1,

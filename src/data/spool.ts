@@ -41,7 +41,7 @@ export async function writeAll(file: FileHandle, piece: Uint8Array): Promise<voi
   while (written < piece.byteLength) written += (await file.write(piece, written)).bytesWritten;
 }
 
-/** Pieces of a file, each in memory of its own. */
+/** Any bytes of a file that stays open meanwhile. */
 export function rangesOf(file: FileHandle): RangeRead {
   return async function* read(start, end) {
     for (let at = start; at < end; ) {

@@ -102,7 +102,7 @@ class HostExecutor implements Executor, Planner {
     this.#spoolDir = emptySpool(options.dataDir);
     this.#folds = new FoldDesk({
       directory: join(options.dataDir, 'folds'),
-      blobs: () => must(this.#blobs, 'a node that leads has blobs'),
+      blobs: () => this.#blobs ?? NO_BLOBS,
       seat: (order) => this.#seat(order),
     });
     this.#plans = new PlanDesk((request) => this.#askPlan(request));

@@ -7,7 +7,7 @@
 import { open } from 'node:fs/promises';
 import type { RecordBatch } from 'apache-arrow';
 import { PolarisError } from '../base/errors.ts';
-import { MASTER_STATE_BYTES_MAX } from '../base/limits.ts';
+import { BLOB_BYTES_MAX, MASTER_STATE_BYTES_MAX } from '../base/limits.ts';
 import { type ArrowFile, readArrowFile, writeArrowFile } from '../data/arrow-file.ts';
 import type { BatchSource } from '../data/sources.ts';
 import { rangesOf, writeAll } from '../data/spool.ts';
@@ -35,16 +35,16 @@ export async function collectOutput(master: Master, path: string, task: Collecte
   });
 }
 
-/** @throws PolarisError BLOB_TOO_LARGE, BAD_DATA, BAD_SCHEMA */
+/** @throws PolarisError BLOB_TOO_LARGE, BAD_SCHEMA */
 export async function saveState(master: Master, path: string, moved: Moved): Promise<void> {
-  await write(path, eachBatch(await master.state?.(), 'state()'), MASTER_STATE_BYTES_MAX, moved);
+  await write(path, eachBatch(await master.state?.()), MASTER_STATE_BYTES_MAX, moved);
 }
 
-/** Whether there is a result. @throws PolarisError BAD_DATA, BAD_SCHEMA */
+/** Whether there is a result. @throws PolarisError BAD_SCHEMA, BLOB_TOO_LARGE */
 export async function writeResult(master: Master, path: string, moved: Moved): Promise<boolean> {
   const given = (await master.finish?.()) ?? null;
   if (given === null) return false;
-  await write(path, eachBatch(given, 'finish()'), Number.POSITIVE_INFINITY, moved);
+  await write(path, eachBatch(given), BLOB_BYTES_MAX, moved);
   return true;
 }
 
@@ -65,7 +65,7 @@ async function write(path: string, batches: BatchSource, bytesMax: number, moved
     let bytes = 0;
     for await (const piece of writeArrowFile(batches)) {
       bytes += piece.byteLength;
-      if (bytes > bytesMax) throw new PolarisError('BLOB_TOO_LARGE', `state() gave more than ${bytesMax} bytes`);
+      if (bytes > bytesMax) throw new PolarisError('BLOB_TOO_LARGE', `it has more than ${bytesMax} bytes`);
       await writeAll(handle, piece);
       moved();
     }

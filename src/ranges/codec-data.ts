@@ -193,6 +193,13 @@ export function readBlobHash(fields: Fields): BlobHash {
   return isBlobHash(hash) ? hash : fields.fail('has no blob hash');
 }
 
+/** The empty text is none. */
+export function readDatasetNameOrNone(fields: Fields): string | null {
+  const name = fields.text(0, DATASET_NAME_LENGTH_MAX);
+  if (name === '') return null;
+  return isDatasetName(name) ? name : fields.fail('names no dataset');
+}
+
 export function readDatasetName(fields: Fields): string {
   const name = fields.text(1, DATASET_NAME_LENGTH_MAX);
   return isDatasetName(name) ? name : fields.fail('names no dataset');

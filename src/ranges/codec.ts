@@ -29,6 +29,7 @@ import type { Range } from '../base/types.ts';
 import {
   handleOrNone,
   keepingToFields,
+  readDatasetNameOrNone,
   readHandleOrNone,
   readKeeping,
   readStamped,
@@ -347,9 +348,10 @@ export function fieldsToSpec(fields: Fields): JobSpec {
 
 /** All of a spec but the id of its job. */
 function workToFields(spec: ScheduledSpec): readonly Packed[] {
-  const { name, start, end, metadata, options, exposure, overseen, input, collects } = spec;
+  const { name, start, end, metadata, options, exposure, overseen, input, inputName, collects } = spec;
   const kind = [EXPOSURES.indexOf(exposure), overseen ? 1 : 0];
-  return [name, start, end, metadata, optionsToFields(options), ...kind, handleOrNone(input), collects ? 1 : 0];
+  const given = [handleOrNone(input), inputName ?? '', collects ? 1 : 0];
+  return [name, start, end, metadata, optionsToFields(options), ...kind, ...given];
 }
 
 function readWork(fields: Fields): ScheduledSpec {
@@ -362,12 +364,14 @@ function readWork(fields: Fields): ScheduledSpec {
     exposure: fields.choice(EXPOSURES),
     overseen: fields.integer(0, 1) === 1,
     input: readHandleOrNone(fields),
+    inputName: readDatasetNameOrNone(fields),
     collects: fields.integer(0, 1) === 1,
   };
   if (spec.start >= spec.end || !Number.isSafeInteger(spec.end - spec.start)) {
     fields.fail('has a range that is empty or has more than 2^53-1 points');
   }
   if (spec.input !== null && (spec.start < 0 || spec.end > spec.input.rows)) fields.fail('has points without a row');
+  if (spec.inputName !== null && spec.input === null) fields.fail('has the name of an input and none');
   if (spec.collects && !spec.overseen) fields.fail('collects without a Master');
   if (utf8Length(spec.metadata) > METADATA_BYTES_MAX) fields.fail('has metadata that is too large');
   return spec;

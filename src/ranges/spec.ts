@@ -35,6 +35,7 @@ export function sameSpec(left: JobSpec, right: JobSpec): boolean {
     left.exposure === right.exposure &&
     left.overseen === right.overseen &&
     sameInput(left.input, right.input) &&
+    left.inputName === right.inputName &&
     left.collects === right.collects &&
     sameOptions(left.options, right.options)
   );

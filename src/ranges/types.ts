@@ -90,6 +90,8 @@ export interface JobSpec {
   readonly overseen: boolean;
   /** Point p is row p of it; null when the job has none. Held while the job is in the table. */
   readonly input: Handle | null;
+  /** Name of the dataset that the input was taken from; null when it was not asked for by name. The same words are the same job, whatever stands under the name by then. */
+  readonly inputName: string | null;
   /** Its Master folds what its points emitted, and its `finish` ends the job. */
   readonly collects: boolean;
 }

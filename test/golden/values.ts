@@ -170,6 +170,7 @@ function spec(id: string, changes: Partial<JobSpec> = {}): JobSpec {
     exposure: 'window',
     overseen: false,
     input: null,
+    inputName: null,
     collects: false,
   } as const;
   return { ...base, options: OPTIONS, ...changes };

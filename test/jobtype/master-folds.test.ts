@@ -74,13 +74,16 @@ describe('a Master that collects', () => {
   it('that gives no batches is at fault', async () => {
     const bench = await openFoldBench();
     const outputs = [await bench.output(0, [1])];
-    const said = 'BAD_DATA: state() gave no Arrow batches, but an object of Object';
+    const said = 'BAD_SCHEMA: a RecordBatch or a Table of apache-arrow is needed, not an object of Object';
     const ending = await bench.fold({ metadata: { bad: 'state' }, outputs });
     expect(ending).toEqual({ kind: 'failed', culprit: 'master', error: `state: ${said}` });
     const state = folded(await bench.fold({ metadata: { bad: 'finish' }, outputs }));
     // An instance that was only restored has not seen the metadata: this one has.
     const finished = await bench.fold({ metadata: { bad: 'finish' }, state, outputs: null });
-    expect(finished).toMatchObject({ culprit: 'master', error: expect.stringContaining('finish() gave something') });
+    expect(finished).toMatchObject({
+      culprit: 'master',
+      error: expect.stringContaining('finish: BAD_SCHEMA: a RecordBatch'),
+    });
     expect(bench.files()).toEqual([]);
   });
 

@@ -35,6 +35,7 @@ const spec = fc
     exposure: fc.constantFrom('window' as const, 'task' as const),
     overseen: fc.boolean(),
     input: fc.constant(null),
+    inputName: fc.constant(null),
     collects: fc.constant(false),
   })
   .map(({ range: [start, length], metadata, options, ...rest }) => ({

@@ -32,6 +32,7 @@ export function specOf(changes: SpecChanges = {}): JobSpec {
     exposure: 'window',
     overseen: false,
     input: null,
+    inputName: null,
     collects: false,
   } as const;
   return { ...base, ...rest, options: fillOptions({ commitEvery: 10, ...options }) };

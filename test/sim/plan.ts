@@ -301,6 +301,7 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
     exposure,
     overseen: exposure === 'window',
     input: null,
+    inputName: null,
     collects: false,
   };
   return { spec, model: { pointMs, poison, exposure }, submitAt };
@@ -319,6 +320,7 @@ export function drawStray(prng: Prng): JobPlan {
     exposure: 'window',
     overseen: false,
     input: null,
+    inputName: null,
     collects: false,
   };
   return { spec, model: { pointMs: 1, poison: new Set(), exposure: 'window' }, submitAt: 0 };

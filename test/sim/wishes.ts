@@ -164,6 +164,7 @@ function drawSchedule(prng: Prng, key: string, faultsToMs: number): SchedulePlan
     exposure: 'window',
     overseen: true,
     input: null,
+    inputName: null,
     collects: false,
   } as const;
   const schedule = { key, cron: `*/${everySeconds} * * * * *`, timeZone: 'UTC', spec };

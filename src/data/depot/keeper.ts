@@ -35,7 +35,7 @@ import type { BlobPeers } from './peers.ts';
 export interface KeeperOptions {
   readonly api: Pick<NodeApi, 'id' | 'status' | 'read' | 'leads' | 'leaderAddress' | 'changeData'>;
   readonly store: BlobStore;
-  readonly depot: Pick<Depot, 'pull'>;
+  readonly depot: Pick<Depot, 'pull' | 'isRetained'>;
   readonly peers: Pick<BlobPeers, 'condemn' | 'lacking'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -171,7 +171,7 @@ export class Keeper {
 
   /** Deletes what may go, and gives what nothing has referred to for so long that it should be condemned. */
   async #clear(): Promise<{ readonly deleted: number; readonly garbage: readonly BlobHash[] }> {
-    const { api, store, clock, graceMs = BLOB_GRACE_MS } = this.#options;
+    const { api, store, depot, clock, graceMs = BLOB_GRACE_MS } = this.#options;
     const entries: BlobEntry[] = [];
     for await (const entry of store.list()) entries.push(entry);
     const judged = await localTable(api, (table) =>
@@ -186,7 +186,8 @@ export class Keeper {
     const garbage: BlobHash[] = [];
     let deleted = 0;
     for (const { hash, stamp, isHeld, mayGo } of judged) {
-      if (isHeld) continue;
+      // What somebody reads out here waits, whatever the log says of it.
+      if (isHeld || depot.isRetained(hash)) continue;
       // Stamped anew since we looked, it stays.
       if (mayGo && (await store.deleteBelow(hash, stamp + 1))) {
         deleted += 1;
