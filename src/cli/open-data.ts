@@ -6,21 +6,26 @@ import { join } from 'node:path';
 import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { builtPath } from '../base/package.ts';
 import type { NodeApi } from '../daemon/api.ts';
-import type { TaskBlobs } from '../daemon/env.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
+import { Guest } from '../data/depot/guest.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
-import { createPassingBlobs } from '../data/task-blobs.ts';
 import type { DataPlane } from '../http/route.ts';
-import { JobTable } from '../ranges/table.ts';
+import { recordsDirOf } from '../jobtype/records.ts';
+import { QueryDesk } from '../query/desk.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
+import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
+const ENGINE_ENTRY = builtPath('src/query/engine.js');
+
 export interface RunningData extends DataPlane {
+  readonly queries: QueryDesk;
   start(): void;
   stop(): Promise<void>;
 }
@@ -49,29 +54,41 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const cache = new PieceCache();
   const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
+  const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
+  const recordsDir = recordsDirOf(config.dataDir);
+  const queries = new QueryDesk({ depot, spoolDir, recordsDir, entry: ENGINE_ENTRY, log });
   return {
-    ...{ store, depot, keeper, cache, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
+    ...{ store, depot, keeper, cache, spoolDir, queries },
     start: () => keeper.start(),
     stop: async () => {
+      await queries.stop();
       await keeper.stop();
       peers.close();
     },
   };
 }
 
-/**
- * Blobs of a node that keeps none, for the job code that runs on it: what is emitted passes through its disk on its way to
- * the voters, and what is read comes from them.
- */
-export async function openPassing({ config, log, api }: OpenDataOptions): Promise<TaskBlobs> {
-  const store = await openFileBlobs(emptyDirectory(join(config.dataDir, 'passing')), { owner: config.id });
+/** For a worker that votes for nothing: it has no table that would tell it what is garbage, so others keep for it. */
+export async function openGuest({
+  config,
+  log,
+  api,
+}: OpenDataOptions): Promise<{ readonly guest: Guest; close(): void }> {
   const peers = createBlobPeers(() => api().status().id);
-  // It has no table to take a stamp from, and its own copy does not count: those of the voters do.
-  const read: NodeApi['read'] = (_consistency, look, done) => done({ ok: true, value: look(new JobTable()) });
-  const late = { id: config.id, status: () => api().status(), read };
-  const { replicas } = config;
-  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas, isShared: false });
-  return createPassingBlobs(depot, store);
+  // What all nodes share is at hand here, too; else there is nothing, and every read goes to a voter.
+  const isShared = config.blobs.kind !== 'local';
+  const store = isShared ? await openBlobs(config) : openMemoryBlobs(new MemoryBlobs());
+  const late: Pick<NodeApi, 'id' | 'status' | 'read'> = {
+    id: config.id,
+    status: () => api().status(),
+    read: (consistency, look, done) => api().read(consistency, look, done),
+  };
+  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas: null, isShared });
+  const voters = () =>
+    api()
+      .status()
+      .members.flatMap(({ role, address }) => (role === 'learner' ? [] : [address]));
+  return { guest: new Guest({ depot, peers, voters }), close: () => peers.close() };
 }
 
 /** What a former life left there belongs to nobody. */

@@ -9,7 +9,6 @@ import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import { BLOB_BYTES_MAX } from '../base/limits.ts';
 import type { TaskBlobs } from '../daemon/env.ts';
-import type { BlobStore } from '../store/blobs/types.ts';
 import type { Depot } from './depot/depot.ts';
 import type { BatchSource } from './sources.ts';
 import { rangesOf } from './spool.ts';
@@ -21,29 +20,6 @@ export function createTaskBlobs(depot: Pick<Depot, 'keep' | 'open'>): TaskBlobs 
     async open({ hash }) {
       const { bytes, read } = await depot.open(hash);
       return { bytes, read: () => read() };
-    },
-  };
-}
-
-/** The same for a depot whose own copies are only on their way: in `store` until others have them. */
-export function createPassingBlobs(
-  depot: Pick<Depot, 'keep' | 'open'>,
-  store: Pick<BlobStore, 'deleteBelow'>,
-): TaskBlobs {
-  const blobs = createTaskBlobs(depot);
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    ...blobs,
-    // One at a time: two that are of the same content share a copy.
-    keep(path, signal) {
-      const kept = last.then(async () => {
-        signal.throwIfAborted();
-        const { handle, stamp } = await blobs.keep(path, signal);
-        await store.deleteBelow(handle.hash, Number.MAX_SAFE_INTEGER);
-        return { handle, stamp };
-      });
-      last = kept.catch(() => {});
-      return kept;
     },
   };
 }
