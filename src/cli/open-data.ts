@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { builtPath } from '../base/package.ts';
 import type { NodeApi } from '../daemon/api.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
@@ -14,18 +13,13 @@ import { Guest } from '../data/depot/guest.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
 import type { DataPlane } from '../http/route.ts';
-import { recordsDirOf } from '../jobtype/records.ts';
-import { QueryDesk } from '../query/desk.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
-const ENGINE_ENTRY = builtPath('src/query/engine.js');
-
 export interface RunningData extends DataPlane {
-  readonly queries: QueryDesk;
   start(): void;
   stop(): Promise<void>;
 }
@@ -54,14 +48,10 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const cache = new PieceCache();
   const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
-  const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
-  const recordsDir = recordsDirOf(config.dataDir);
-  const queries = new QueryDesk({ depot, spoolDir, recordsDir, entry: ENGINE_ENTRY, log });
   return {
-    ...{ store, depot, keeper, cache, spoolDir, queries },
+    ...{ store, depot, keeper, cache, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
     start: () => keeper.start(),
     stop: async () => {
-      await queries.stop();
       await keeper.stop();
       peers.close();
     },
