@@ -21,9 +21,16 @@ export type {
   PutOptions,
   ReadOptions,
 } from './client/datasets.ts';
-export type { DatasetContent } from './client/download.ts';
+export type { Content, DatasetContent } from './client/download.ts';
 export type { Health, NodeHealth } from './client/health.ts';
 export type { Queries, QueryContent, QueryOptions } from './client/query.ts';
+export type {
+  ResultContent,
+  ResultGetOptions,
+  ResultLoadOptions,
+  ResultOptions,
+  Results,
+} from './client/results.ts';
 export { type RunnerOptions, runner } from './client/runner.ts';
 export type { Work } from './client/runner-attempt.ts';
 export { StoreBatchError, type StoreOptions } from './client/tables.ts';
@@ -33,6 +40,7 @@ export type { CacheJson } from './http/cache.ts';
 export type { DatasetJson } from './http/datasets.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
 export type { PlanJson } from './http/query.ts';
+export type { ResultInfoJson } from './http/result-look.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
 export { Client, type TaskContext } from './jobtype/client.ts';

@@ -17,13 +17,13 @@ export class QueryMaster extends Master<QueryMetadata> {
   #bytes = 0;
   #final = '';
 
-  async plan({ metadata }: Pick<OverseenJob<QueryMetadata>, 'metadata'>): Promise<{ readonly input: string }> {
+  override async plan({ metadata }: Pick<OverseenJob<QueryMetadata>, 'metadata'>): Promise<{ readonly input: string }> {
     this.#final = metadata.final;
     return { input: metadata.dataset };
   }
 
   /** @throws PolarisError QUERY_TOO_LARGE */
-  collect(batch: RecordBatch): void {
+  override collect(batch: RecordBatch): void {
     this.#bytes += batch.data.byteLength;
     if (this.#bytes > QUERY_TASK_BYTES_MAX) {
       throw new PolarisError('QUERY_TOO_LARGE', `the parts answered more than ${QUERY_TASK_BYTES_MAX} bytes together`);
@@ -32,7 +32,7 @@ export class QueryMaster extends Master<QueryMetadata> {
   }
 
   /** Empty when no part answered: then nobody knows the columns. */
-  async finish(): Promise<readonly RecordBatch[]> {
+  override async finish(): Promise<readonly RecordBatch[]> {
     if (this.#answers.length === 0) return [];
     return queryBatches(this.#final, { name: TABLE_ANSWERS, batches: this.#answers });
   }

@@ -25,6 +25,12 @@ export const ERRORS = {
   BAD_ID: { status: 400, exit: 2, retry: false, text: 'A job id must be a UUIDv4.' },
   BAD_METADATA: { status: 400, exit: 2, retry: false, text: 'The job type refuses the metadata; the detail says why.' },
   BAD_OPTION: { status: 400, exit: 2, retry: false, text: 'An option is unknown, or its value is not allowed.' },
+  BAD_PLAN: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'The Master of the job type cannot say what the job is to work on; the detail says why.',
+  },
   UNKNOWN_JOB_TYPE: {
     status: 400,
     exit: 2,
@@ -94,11 +100,23 @@ export const ERRORS = {
     retry: false,
     text: 'A fenced sink takes the points of a task in ascending order, and this one is not the next.',
   },
+  NO_RESULT: {
+    status: 404,
+    exit: 1,
+    retry: false,
+    text: 'The job has no rows to give: its points emitted nothing so far, or its Master has not finished.',
+  },
   DATASET_CONFLICT: {
     status: 412,
     exit: 1,
     retry: false,
     text: 'The dataset is not at the version that was expected; look at it again.',
+  },
+  SCHEMA_CONFLICT: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    text: 'What was emitted has other columns than what the job has emitted before.',
   },
   BLOB_CONDEMNED: {
     status: 503,

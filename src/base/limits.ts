@@ -313,10 +313,33 @@ export const NOTICE_RETRY_MS_MIN = 500;
 export const NOTICE_RETRY_MS_MAX = 60_000;
 /** Calls of Masters at a time on the leader. */
 export const MASTER_CALLS_MAX = 16;
-/** A Master that takes longer for one call has failed in it; its thread is ended. */
+/** A Master that takes longer for one call, or for one batch, has failed in it; its thread is ended. */
 export const MASTER_CALL_MS = 30_000;
 /** How often a Master hears of progress at most. */
 export const MASTER_PROGRESS_MS = 1_000;
+/** How often a Master that takes step after step says so: far more often than MASTER_CALL_MS. */
+export const MASTER_MOVED_MS = 1_000;
+/** Datasets that one plan may ask for. */
+export const MASTER_ASKS_MAX = 1_000;
+/** What a Master writes down of all that it took in: with each fold it is written anew, and copied to a majority. */
+export const MASTER_STATE_BYTES_MAX = 256 * MIB;
+/** Jobs that a node plans at a time: each is a process. */
+export const PLANS_AT_ONCE_MAX = 4;
+/** Outputs that a Master takes in for one entry of the log. */
+export const FOLD_OUTPUTS_MAX = 256;
+/** Bytes of outputs for one entry: what is taken in again when the Master's host is lost. One output goes whatever its size. */
+export const FOLD_BYTES_MAX = 256 * MIB;
+/** A fold that would be small waits this long for more: the state is written anew with each. */
+export const FOLD_INTERVAL_MS = 1_000;
+/** Masters that fold at a time on the leader. */
+export const FOLDS_AT_ONCE_MAX = 4;
+/** Outputs of a job that its Master has not taken in; with more, nothing new of the job is granted until it has. */
+export const FOLD_BACKLOG_MAX = 1 * KIB;
+/** Ends of the host of a Master in a row, without a fold between them, after which the job pauses. */
+export const FOLD_DEATHS_MAX = 5;
+/** Back-off after an order that failed through no word of the Master, doubled from the first to the last, with jitter. */
+export const FOLD_RETRY_MS_MIN = 200;
+export const FOLD_RETRY_MS_MAX = 10_000;
 /** A cron text: six fields with long lists. */
 export const CRON_LENGTH_MAX = 256;
 /** The longest name of a time zone has 32 characters. */
@@ -416,6 +439,24 @@ export const HOST_IDLE_MS = 10_000;
 /** Time that a draining node gives its tasks to reach a point. */
 export const DRAIN_MS = 5_000;
 
+// ---- Batches of tasks -----------------------------------------------------------------------------------------------
+
+/** What a task emits is sealed, kept and committed once there is so much of it: some copies to voters a second at full speed. */
+export const OUTPUT_SEAL_BYTES = 8 * MIB;
+/** And not later than a task should take: what was worked is not long at risk, and an output of a slow task is worth its record. */
+export const OUTPUT_SEAL_MS = 5_000;
+/** What one point, or one pipeline task, may emit: it lies on the disk of its worker, and is committed in one. */
+export const OUTPUT_BYTES_MAX = 4 * GIB;
+/** Sealed and not kept yet: beyond it `emit` waits. Four segments, so that the next is written while others are copied. */
+export const OUTPUT_UNKEPT_BYTES_MAX = 4 * OUTPUT_SEAL_BYTES;
+/** A copy of an output that failed is tried again: at once, then after twice as long each time, as long as the lease lives. */
+export const KEEP_RETRY_MS_MIN = 100;
+export const KEEP_RETRY_MS_MAX = 5_000;
+/** Input comes to a task in files of so much; one is read while the next is written. */
+export const INPUT_PIECE_BYTES = 4 * MIB;
+/** Readings that a task has open: its input a few times over, and a checkpoint. Each has two pieces on the disk. */
+export const READINGS_MAX = 8;
+
 // ---- Leader ---------------------------------------------------------------------------------------------------------
 
 /** Grants proposed and not yet applied: a synced batch's worth. */
@@ -488,6 +529,20 @@ export const DATASET_TTL_MS_MAX = 100 * 365 * 24 * 3_600_000;
 export const CONDEMNED_MAX = 4_096;
 /** Blobs condemned by one entry: some 17 KiB. */
 export const CONDEMNED_PER_ENTRY_MAX = 256;
+/** Outputs of a job that wait for its Master or its end: 2 MB of a snapshot. A job with more pauses: its `commitEvery` is too small. */
+export const OUTPUTS_PER_JOB_MAX = 16 * KIB;
+/** What leases that were live when a job paused may still add; one that brings more goes back as it was. */
+export const OUTPUTS_HELD_MAX = 2 * OUTPUTS_PER_JOB_MAX;
+/** Outputs in one report of a task: one for each `commitEvery` points, and a report goes with each. */
+export const OUTPUTS_PER_REPORT_MAX = 64;
+/** Outputs of all reports in one message: some 700 KB beside the errors that may go with them. */
+export const OUTPUTS_PER_MESSAGE_MAX = 4 * KIB;
+/** Outputs in one entry of progress: half a MB, so that entries of other jobs wait for ms. */
+export const OUTPUTS_PER_ENTRY_MAX = 4 * KIB;
+/** Characters of what names the code of a pipeline's stages: a SHA-256 in hexadecimal. */
+export const FINGERPRINT_LENGTH_MAX = 64;
+/** Outputs that a Master folds by one entry. */
+export const OUTPUTS_PER_FOLD_MAX = 1 * KIB;
 /** Columns of one schema: beyond it somebody has mistaken rows for columns. */
 export const COLUMNS_MAX = 4_096;
 /** Times that a blob store looks again when others keep moving the copy that it wants: each time somebody else got on. */
@@ -587,3 +642,26 @@ export const QUERY_COLUMNS_SHOWN_MAX = 30;
 export const QUERY_TABLE_ROWS_MAX = 1_000;
 /** Rows of a task, and of partial answers, that the job type `query` takes into memory at once. */
 export const QUERY_TASK_BYTES_MAX = 256 * MIB;
+
+// ---- Results and runners' data ---------------------------------------------------------------------------------------
+
+/** How often a followed result is looked at: fast enough for a person, and a short look each. */
+export const RESULT_LOOK_MS = 250;
+/** Whoever follows a job that has emitted nothing is told so after this long, and asks again. Below the tries of a client. */
+export const RESULT_WAIT_MS = 10_000;
+/** A followed Arrow stream that has nothing to say sends an empty batch so often: six in the longest silence. */
+export const RESULT_BEAT_MS = CONNECTION_SILENCE_MS / 6;
+/** A node that has known no leader for so long gives up what it follows: another node may know more. Several elections. */
+export const RESULT_LEADERLESS_MS = 10_000;
+/** Results followed on one node: each looks at the table four times a second. */
+export const RESULTS_FOLLOWED_MAX = 64;
+/** Ranges named in a header; all of them are told by `/result/info`. Some 2 KB. */
+export const RESULT_RANGES_SHOWN = 64;
+/** 1 GiB: one output of a runner, which is written, copied and read as a whole. */
+export const RUNNER_OUTPUT_BYTES_MAX = 1 * GIB;
+/** Outputs of one task on their way to one node: a runner sends one after the other, and a repetition may overtake. */
+export const RUNNER_UPLOADS_MAX = 4;
+/** What a runner of the SDK gathers of a task before it sends it, and lets its code wait meanwhile. */
+export const RUNNER_SEAL_BYTES = 8 * MIB;
+/** What the points of one piece may emit there: it is held in memory until they are done, for they may still fail. */
+export const RUNNER_EMIT_BYTES_MAX = 64 * MIB;

@@ -8,7 +8,7 @@ import { CLIENT_KEYS } from '../base/config.ts';
 import { FORMAT_NAMES } from '../base/media-types.ts';
 import { type CliCommand, clientOf, positionalOf, STDOUT_FILE, settingOptions, textOf } from './command.ts';
 import { mediaTypeOf, targetFormat } from './dataset-formats.ts';
-import { createTransferView, type TransferView } from './dataset-progress.ts';
+import { createTransferView, SILENT, type TransferView } from './dataset-progress.ts';
 import { type Output, writeAll } from './io.ts';
 
 export const datasetGet: CliCommand = {
@@ -43,7 +43,7 @@ export const datasetGet: CliCommand = {
     // What is shown on a terminal is its own progress.
     const view = file === STDOUT_FILE && isTerminal ? SILENT : createTransferView(io, name, null);
     try {
-      await write(io.stdout, file, counted(body, view));
+      await writeOut(io.stdout, file, body, view);
       view.end(rows);
       return 0;
     } catch (thrown) {
@@ -53,12 +53,17 @@ export const datasetGet: CliCommand = {
   },
 };
 
-const SILENT: TransferView = { show() {}, end() {} };
-
-async function write(stdout: Output, file: string, body: AsyncIterable<Uint8Array>): Promise<void> {
-  if (file === STDOUT_FILE) return writeAll(stdout, body);
+/** To stdout as it comes, or to a file that is there once all of it is. */
+export async function writeOut(
+  stdout: Output,
+  file: string,
+  body: AsyncIterable<Uint8Array>,
+  view: TransferView,
+): Promise<void> {
+  const bytes = counted(body, view);
+  if (file === STDOUT_FILE) return writeAll(stdout, bytes);
   const { writeWholeStream } = await import('./whole-file.ts');
-  return writeWholeStream(file, body);
+  return writeWholeStream(file, bytes);
 }
 
 async function* counted(body: AsyncIterable<Uint8Array>, view: TransferView): AsyncGenerator<Uint8Array> {

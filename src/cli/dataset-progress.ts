@@ -21,6 +21,9 @@ export interface TransferView {
   end(rows: number | null): void;
 }
 
+/** For what is its own progress. */
+export const SILENT: TransferView = { show() {}, end() {} };
+
 export function createTransferView({ stderr, now }: CliIo, name: string, totalBytes: number | null): TransferView {
   let sent = 0;
   let drawnAt: number | null = null;

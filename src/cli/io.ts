@@ -33,6 +33,7 @@ export type CliClient = Pick<
   | MemberMethod
   | 'datasets'
   | 'queries'
+  | 'results'
 >;
 
 export interface Interruptible {

@@ -3,7 +3,7 @@
  */
 import type { Options } from 'yargs';
 import { errorText, PolarisError } from '../base/errors.ts';
-import type { JobRequest } from '../client/client.ts';
+import type { JobRequest, SubmitRequest } from '../client/client.ts';
 import { type Assigned, assign, parseAssignments } from './assignments.ts';
 import { type CliArguments, pointOf, positionalOf, readText, textOf } from './command.ts';
 
@@ -27,12 +27,25 @@ export const REQUEST_OPTIONS: { readonly [name: string]: Options } = {
 
 /** @throws PolarisError USAGE, BAD_RANGE */
 export function requestOf(args: CliArguments): JobRequest & { readonly options: Assigned } {
+  return { ...workOf(args), ...rangeOf(args) };
+}
+
+/** The same, where an input may stand for its range. @throws PolarisError USAGE, BAD_RANGE */
+export function submissionOf(args: CliArguments): SubmitRequest & { readonly options: Assigned } {
+  const input = textOf(args, 'input');
+  const isAll = input !== null && args['start'] === undefined && args['end'] === undefined;
+  return { ...workOf(args), ...(isAll ? {} : rangeOf(args)), ...(input === null ? {} : { input }) };
+}
+
+function workOf(args: CliArguments): Pick<JobRequest, 'name' | 'metadata'> & { readonly options: Assigned } {
+  return { name: positionalOf(args, 'name'), metadata: metadataOf(args), options: optionsOf(args) };
+}
+
+function rangeOf(args: CliArguments): Pick<JobRequest, 'start' | 'end'> {
   const start = pointOf(args, 'start');
   const end = pointOf(args, 'end');
-  if (start === null || end === null) {
-    throw new PolarisError('BAD_RANGE', `--${start === null ? 'start' : 'end'} is missing: say --start A --end B`);
-  }
-  return { name: positionalOf(args, 'name'), start, end, metadata: metadataOf(args), options: optionsOf(args) };
+  if (start !== null && end !== null) return { start, end };
+  throw new PolarisError('BAD_RANGE', `--${start === null ? 'start' : 'end'} is missing: say --start A --end B`);
 }
 
 /** `--metadata`, with the program behind `--` as its `command`. */

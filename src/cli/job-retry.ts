@@ -33,8 +33,8 @@ export const jobRetry: CliCommand = {
   },
 };
 
-/** @throws PolarisError USAGE */
-function parseRange(text: string): RangeJson {
+/** `A:B`. @throws PolarisError USAGE */
+export function parseRange(text: string): RangeJson {
   const found = /^(-?\d{1,16}):(-?\d{1,16})$/.exec(text);
   const [start, end] = [Number(found?.[1]), Number(found?.[2])];
   if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start < end) return [start, end];

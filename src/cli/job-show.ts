@@ -2,8 +2,9 @@
  * polaris job show ID: everything about one job on one screen.
  */
 import { CLIENT_KEYS } from '../base/config.ts';
-import type { JobJson, RangesJson } from '../http/job-json.ts';
+import type { InputJson, JobJson, RangesJson } from '../http/job-json.ts';
 import { type CliCommand, clientOf, outputOption, positionalOf, settingOptions, wantsJson } from './command.ts';
+import { renderBytes } from './dataset-progress.ts';
 import { colours } from './io.ts';
 import {
   percentOf,
@@ -55,12 +56,17 @@ function fixedOptions({ options, controls }: JobJson): object {
   return { ...Object.fromEntries(own), at: at === null ? null : new Date(at).toISOString() };
 }
 
+function inputField({ dataset, handle }: InputJson): readonly [string, string] {
+  return ['input', `${dataset ?? 'planned'}: ${handle.rows} rows, ${renderBytes(handle.bytes)}`];
+}
+
 function fieldsOf(job: JobJson, coloured: boolean): readonly (readonly [string, string])[] {
   const { progress } = job;
   return [
     ['id', job.id],
     ['name', plainText(job.name)],
     ['range', `[${job.start}, ${job.end})`],
+    ...(job.input === null ? [] : [inputField(job.input)]),
     ['state', renderState(job.state, coloured)],
     ['run', String(job.run)],
     ['reason', plainText(job.reason ?? '-')],

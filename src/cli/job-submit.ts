@@ -18,7 +18,7 @@ import {
 } from './command.ts';
 import { waitForJob } from './finish.ts';
 import { type CliClient, type CliIo, colours } from './io.ts';
-import { REQUEST_OPTIONS, requestOf } from './job-request.ts';
+import { REQUEST_OPTIONS, requestOf, submissionOf } from './job-request.ts';
 import { momentOf } from './moment.ts';
 import { createProgressView } from './progress.ts';
 import { renderJson } from './render.ts';
@@ -31,6 +31,7 @@ export const jobSubmit: CliCommand = {
       .positional('name', { type: 'string', describe: 'The job type', demandOption: true })
       .options({
         ...REQUEST_OPTIONS,
+        input: { type: 'string', requiresArg: true, describe: 'Dataset to work through, a row a point' },
         id: { type: 'string', requiresArg: true, describe: 'A UUIDv4; submitting it again is safe' },
         after: { type: 'string', requiresArg: true, describe: 'Id of a job: start once it is done' },
         at: { type: 'string', requiresArg: true, describe: 'Start at an ISO 8601 time, or in a while: +10m' },
@@ -76,7 +77,7 @@ function checkTogether(args: CliArguments): void {
     return;
   }
   if (!isGiven('key')) refuse('--every needs --key NAME, by which the schedule is found again');
-  const wrong = ['id', 'after', 'at', 'wait'].find(isGiven);
+  const wrong = ['id', 'after', 'at', 'wait', 'input'].find(isGiven);
   if (wrong !== undefined) refuse(`--${wrong} is for one job, and --every submits many`);
 }
 
@@ -89,7 +90,7 @@ async function schedule(io: CliIo, args: CliArguments, cron: string): Promise<nu
 }
 
 async function submitRequest(io: CliIo, client: CliClient, args: CliArguments): Promise<SubmitRequest> {
-  const request = requestOf(args);
+  const request = submissionOf(args);
   const [id, after, at] = [textOf(args, 'id'), textOf(args, 'after'), momentOf(args, 'at', io.now())];
   // The option wants a whole id, and a person has the first letters.
   if (after !== null) assign(request.options, 'after', (await client.show(after)).id, '--option');

@@ -19,6 +19,7 @@ import type { CliIo } from './io.ts';
 import { jobCancel, jobPause, jobResume } from './job-control.ts';
 import { jobFailures } from './job-failures.ts';
 import { jobList } from './job-list.ts';
+import { jobResult } from './job-result.ts';
 import { jobRetry } from './job-retry.ts';
 import { jobSet } from './job-set.ts';
 import { jobShow } from './job-show.ts';
@@ -40,7 +41,7 @@ const NOUNS: readonly { readonly noun: string; readonly describe: string; readon
     describe: 'Submit and follow jobs',
     verbs: [
       ...[jobSubmit, jobList, jobShow, jobWatch, jobWait, jobPause, jobResume, jobCancel],
-      ...[jobRetry, jobSet, jobFailures, jobVerify],
+      ...[jobRetry, jobSet, jobFailures, jobVerify, jobResult],
     ],
   },
   {

@@ -7,7 +7,7 @@
  */
 import { createWriteStream } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { InvariantError } from '../base/assert.ts';
+import { InvariantError, must } from '../base/assert.ts';
 import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
@@ -17,13 +17,14 @@ import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
 import { realClock, realPrng, realTimers } from '../daemon/real.ts';
 import { createProbe } from '../daemon/real-probe.ts';
+import { createTaskBlobs } from '../data/task-blobs.ts';
 import { createHttpServer, endWith } from '../http/server.ts';
 import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
 import { loadTypes } from '../jobtype/loader.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
-import { openData } from './open-data.ts';
+import { openData, openGuest } from './open-data.ts';
 
 const BUNDLED_JOBS = builtPath('jobs');
 const HOST_ENTRY = builtPath('src/jobtype/host.js');
@@ -70,6 +71,8 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     hostEntry: HOST_ENTRY,
     nodeId: config.id,
   });
+  const guest = data === null ? await openGuest({ config, log, api: theNode }) : null;
+  executor.useBlobs(createTaskBlobs(data?.depot ?? must(guest, 'a node without blobs is a guest').guest));
   const env: Env = {
     clock: realClock,
     timers: realTimers,
@@ -90,6 +93,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   const running = node;
   stopOnSignal(log, async () => {
     await data?.stop();
+    guest?.close();
     await new Promise<void>((resolve) => running.stop(resolve));
     await network.close();
     await app.close();

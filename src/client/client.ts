@@ -29,6 +29,7 @@ import { noAnswer, parseAnswer, problemError, type Tried } from './answers.ts';
 import { Datasets, type ReadOptions } from './datasets.ts';
 import { type Health, healthOf } from './health.ts';
 import { Queries, type QueryOptions } from './query.ts';
+import { Results } from './results.ts';
 import { type StoreOptions, Tables } from './tables.ts';
 import { Tries, type Unsure } from './tries.ts';
 
@@ -50,7 +51,12 @@ export interface JobRequest {
   readonly options?: { readonly [key: string]: Json };
 }
 
-export interface SubmitRequest extends JobRequest {
+export interface SubmitRequest extends Omit<JobRequest, 'start' | 'end'> {
+  /** With an input both may be left out: all of its rows. */
+  readonly start?: number;
+  readonly end?: number;
+  /** Name of a dataset: point p is its row p, as it is at the submit, whatever is put in its place later. */
+  readonly input?: string;
   /** A UUIDv4; drawn when left out. */
   readonly id?: string;
 }
@@ -114,6 +120,8 @@ const AIM: { readonly [action in JobAction]: readonly JobState[] } = {
 export class PolarisClient {
   readonly datasets: Datasets;
   readonly queries: Queries;
+  /** What jobs have made. */
+  readonly results: Results;
   readonly #tries: Tries;
   readonly #timeoutMs: number;
   readonly #tables: Tables;
@@ -127,6 +135,7 @@ export class PolarisClient {
       pages: (name, limit) => this.#pages(name, limit),
     });
     this.queries = new Queries(this.#tries);
+    this.results = new Results({ tries: this.#tries, call: (call) => this.#call(call) });
     this.#tables = new Tables(this.datasets);
   }
 

@@ -12,7 +12,8 @@ import { CLIENT_SEND_TRIES_MIN, NAMING_TRIES_MAX } from '../base/limits.ts';
 import { MEDIA_TYPES } from '../base/media-types.ts';
 import type { DatasetJson } from '../http/datasets.ts';
 import type { Call } from './client.ts';
-import { type DatasetContent, download } from './download.ts';
+import { type DatasetContent, datasetHeading, download } from './download.ts';
+import { queryText } from './query-text.ts';
 import type { Tries, Unsure } from './tries.ts';
 import { type DataSource, Upload } from './upload.ts';
 
@@ -83,7 +84,9 @@ export class Datasets {
     const { accept = MEDIA_TYPES.arrow, ifNoneVersion, consistency, signal } = options;
     const path = `${pathOf(name)}${queryText({ consistency })}`;
     const headers = { accept, ...(ifNoneVersion === undefined ? {} : { 'if-none-match': `"${ifNoneVersion}"` }) };
-    return this.#context.tries.run({ signal }, (url, tryMs) => download(url, tryMs, { path, headers, signal }));
+    return this.#context.tries.run({ signal }, (url, tryMs) =>
+      download(url, tryMs, { path, headers, signal }, datasetHeading),
+    );
   }
 
   /** What is known of it, without its rows. @throws PolarisError NOT_FOUND */
@@ -168,11 +171,4 @@ function pathOf(name: string): string {
 function expectation(ifVersion: IfVersion | undefined): Record<string, string> {
   if (ifVersion === undefined) return {};
   return ifVersion === 'none' ? { 'if-none-match': '*' } : { 'if-match': `"${ifVersion}"` };
-}
-
-/** With its question mark; what is undefined is left out. */
-function queryText(fields: { readonly [name: string]: string | number | boolean | undefined }): string {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) query.set(name, String(value));
-  return query.size === 0 ? '' : `?${query}`;
 }

@@ -69,6 +69,7 @@ export class RunnerAttempt {
       worker,
       nudge: () => this.#due(),
       log,
+      ...{ data: null, codeHash: '', isWhole: false },
     });
   }
 

@@ -7,11 +7,12 @@
  *
  * Invariant: nothing in src/daemon, but real.ts, names a clock, a timer, a socket, a file or a random source.
  */
+import type { Handle } from '../base/handle.ts';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
-import type { Address, Epoch, JobId, NodeId, Point } from '../base/types.ts';
+import type { Address, Epoch, JobId, LogIndex, NodeId, Point } from '../base/types.ts';
 import type { TraceEvent } from '../raft/trace.ts';
-import type { Delivery, JobState } from '../ranges/types.ts';
+import type { Delivery, JobState, Output, StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { Store } from '../store/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Network } from '../wire/network.ts';
@@ -41,11 +42,22 @@ export interface ExecutorEnding {
   readonly begun: Point;
   readonly ending: 'complete' | 'fail' | 'release';
   readonly error: string;
+  /** Those that `progress` did not tell yet, as there. */
+  readonly outputs: readonly StampedOutput[];
 }
 
 export interface ExecutorHandler {
-  /** Every point of the task below `cursor` is done; `begun` is the first not begun. Monotone. */
-  progress(epoch: Epoch, cursor: Point, begun: Point): void;
+  /**
+   * Every point of the task below `cursor` is done; `begun` is the first not begun. Monotone. `outputs` are those since the
+   * last call: ascending, disjoint, below the cursor, and durable already. The cursor never passes a point whose batches
+   * are not.
+   */
+  progress(epoch: Epoch, cursor: Point, begun: Point, outputs: readonly StampedOutput[]): void;
+  /**
+   * A pipeline has finished a stage for the whole range of its task. Durable already; stages only grow. A task that makes
+   * checkpoints answers `keep` with its end: what it has finished cannot be cut.
+   */
+  checkpoint(epoch: Epoch, checkpoint: StampedCheckpoint): void;
   /** The attempt is over: no code of it runs any more. Exactly once for each start, unless the node stops first. */
   ended(ending: ExecutorEnding): void;
 }
@@ -57,6 +69,10 @@ export interface JobTypeInfo {
   readonly exposure: 'window' | 'task';
   /** It has a Master. */
   readonly overseen: boolean;
+  /** Its Master says what a job works on that is submitted without a range. */
+  readonly plans?: boolean;
+  /** How its Master takes in what points emit; null or nothing where it takes none of it. */
+  readonly collects?: Collecting | null;
   /** What its jobs may ask for. */
   readonly deliveries: readonly Delivery[];
   /** What they may ask for beside these, if their metadata is as it must be for that. */
@@ -65,17 +81,24 @@ export interface JobTypeInfo {
   readonly metadataSchema: JsonSchema | null;
 }
 
+/** In range order, or as it is committed. */
+export type Collecting = 'in-order' | 'as-committed';
+
 export type JsonSchema = Readonly<Record<string, unknown>>;
 export type DeliveriesWhen = { readonly [delivery in Delivery]?: JsonSchema };
 
 /** Where job code runs: the job hosts in reality, a model of them in the simulator. */
 export interface Executor {
   readonly types: readonly JobTypeInfo[];
+  /** Where job code leaves its batches and finds its input: told once, before `start`. The simulator's makes handles by itself. */
+  useBlobs(blobs: TaskBlobs): void;
   start(handler: ExecutorHandler): void;
   /** Begins a task at `order.cursor`. The lease deadline set last holds for it too. */
   run(order: TaskOrder): void;
   /** The cursor is committed, and points below `limit` may be handed out. At first those below `windowEnd` of the order. */
   committed(epoch: Epoch, cursor: Point, limit: Point): void;
+  /** The checkpoint behind this stage, or a later one, is committed. */
+  checkpointed(epoch: Epoch, stage: number): void;
   /**
    * The task hands out nothing at or beyond the end that it answers: about the middle of what it has not begun, or its end
    * when it can keep no less. No answer comes of a task that is over.
@@ -92,8 +115,23 @@ export interface Executor {
    * after, with null or with what went wrong; never after `stop`.
    */
   oversee(call: MasterCall, done: (error: string | null) => void): void;
+  /**
+   * Has a Master take in outputs, or end; its type must have one that collects. One order for a job at a time. `done` comes once,
+   * in a later turn, unless the order is given up with what this gives; never after `stop`.
+   */
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void;
   /** Ends all job code, then calls back. */
   stop(done: () => void): void;
+}
+
+/** What job hosts need of the blobs of their node. */
+export interface TaskBlobs {
+  /** Reads an Arrow IPC file without belief, stores it and copies it to enough voters. The file is the caller's to delete. @throws PolarisError */
+  keep(path: string, signal: AbortSignal): Promise<{ readonly handle: Handle; readonly stamp: LogIndex }>;
+  /** Rows [start, end) of a blob of Arrow batches as an Arrow IPC stream. */
+  rows(handle: Handle, start: number, end: number): AsyncIterable<Uint8Array>;
+  /** All of it, as it lies. */
+  open(handle: Handle): Promise<{ readonly bytes: number; read(): AsyncIterable<Uint8Array> }>;
 }
 
 /** What a Master is told. */
@@ -105,6 +143,33 @@ export interface MasterCall {
   readonly memoryMb: number | null;
   readonly report: JobReport;
 }
+
+/** What a Master is to do with what points emitted. */
+export interface FoldOrder {
+  readonly job: JobId;
+  readonly name: string;
+  /** Canonical JSON of an object. */
+  readonly metadata: string;
+  readonly memoryMb: number | null;
+  /** Of the Master. */
+  readonly epoch: LogIndex;
+  /** What was made of everything that was folded before. */
+  readonly state: Handle | null;
+  /** To be taken in, in this order; null: there are no more of them, and it is to finish. */
+  readonly outputs: readonly Output[] | null;
+}
+
+/** What came of it, durable already. */
+export type FoldEnding =
+  | { readonly kind: 'folded'; readonly state: Handle; readonly stamp: LogIndex }
+  /** The stamp of no result is 0. */
+  | { readonly kind: 'finished'; readonly result: Handle | null; readonly stamp: LogIndex }
+  | {
+      readonly kind: 'failed';
+      /** The Master threw or hung; its host ended, for whatever reason; or this node could not read or keep a blob. */
+      readonly culprit: 'master' | 'host' | 'node';
+      readonly error: string;
+    };
 
 /** How a job stands, for whoever oversees it and for whoever is told of its end. */
 export interface JobReport {

@@ -69,6 +69,11 @@ export function protocolOf(kind: Command['kind']): number {
     case 'drop-dataset':
     case 'pin-dataset':
     case 'condemn':
+    case 'checkpoint':
+    case 'take-master':
+    case 'fold':
+    case 'finish-master':
+    case 'master-failed':
       return 1;
     default:
       return unreachable(kind);

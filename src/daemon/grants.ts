@@ -14,6 +14,7 @@ import type { JobId, NodeId, Point } from '../base/types.ts';
 import type { Command, JobSpec, JobView, Table, WorkerView } from '../ranges/types.ts';
 import { BackOffs, type Shelf, type Tried } from './back-offs.ts';
 import { Bucket } from './bucket.ts';
+import { backlogOf } from './folding.ts';
 import type { Pace } from './pace.ts';
 import type { Vacancies } from './vacancies.ts';
 
@@ -163,7 +164,7 @@ export class Grants {
       const underWay = this.#inFlightOfJob.get(job.spec.id);
       const shelf = this.#backOffs.shelf(job, moment.now);
       const tried = this.#eligible(shelf, underWay, moment.now);
-      const ahead = job.returned.length < RETURNED_RANGES_MAX ? job.spec.end - job.frontier : 0;
+      const ahead = mayGoAhead(job) ? job.spec.end - job.frontier : 0;
       const fresh = ahead + shelf.freshPoints - (underWay?.points ?? 0);
       const slots = job.tasks.length + (underWay?.slots ?? 0);
       const candidate = { job, fresh, tried, slots, bucket };
@@ -253,6 +254,11 @@ export class Grants {
     candidate.fresh -= cut;
     return { size: cut, retry: null };
   }
+}
+
+/** Whether points that were never granted may be. What came back always may: a Master that takes things in order waits for it. */
+function mayGoAhead(job: JobView): boolean {
+  return job.returned.length < RETURNED_RANGES_MAX && backlogOf(job) === null;
 }
 
 /** It offers the type; and what is more than Polaris keeps by itself, only a node's own code has promised. */

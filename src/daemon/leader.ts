@@ -19,6 +19,7 @@ import type { Done, JobPace, WorkerStatus } from './api.ts';
 import { DeathWatch } from './death.ts';
 import { Dispatch } from './dispatch.ts';
 import type { Env } from './env.ts';
+import { FoldDuty } from './fold-duty.ts';
 import { Notices } from './notices.ts';
 import { Oversight } from './oversight.ts';
 import { Reports } from './reports.ts';
@@ -54,6 +55,7 @@ export class Leader {
   readonly #rests = new Rests();
   readonly #notices: Notices;
   readonly #oversight: Oversight;
+  readonly #folds: FoldDuty;
   readonly #schedules: ScheduleDuty;
   readonly #deaths: DeathWatch;
   readonly #stamps: Stamps;
@@ -78,6 +80,7 @@ export class Leader {
     this.#reports = new Reports({ table, stamp, propose, send });
     this.#notices = new Notices({ table, clock, prng, probe, executor, log, stamp, propose });
     this.#oversight = new Oversight({ table, clock, executor, log });
+    this.#folds = new FoldDuty({ table, clock, prng, executor, log, stamp, propose });
     this.#schedules = new ScheduleDuty({ table, log, stamp, propose });
     this.#deaths = new DeathWatch(env, options.listened, (worker) => this.#proveDead(worker));
     const now = clock.now();
@@ -116,7 +119,7 @@ export class Leader {
 
   /** Why an open job is given nothing just now, where the table does not say it. */
   holdOf(job: JobId): string | null {
-    return this.#dispatch.holdOf(job);
+    return this.#dispatch.holdOf(job) ?? this.#folds.holdOf(job);
   }
 
   workers(): WorkerStatus[] {
@@ -290,12 +293,15 @@ export class Leader {
         return this.#tidings.owe(event.worker);
       case 'task-ended':
         this.#tidings.ended(event.worker, event.epoch);
+        this.#folds.moved(event.job);
         if (event.how === 'cancelled') this.#tidings.owe(event.worker);
         return;
       case 'job-evicted':
         this.#oversight.forget(event.job);
+        this.#folds.forget(event.job);
         return this.#notices.forget(event.job);
       case 'task-progressed':
+        this.#folds.moved(event.job);
         return this.#oversight.moved(event.job);
       case 'job-submitted':
       case 'job-state':
@@ -315,6 +321,7 @@ export class Leader {
   #followed(job: JobView): void {
     this.#notices.follow(job);
     this.#oversight.follow(job);
+    this.#folds.follow(job);
   }
 
   // ---- its own initiative ---------------------------------------------------------------------------------------
@@ -333,6 +340,7 @@ export class Leader {
     this.runners.tick();
     this.#notices.tick();
     this.#oversight.tick();
+    this.#folds.tick();
     this.#schedules.tick();
   }
 
@@ -350,6 +358,7 @@ export class Leader {
     this.#dispatch.close();
     this.#notices.close();
     this.#oversight.close();
+    this.#folds.close();
     this.#rests.close();
   }
 

@@ -182,7 +182,7 @@ export class Node implements NodeApi {
 
   submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void {
     this.#propose(
-      (at) => ({ kind: 'submit-job', at, spec }),
+      (at) => ({ kind: 'submit-job', at, spec, stamp: null }),
       (result) => {
         if (!result.ok) return done(result);
         const { value } = result;

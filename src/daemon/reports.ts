@@ -7,15 +7,9 @@
  */
 import { CURSORS_PER_ENTRY_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, LogIndex, NodeId, Point } from '../base/types.ts';
-import type { Command, Outcome, Table, Task } from '../ranges/types.ts';
+import type { Command, Headway, Outcome, Table, Task } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, TaskReport } from '../wire/messages.ts';
 import type { Done } from './api.ts';
-
-/** How far a task is, and how far it may begin. */
-interface Headway {
-  readonly cursor: Point;
-  readonly claimed: Point;
-}
 
 /** The last report of a worker, waiting for its entries. */
 interface Waiting {
@@ -38,7 +32,7 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #options: ReportsOptions;
-  readonly #gathered = new Map<Epoch, Headway>();
+  readonly #gathered = new Map<Epoch, Omit<Headway, 'epoch' | 'outputs'>>();
   /** Endings proposed and not applied, with the index of their entry: a repeated report does not propose again. */
   readonly #endings = new Map<Epoch, LogIndex>();
   /** Cursors that ended tasks were acknowledged with, until their worker is answered. */
@@ -78,10 +72,10 @@ export class Reports {
   /** Proposes what has gathered, unless the entry before it is still under way. */
   flush(): void {
     if (this.#progressing || this.#gathered.size === 0) return;
-    const cursors: ({ readonly epoch: Epoch } & Headway)[] = [];
+    const cursors: Headway[] = [];
     for (const [epoch, headway] of this.#gathered) {
       if (cursors.length >= CURSORS_PER_ENTRY_MAX) break;
-      cursors.push({ epoch, ...headway });
+      cursors.push({ epoch, ...headway, outputs: [] });
       this.#gathered.delete(epoch);
     }
     this.#progressing = true;
@@ -122,8 +116,8 @@ export class Reports {
     const at = this.#options.stamp();
     const command: Command =
       ending === 'fail'
-        ? { kind: 'fail', at, epoch, cursor, begun, error }
-        : { kind: ending, at, epoch, cursor, begun };
+        ? { kind: 'fail', at, epoch, cursor, begun, error, outputs: [] }
+        : { kind: ending, at, epoch, cursor, begun, outputs: [] };
     const index = this.#options.propose(command, (result) => {
       this.#endings.delete(epoch);
       if (!result.ok || result.value.kind === 'refused') return;
@@ -138,16 +132,20 @@ export class Reports {
   #result(waiting: Waiting, report: TaskReport): ReportResult | null {
     const { epoch } = report;
     const settled = this.#settled.get(waiting.worker)?.get(epoch);
-    if (settled !== undefined) return { epoch, cursor: settled, claimed: settled, end: settled, state: 'ended' };
+    if (settled !== undefined) return over(epoch, settled, 'ended');
     const { table } = this.#options;
     // A lease that this table does not know yet is none that has ended.
     if (epoch > table.appliedIndex) return null;
     const task = table.task(epoch);
     if (task === undefined || task.worker !== waiting.worker || task.incarnation !== waiting.incarnation) {
-      const { cursor } = report;
-      return { epoch, cursor, claimed: cursor, end: cursor, state: 'stale' };
+      return over(epoch, report.cursor, 'stale');
     }
-    const { cursor, claimed, end } = task;
-    return { epoch, cursor, claimed, end, state: 'live' };
+    const { cursor, claimed, end, checkpoint } = task;
+    return { epoch, cursor, claimed, end, state: 'live', checkpoint: checkpoint?.stage ?? null };
   }
+}
+
+/** Of a lease that is no more. */
+function over(epoch: Epoch, cursor: Point, state: 'ended' | 'stale'): ReportResult {
+  return { epoch, cursor, claimed: cursor, end: cursor, state, checkpoint: null };
 }

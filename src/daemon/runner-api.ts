@@ -3,7 +3,7 @@
  * time. Whoever asks may go away before the answer; what comes then is for nobody.
  */
 import type { Epoch, Incarnation, InstanceId, NodeId, Point } from '../base/types.ts';
-import type { Offer } from '../ranges/types.ts';
+import type { Offer, StampedOutput } from '../ranges/types.ts';
 import type { ReportResult, TaskOrder, TaskReport } from '../wire/messages.ts';
 
 /** Who speaks. The instance is drawn anew by each process; without it nobody can speak for a session. */
@@ -52,6 +52,8 @@ export interface RunnerReport extends Living {
   readonly claimed: Point | null;
   readonly ending: TaskReport['ending'];
   readonly error: string;
+  /** What points below the cursor emitted, as in the reports of nodes. */
+  readonly outputs: readonly StampedOutput[];
   /** It hands out nothing at or beyond this end any more; null where it was not asked. */
   readonly keep: Point | null;
 }

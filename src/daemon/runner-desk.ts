@@ -118,7 +118,11 @@ export class RunnerDesk {
     for (const asked of answered) {
       const { epoch, cursor } = reportIn(asked);
       // What the table does not know can be no lease: whoever leads has applied all that was ever told.
-      const unknown: ReportResult = { epoch, cursor, claimed: cursor, end: cursor, state: 'stale' };
+      const unknown: ReportResult = {
+        ...{ epoch, cursor, claimed: cursor, end: cursor },
+        state: 'stale',
+        checkpoint: null,
+      };
       asked.result = results.find((one) => one.epoch === epoch) ?? unknown;
       if (asked.result.state === 'ended') this.#options.ended(reportIn(asked), asked.result);
       this.#settle(asked, 0);
@@ -186,12 +190,13 @@ export class RunnerDesk {
     else this.#sayAgainAt = dueAt;
   }
 
-  #wireReport({ epoch, cursor, begun, claimed, ending, error }: RunnerReport): TaskReport {
+  #wireReport({ epoch, cursor, begun, claimed, ending, error, outputs }: RunnerReport): TaskReport {
     const { table } = this.#options;
     const task = table.task(epoch);
     const job = task === undefined ? undefined : table.job(task.job);
     const text = clipText(error, ERROR_TEXT_MAX);
-    const report = { epoch, cursor, begun: cursor, claimed: claimed ?? cursor, ending, error: text };
+    const said = { epoch, cursor, ending, error: text, outputs, checkpoint: null };
+    const report = { ...said, begun: cursor, claimed: claimed ?? cursor };
     if (task === undefined || job === undefined) return report;
     const { options } = job.spec;
     const allowed = Math.max(cursor, windowEnd(task, options));
@@ -238,10 +243,10 @@ export class RunnerDesk {
     };
   }
 
-  #standing({ epoch, cursor, claimed, end, state }: ReportResult): TaskStanding {
-    const [task, job] = this.#leaseOf(epoch);
-    const limit = task === undefined || job === undefined ? cursor : windowEnd(task, job.spec.options);
-    return { epoch, cursor, claimed, end, state: state === 'ended' ? 'ended' : 'live', limit };
+  #standing({ state, ...result }: ReportResult): TaskStanding {
+    const [task, job] = this.#leaseOf(result.epoch);
+    const limit = task === undefined || job === undefined ? result.cursor : windowEnd(task, job.spec.options);
+    return { ...result, state: state === 'ended' ? 'ended' : 'live', limit };
   }
 
   #lacking(worker: WorkerView, named: readonly Epoch[]): TaskOrder[] {

@@ -121,7 +121,7 @@ export class Tidings {
 
 /** What a worker must know of a lease to work on it. */
 export function orderOf(job: JobView, task: Task): TaskOrder {
-  const { id, name, metadata, options } = job.spec;
-  const { epoch, start, end, cursor, claimed, attempts } = task;
-  return { epoch, job: id, name, start, end, cursor, claimed, metadata, options, attempts };
+  const { id, name, metadata, options, input } = job.spec;
+  const { epoch, start, end, cursor, claimed, attempts, checkpoint } = task;
+  return { epoch, job: id, name, start, end, cursor, claimed, metadata, options, attempts, input, checkpoint };
 }

@@ -89,6 +89,7 @@ export class Worker {
     this.#ttlMs = options.sessionTtlMs;
     options.env.executor.start({
       progress: (epoch, cursor, begun) => options.turn(() => this.#progress(epoch, cursor, begun)),
+      checkpoint: () => {},
       ended: (ending) => options.turn(() => this.#ended(ending)),
     });
   }
@@ -128,7 +129,9 @@ export class Worker {
       const { cursor, begun, ending, error } = task;
       const claimed = this.#wantedClaim(task);
       const isNews = ending !== null || cursor > task.committed || claimed > task.claimed;
-      if (task.phase !== 'lost' && isNews) reports.push({ epoch, cursor, begun, claimed, ending, error });
+      if (task.phase !== 'lost' && isNews) {
+        reports.push({ epoch, cursor, begun, claimed, ending, error, outputs: [], checkpoint: null });
+      }
     }
     this.#dirty = false;
     if (reports.length === 0) return;

@@ -75,11 +75,20 @@ async function takeAll(bytes: ByteReader, length: number, what: string): Promise
   throw new PolarisError('BAD_ARROW', `${what} is cut off: ${missing}.`);
 }
 
+export interface StreamOptions {
+  /** Batches without rows are sent too: a sign of life, which every reader passes over. */
+  readonly keepsEmpty?: boolean;
+}
+
 /**
  * One chunk for the schema, one a batch, and the end. Each chunk is a copy of what it holds: over HTTP a chunk is what
  * the receiver sees at once, and headers and buffers that travel separately are not seen at once.
  */
-export async function* writeArrowStream(batches: BatchSource, schema?: Schema): ByteSource {
+export async function* writeArrowStream(
+  batches: BatchSource,
+  schema?: Schema,
+  { keepsEmpty = false }: StreamOptions = {},
+): ByteSource {
   let writing: ArrowWriting | null = null;
   let known: Schema | null = null;
   const begin = (first: Schema): ArrowWriting => {
@@ -92,7 +101,7 @@ export async function* writeArrowStream(batches: BatchSource, schema?: Schema): 
     const batch = plainBatch(given);
     if (writing === null) yield Buffer.concat(begin(batch.schema).start());
     else requireSameSchema(known!, batch.schema);
-    if (batch.numRows === 0) continue;
+    if (batch.numRows === 0 && !keepsEmpty) continue;
     for (const part of cutBatch(batch)) yield Buffer.concat(writing!.batch(part));
   }
   if (writing === null) throw new PolarisError('BAD_SCHEMA', 'There is no batch, so nobody knows the columns.');

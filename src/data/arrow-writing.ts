@@ -12,6 +12,7 @@ import {
   type RecordBatchWriter,
   Schema,
 } from 'apache-arrow';
+import { assert } from '../base/assert.ts';
 
 /** Key under which a file says how many rows each of its batches has, which the format itself does not. */
 export const ROWS_KEY = 'polaris.rows';
@@ -30,9 +31,25 @@ class Chunks extends AsyncByteQueue<Uint8Array> {
   }
 }
 
+/** How far a file was written. */
+export interface WritingMark {
+  readonly position: number;
+  readonly batches: number;
+}
+
 /** Writes the footer with one more entry in the metadata of the schema. */
 class IndexedFileWriter extends RecordBatchFileWriter {
   rowsOfBatches: number[] = [];
+
+  mark(): WritingMark {
+    return { position: this._position, batches: this.rowsOfBatches.length };
+  }
+
+  rewind({ position, batches }: WritingMark): void {
+    this._position = position;
+    this._recordBatchBlocks.length = batches;
+    this.rowsOfBatches.length = batches;
+  }
 
   protected override _writeFooter(schema: Schema): this {
     const metadata = new Map(schema.metadata).set(ROWS_KEY, runsText(this.rowsOfBatches));
@@ -70,6 +87,18 @@ export class ArrowWriting {
     // To apache-arrow such a batch is the end of this stream and the beginning of another.
     this.#writer.write(batch.schema === this.#schema ? batch : new RecordBatch(this.#schema, batch.data));
     return this.#chunks.take();
+  }
+
+  /** Of a file: where it would go on now. */
+  mark(): WritingMark {
+    assert(this.#writer instanceof IndexedFileWriter, 'a stream has gone its way and has no marks');
+    return this.#writer.mark();
+  }
+
+  /** Forgets the batches behind the mark. The caller has cut the file there. */
+  rewind(mark: WritingMark): void {
+    assert(this.#writer instanceof IndexedFileWriter, 'a stream has gone its way and has no marks');
+    this.#writer.rewind(mark);
   }
 
   end(): Uint8Array[] {

@@ -36,12 +36,13 @@ export async function spool(source: ByteSource, path: string, bytesMax: number):
   }
 }
 
-async function writeAll(file: FileHandle, piece: Uint8Array): Promise<void> {
+export async function writeAll(file: FileHandle, piece: Uint8Array): Promise<void> {
   let written = 0;
   while (written < piece.byteLength) written += (await file.write(piece, written)).bytesWritten;
 }
 
-function rangesOf(file: FileHandle): RangeRead {
+/** Any bytes of a file that stays open meanwhile. */
+export function rangesOf(file: FileHandle): RangeRead {
   return async function* read(start, end) {
     for (let at = start; at < end; ) {
       // Memory of its own each time, for what was given may still be in use.

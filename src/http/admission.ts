@@ -5,6 +5,7 @@
  * the job type is known, whether that type takes the metadata, and whether it can keep the delivery that is wanted.
  */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { assert } from '../base/assert.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { CANDIDATES_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
 import { isRunner } from '../base/runner-id.ts';
@@ -13,6 +14,7 @@ import type { JobTypeInfo, JsonSchema } from '../daemon/env.ts';
 import { fillOptions } from '../ranges/options.ts';
 import { canonicalJson } from '../ranges/spec.ts';
 import type { Delivery, JobSpec, Table } from '../ranges/types.ts';
+import { inputBefore, resolveInput } from './job-input.ts';
 import type { HttpContext } from './route.ts';
 import type { JsonObject, WantedJob } from './schema.ts';
 import { readTable } from './settle.ts';
@@ -20,13 +22,12 @@ import { readTable } from './settle.ts';
 const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 /** A job that is sound in itself: `spec` lacks its id and what the leader adds. */
-export interface SoundJob {
-  readonly spec: Omit<JobSpec, 'id' | 'exposure' | 'overseen'>;
-  readonly metadata: JsonObject;
+export interface SoundJob extends Pick<WantedJob, 'range' | 'input' | 'metadata'> {
+  readonly spec: Pick<JobSpec, 'name' | 'metadata' | 'options'>;
 }
 
 /** @throws PolarisError METADATA_TOO_LARGE, BAD_METADATA, BAD_OPTION */
-export function soundJob({ name, range, metadata, options }: WantedJob): SoundJob {
+export function soundJob({ name, range, input, metadata, options }: WantedJob): SoundJob {
   const text = canonicalJson(metadata);
   const bytes = Buffer.byteLength(text);
   if (bytes > METADATA_BYTES_MAX) {
@@ -35,19 +36,19 @@ export function soundJob({ name, range, metadata, options }: WantedJob): SoundJo
       `metadata has ${bytes} bytes as canonical JSON, and may have ${METADATA_BYTES_MAX}`,
     );
   }
-  const { start, end } = range;
-  return { spec: { name, start, end, metadata: text, options: fillOptions(options) }, metadata };
+  return { spec: { name, metadata: text, options: fillOptions(options) }, range, input, metadata };
 }
 
 /** The same wish as a body, to send on. */
-export function wantedBody({ name, range: { start, end }, metadata, options }: WantedJob): JsonObject {
-  return { name, start, end, metadata, options };
+export function wantedBody({ name, range, input, metadata, options }: WantedJob): JsonObject {
+  const points = range === null ? {} : { start: range.start, end: range.end };
+  return { name, ...points, ...(input === null ? {} : { input }), metadata, options };
 }
 
 /**
  * The spec without its id, on the leader. `id` names the job that may have it already, null where none can.
  *
- * @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION
+ * @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION, NOT_FOUND or BAD_RANGE for its input
  */
 export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | null): Promise<Omit<JobSpec, 'id'>> {
   const { spec, metadata } = job;
@@ -69,7 +70,19 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
   checkMemory(spec, type);
   // Offers carry no exposure. Runners are held to the window; for others 'task' can only overstate what may run twice.
   const exposure = known.before?.exposure ?? type?.exposure ?? (known.byRunners ? 'window' : 'task');
-  return { ...spec, exposure, overseen: known.before?.overseen ?? type?.overseen ?? false };
+  const overseen = known.before?.overseen ?? type?.overseen ?? false;
+  return { ...spec, ...(await pointsOf(context, job, known.before)), exposure, overseen, collects: false };
+}
+
+/** The same words mean what they meant at the first submit, though the dataset has moved on since. */
+async function pointsOf(
+  context: HttpContext,
+  { input, range }: SoundJob,
+  before: JobSpec | undefined,
+): Promise<Pick<JobSpec, 'start' | 'end' | 'input' | 'inputName'>> {
+  if (input !== null) return inputBefore(before, input, range) ?? resolveInput(context, input, range);
+  assert(range !== null, 'a job without an input has a range of its own');
+  return { ...range, input: null, inputName: null };
 }
 
 /** Whether those that offer it now are runners, all of them. */

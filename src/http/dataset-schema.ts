@@ -74,7 +74,8 @@ export function parseExpected(headers: {
   throw new PolarisError('BAD_REQUEST', `If-Match must be one ETag of the dataset, such as "17", not ${match}`);
 }
 
-const handleSchema = z.strictObject({
+/** A handle as JSON. */
+export const handleSchema = z.strictObject({
   hash: z.string('must be a text').refine(isBlobHash, 'must be 64 lower-case hex digits'),
   bytes: NATURAL.max(BLOB_BYTES_MAX),
   rows: NATURAL,

@@ -7,7 +7,6 @@
  *
  * Invariant: what is answered to a put is durable and named; what fails leaves the name as it was.
  */
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
@@ -34,6 +33,7 @@ import { parseConsistency, parsePageQuery } from './queries.ts';
 import { answerText, type ReadContext } from './read.ts';
 import type { DataPlane, HttpRoute } from './route.ts';
 import { expectNothing } from './schema.ts';
+import { sendBytes } from './send-bytes.ts';
 import { changeData, readTable } from './settle.ts';
 
 export interface DatasetContext extends ReadContext {
@@ -97,7 +97,7 @@ async function put(context: DatasetContext, request: FastifyRequest, reply: Fast
   }
   const { data } = context;
   const { takeIn } = await import('./dataset-bytes.ts');
-  const { handle, stamp: first } = await takeIn(data, request.headers, body, types);
+  const { handle, stamp: first } = await takeIn(data, request.headers, body, { types });
   let stamp = first;
   for (let tries = 1; ; tries++) {
     try {
@@ -173,10 +173,10 @@ async function read(context: DatasetContext, request: FastifyRequest, reply: Fas
   reply.header('etag', etagOf(version));
   if (request.headers['if-none-match']?.trim() === etagOf(version)) return reply.code(304).send();
   const { giveOut } = await import('./dataset-bytes.ts');
-  const { contentType, open } = giveOut(data, handle, request.headers.accept);
+  const { contentType, open } = giveOut(data, { first: handle }, request.headers.accept);
   reply.type(contentType).header('vary', 'accept').header('polaris-rows', String(handle.rows));
   if (request.method === 'HEAD') return reply.send();
-  return reply.send(Readable.from(await open(), { objectMode: false }));
+  return sendBytes(data, reply, [handle.hash], open);
 }
 
 // ---- both -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
  * and `covered` is read off the ranges themselves, never off a counter.
  */
 import { unreachable } from '../base/assert.ts';
+import type { Handle } from '../base/handle.ts';
 import type { Json, NodeId, Range } from '../base/types.ts';
 import type { JobPace } from '../daemon/api.ts';
 import type {
@@ -42,6 +43,8 @@ export interface JobJson {
   readonly start: number;
   readonly end: number;
   readonly metadata: Json;
+  /** What it works through, a row a point; null when it has none. */
+  readonly input: InputJson | null;
   /** As they were submitted. */
   readonly options: JobOptions;
   /** What of them may change, as it is now. */
@@ -56,6 +59,13 @@ export interface JobJson {
   readonly createdAt: string;
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
+}
+
+/** The rows that a job was given. */
+export interface InputJson {
+  /** The dataset under whose name they stood at the submit; null when it was planned otherwise. */
+  readonly dataset: string | null;
+  readonly handle: Handle;
 }
 
 export interface RangesJson {
@@ -118,10 +128,11 @@ export function offeredNames(workers: Iterable<WorkerView>): ReadonlySet<string>
 }
 
 export function jobJson(job: JobView, around: Surroundings): JobJson {
-  const { id, name, start, end, metadata, options } = job.spec;
+  const { id, name, start, end, metadata, input, inputName, options } = job.spec;
   return {
     ...{ id, name, start, end },
     metadata: JSON.parse(metadata),
+    input: input === null ? null : { dataset: inputName, handle: input },
     options,
     controls: job.controls,
     state: job.state,

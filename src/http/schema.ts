@@ -8,10 +8,11 @@
  */
 import { z } from 'zod';
 import { type ErrorCode, PolarisError } from '../base/errors.ts';
-import { ADDRESS_LENGTH_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
+import { ADDRESS_LENGTH_MAX, DATASET_NAME_LENGTH_MAX, NAME_LENGTH_MAX } from '../base/limits.ts';
 import { isRunner, RUNNER_NAME } from '../base/runner-id.ts';
 import type { JobId, Json, NodeId, Range } from '../base/types.ts';
 import type { RosterMember } from '../daemon/roster.ts';
+import { isDatasetName } from '../ranges/datasets.ts';
 
 const forceSchema = z.strictObject({ force: z.enum(['true', 'false'], 'must be true or false').default('false') });
 
@@ -27,7 +28,10 @@ export type JsonObject = { readonly [key: string]: Json };
 /** A job as it is asked for; `options` are judged by `fillOptions`. */
 export interface WantedJob {
   readonly name: string;
-  readonly range: Range;
+  /** Null where it is to be all rows of the input. */
+  readonly range: Range | null;
+  /** Name of the dataset that it works through; null when it has none. */
+  readonly input: string | null;
   readonly metadata: JsonObject;
   readonly options: JsonObject;
 }
@@ -52,7 +56,16 @@ const wantedSchema = z.strictObject({
   metadata: jsonObject.optional(),
   options: jsonObject.optional(),
 });
-const submissionSchema = wantedSchema.extend({ id: z.string('must be a UUIDv4').optional() });
+const submissionSchema = wantedSchema.extend({
+  id: z.string('must be a UUIDv4').optional(),
+  input: z
+    .string('must be the name of a dataset')
+    .refine(
+      isDatasetName,
+      `may have 1 to ${DATASET_NAME_LENGTH_MAX} of A-Z a-z 0-9 . _ -, beginning with a letter or a digit`,
+    )
+    .optional(),
+});
 
 const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
   id: 'BAD_ID',
@@ -63,8 +76,11 @@ const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
 /** @throws PolarisError BAD_JSON, BAD_REQUEST, BAD_ID, BAD_RANGE, BAD_METADATA or BAD_OPTION */
 export function parseSubmission(body: unknown): Submission {
   if (body === undefined) throw new PolarisError('BAD_JSON', 'the body is empty; send a JSON object');
-  const { id, ...rest } = parse(submissionSchema, body, 'the body');
-  return { id: id === undefined ? null : parseJobId(id), ...wantedJob(rest) };
+  const { id, input = null, start, end, ...rest } = parse(submissionSchema, body, 'the body');
+  const { metadata = {}, options = {}, name } = rest;
+  const isAll = input !== null && start === undefined && end === undefined;
+  const range = isAll ? null : parseRange(start, end);
+  return { id: id === undefined ? null : parseJobId(id), name, metadata, options, input, range };
 }
 
 /** A job without an id; `what` names it in an error. @throws PolarisError as parseSubmission does */
@@ -73,7 +89,7 @@ export function parseWanted(value: unknown, what: string): WantedJob {
 }
 
 function wantedJob({ name, start, end, metadata = {}, options = {} }: z.infer<typeof wantedSchema>): WantedJob {
-  return { name, range: parseRange(start, end), metadata, options };
+  return { name, range: parseRange(start, end), input: null, metadata, options };
 }
 
 /** A UUIDv4, lower case whatever the case it came in (RFC 9562 §4). @throws PolarisError BAD_ID */

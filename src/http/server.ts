@@ -35,8 +35,10 @@ import { Patience } from './patience.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
 import { type QueryContext, queryRoutes } from './query.ts';
 import type { ReadContext } from './read.ts';
+import { resultRoutes } from './results.ts';
 import type { DataPlane, HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { taskDataRoutes } from './task-data.ts';
 import { taskRoutes } from './tasks.ts';
 import { Turnstile } from './turnstile.ts';
 import { workerRoutes } from './workers.ts';
@@ -132,7 +134,13 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
 }
 
 function dataRoutes(context: DatasetContext): readonly HttpRoute[] {
-  return [...blobRoutes(context), ...datasetRoutes(context), ...cacheRoutes(context)];
+  return [
+    ...blobRoutes(context),
+    ...datasetRoutes(context),
+    ...cacheRoutes(context),
+    ...resultRoutes(context),
+    ...taskDataRoutes(context),
+  ];
 }
 
 /** `api` stays behind its getter: the node that it stands for is made after the routes. */

@@ -5,10 +5,18 @@
 import { z } from 'zod';
 import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { CLAIM_WAIT_MS_MAX, HASH_LENGTH_MAX, NAME_LENGTH_MAX, OFFERS_MAX, SLOTS_MAX } from '../base/limits.ts';
+import {
+  CLAIM_WAIT_MS_MAX,
+  HASH_LENGTH_MAX,
+  NAME_LENGTH_MAX,
+  OFFERS_MAX,
+  OUTPUTS_PER_REPORT_MAX,
+  SLOTS_MAX,
+} from '../base/limits.ts';
 import { RUNNER_NAME, runnerId } from '../base/runner-id.ts';
-import type { Epoch } from '../base/types.ts';
+import type { Epoch, Point, Range } from '../base/types.ts';
 import type { RunnerClaim, RunnerJoin, RunnerReport } from '../daemon/runner-api.ts';
+import { handleSchema } from './dataset-schema.ts';
 import { parse, UUID_V4 } from './schema.ts';
 
 /** What can be said of one task. */
@@ -64,7 +72,22 @@ const claimSchema = z.strictObject({
     .default(0),
 });
 
-const aboutTask = { ...living, epochs: epochs.optional(), cursor: point };
+const natural = z.number('must be a number').int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** A ticket, as POST …/output was answered with it. */
+const ticket = z
+  .strictObject({
+    start: point,
+    end: point,
+    handle: handleSchema,
+    stamp: natural,
+  })
+  .refine(({ start, end }) => start < end, 'must each have a start before its end');
+const outputs = z
+  .array(ticket, 'must be a list of what POST …/output was answered with')
+  .max(OUTPUTS_PER_REPORT_MAX, `may have ${OUTPUTS_PER_REPORT_MAX} outputs; report more often`)
+  .default([]);
+
+const aboutTask = { ...living, epochs: epochs.optional(), cursor: point, outputs };
 const completeSchema = z.strictObject(aboutTask);
 const progressSchema = z.strictObject({ ...aboutTask, claimed: point.optional(), keep: point.optional() });
 const releaseSchema = z.strictObject({ ...aboutTask, begun: point.optional() });
@@ -109,6 +132,35 @@ export function parseReport(word: TaskWord, path: unknown, body: unknown): Runne
   }
 }
 
+const pointText = z
+  .string('may be given once')
+  .regex(/^-?\d{1,16}$/, 'must be an integer')
+  .transform((text) => Number(text) + 0)
+  .refine((value) => Number.isSafeInteger(value), 'must be an integer within ±(2^53-1)');
+const inputQuery = z.strictObject({ from: pointText.optional() });
+const outputQuery = z.strictObject({
+  start: pointText,
+  end: pointText,
+  types: z.string('may be given once').optional(),
+});
+
+/** Null: from the cursor on. @throws PolarisError BAD_REQUEST */
+export function parseInputQuery(query: unknown): { readonly from: Point | null } {
+  return { from: parse(inputQuery, query, 'the query').from ?? null };
+}
+
+export interface OutputQuery extends Range {
+  /** Types of columns for formats that carry none: `column:type,…`. */
+  readonly types: string | null;
+}
+
+/** @throws PolarisError BAD_REQUEST, BAD_RANGE */
+export function parseOutputQuery(query: unknown): OutputQuery {
+  const { start, end, types = null } = parse(outputQuery, query, 'the query');
+  if (start < end) return { start, end, types };
+  throw new PolarisError('BAD_RANGE', `an output is of points from start to before end, not [${start}, ${end})`);
+}
+
 /** One that says no more than how far the task is. */
 function reportOf(epoch: Epoch, fields: z.infer<typeof completeSchema>): RunnerReport {
   const { instance: instanceId, epochs: held = null, ...rest } = fields;
@@ -116,7 +168,8 @@ function reportOf(epoch: Epoch, fields: z.infer<typeof completeSchema>): RunnerR
   return { kind: 'report', epoch, instanceId, epochs: held, ...rest, ...unsaid };
 }
 
-function parseEpoch(text: unknown): Epoch {
+/** Of a path. @throws PolarisError BAD_REQUEST */
+export function parseEpoch(text: unknown): Epoch {
   const epoch = typeof text === 'string' && /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(epoch)) return epoch;
   throw new PolarisError('BAD_REQUEST', 'the path must have the epoch of a task, as its claim was answered');

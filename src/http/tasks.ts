@@ -7,6 +7,7 @@
  * asker has gone is taken back before anything is granted for it.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Handle } from '../base/handle.ts';
 import type { Json } from '../base/types.ts';
 import type { RunnerAnswer } from '../daemon/runner-api.ts';
 import { windowEnd } from '../ranges/lease.ts';
@@ -37,6 +38,8 @@ export interface TaskJson {
   readonly commitIntervalMs: number;
   readonly taskTimeoutMs: number | null;
   readonly metadata: { readonly [key: string]: Json };
+  /** Point p is row p of it; null when the job has none. */
+  readonly input: Handle | null;
 }
 
 /** What every request of a runner is answered. */
@@ -120,11 +123,11 @@ function standingJson({ epoch, state, cursor, end, limit }: NonNullable<RunnerAn
 
 /** The metadata is JSON text already, and may be long. */
 function orderText(order: TaskOrder): string {
-  const { epoch, job, name, start, end, cursor, attempts, options, metadata } = order;
+  const { epoch, job, name, start, end, cursor, attempts, options, metadata, input } = order;
   const { delivery, commitEvery, commitIntervalMs, taskTimeoutMs } = options;
   const task: Omit<TaskJson, 'metadata'> = {
     ...{ epoch, job, name, start, end, cursor, limit: windowEnd(order, options), attempts },
-    ...{ delivery, commitEvery, commitIntervalMs, taskTimeoutMs },
+    ...{ delivery, commitEvery, commitIntervalMs, taskTimeoutMs, input },
   };
   return `${JSON.stringify(task).slice(0, -1)},"metadata":${metadata}}`;
 }

@@ -2,9 +2,9 @@
  * Attempt: one task that runs in a host, whatever it runs as.
  */
 import type { Point } from '../base/types.ts';
-import type { ExecutorEnding } from '../daemon/env.ts';
 import type { TaskOrder } from '../wire/messages.ts';
-import type { JobLine, Position } from './protocol.ts';
+import type { DataAnswer, DataRequest } from './data-words.ts';
+import type { AttemptEnding, JobLine, Position } from './protocol.ts';
 
 export interface Attempt {
   readonly order: TaskOrder;
@@ -13,6 +13,8 @@ export interface Attempt {
   committed(cursor: Point, limit: Point): void;
   /** Gives up the far half of what is not begun, if it can, and gives the end that it keeps. */
   keep(): Point;
+  /** About its batches, from the node. */
+  data(answer: DataAnswer): void;
   moveDeadline(at: number): void;
   /** Stop at the next point; terminated after ABORT_GRACE_MS. */
   release(): void;
@@ -27,8 +29,10 @@ export interface AttemptEvents {
   /** Its position should be reported now rather than at the next sample. */
   nudge(): void;
   line(line: JobLine): void;
+  /** About its batches, to the node. */
+  data(request: DataRequest): void;
   /** Exactly once, when none of its code runs any more. */
-  ended(ending: ExecutorEnding): void;
+  ended(ending: AttemptEnding): void;
   /** Its code cannot be stopped: the whole host must go. */
   stuck(reason: string): void;
 }

@@ -4,7 +4,7 @@
  * A point may cost less than a microsecond, a message costs ten. So the thread writes how far it is into shared memory,
  * the host reads it when it wants to report, and messages are left for the moments when one of the two sleeps.
  *
- * Invariants: cursor <= begun, in whatever order the two are read · only the thread writes them · only the host writes
+ * Invariants: cursor <= begun, in whatever order the two are read · only the thread writes them, hold and sealed · only the host writes
  * committed, limit, end, deadline and stop · what was handed out lies below the end.
  */
 import { assert } from '../base/assert.ts';
@@ -17,7 +17,9 @@ const DEADLINE = 3;
 const LIMIT = 4;
 const END = 5;
 const WANTED = 6;
-const WORDS = 7;
+const HELD = 7;
+const SEALED = 8;
+const WORDS = 9;
 const STOP = 0;
 const WAITING = 1;
 const FLAGS = 2;
@@ -45,6 +47,7 @@ export class Cell {
     cell.acknowledge(cursor);
     Atomics.store(cell.#words, COMMITTED, BigInt(cursor));
     Atomics.store(cell.#words, LIMIT, BigInt(limit));
+    cell.hold(null);
     cell.moveDeadline(deadline);
     return cell;
   }
@@ -66,6 +69,16 @@ export class Cell {
   acknowledge(cursor: Point): void {
     assert(cursor <= this.begun, 'only points that were handed out are acknowledged');
     Atomics.store(this.#words, CURSOR, BigInt(cursor));
+  }
+
+  /** Points from here on emitted batches that lie in no sealed segment; null: none did. Written before the cursor passes them. */
+  hold(from: Point | null): void {
+    Atomics.store(this.#words, HELD, from === null ? NEVER : BigInt(from));
+  }
+
+  /** One more segment is sealed. Written before the hold on its points is taken away, and the word that tells of it. */
+  seal(): void {
+    Atomics.add(this.#words, SEALED, 1n);
   }
 
   /** Set before a last look at `committed`: the host looks the other way round, so that no wake-up is lost. */
@@ -112,6 +125,16 @@ export class Cell {
 
   get waiting(): boolean {
     return Atomics.load(this.#flags, WAITING) === 1;
+  }
+
+  /**
+   * The cursor as far as batches allow, given the segments that the host knows of; null while one that it does not know of
+   * is on its way. The cursor is read first: what it has passed by then is held, or counted as sealed.
+   */
+  settled(segments: number): Point | null {
+    const { cursor } = this;
+    const held = Number(Atomics.load(this.#words, HELD));
+    return Number(Atomics.load(this.#words, SEALED)) > segments ? null : Math.min(cursor, held);
   }
 
   // ---- both ----

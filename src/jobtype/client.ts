@@ -12,8 +12,20 @@
  * Invariants: asking for the next acknowledges all before it · a point that was not handed out is never acknowledged ·
  * one task has one sequence: every `points()` and `chunks()` of it goes on where the other stopped.
  */
+import type { RecordBatch, StructRowProxy, Table } from 'apache-arrow';
 import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
 import type { Delivery } from '../ranges/types.ts';
+
+/** Rows of the input, and the points that they belong to: point `start` is the first row. */
+export interface BatchPiece extends Range {
+  readonly batch: RecordBatch;
+}
+
+/** A row of the input, and the point that it belongs to. Its columns are its properties. */
+export interface PointRow {
+  readonly point: Point;
+  readonly row: StructRowProxy;
+}
 
 /** One attempt at one task, as job code sees it. */
 export interface TaskContext<M = Readonly<Record<string, Json>>> {
@@ -58,6 +70,27 @@ export interface TaskContext<M = Readonly<Record<string, Json>>> {
   acknowledge(): void;
   /** The same, and waits until that is committed. Rejects with `signal.reason` when the task must stop first. */
   commit(): Promise<void>;
+  /**
+   * The points of the task as `points()` gives them, each with its row: row p of the input of the job is point p.
+   *
+   * @throws PolarisError BAD_OPTION when the job has no input.
+   */
+  rows(): AsyncIterableIterator<PointRow>;
+  /** The same as pieces of at most `commitEvery` points, as `chunks()` gives them, each with its rows as one record batch. */
+  batches(): AsyncIterableIterator<BatchPiece>;
+  /**
+   * The rows of the task from its first unacknowledged point on, without a word about points: for code that takes its range
+   * as a whole. The same ones for every attempt at the same points.
+   */
+  input(): AsyncIterable<RecordBatch>;
+  /**
+   * Hands over what the point, or the piece, at work has made: a result of the job that is there once, exactly when its
+   * points are committed. Resolves when there is room for the next. A point that throws afterwards leaves nothing of it.
+   *
+   * @throws PolarisError BAD_OPTION when no point is at work; BAD_SCHEMA for other columns than the first batch of the task had;
+   * BATCH_TOO_LARGE, BLOB_TOO_LARGE. Nothing was taken then, and the point is not acknowledged unless another emit succeeds.
+   */
+  emit(batch: RecordBatch | Table): Promise<void>;
 }
 
 /**

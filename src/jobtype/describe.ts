@@ -14,10 +14,12 @@ const ANSWER = z.discriminatedUnion('ok', [
   z.object({
     ok: z.literal(true),
     description: z.object({
-      kind: z.enum(['client', 'program']),
+      kind: z.enum(['client', 'pipeline', 'program']),
       metadataSchema: SCHEMA.nullable(),
       deliveries: z.array(z.enum(DELIVERIES)),
       overseen: z.boolean(),
+      plans: z.boolean(),
+      collects: z.enum(['in-order', 'as-committed']).nullable(),
       deliveriesWhen: z.partialRecord(z.enum(DELIVERIES), SCHEMA),
     }),
   }),

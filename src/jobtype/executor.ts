@@ -8,8 +8,9 @@
  * Invariants: no job code runs in this process · `ended` comes exactly once for each `run`, never inside of it · at the
  * deadline every task stops, by the host's clock and, if the host fails in it, by ours.
  */
-
+import { join } from 'node:path';
 import { assert, must } from '../base/assert.ts';
+import { PolarisError } from '../base/errors.ts';
 import {
   ABORT_GRACE_MS,
   HOST_BASE_MB,
@@ -21,13 +22,27 @@ import {
 } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../daemon/env.ts';
+import type {
+  Executor,
+  ExecutorEnding,
+  ExecutorHandler,
+  FoldEnding,
+  FoldOrder,
+  JobTypeInfo,
+  MasterCall,
+  TaskBlobs,
+} from '../daemon/env.ts';
+import type { StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { DeadlineTimer } from './deadline.ts';
+import { FoldDesk } from './fold-desk.ts';
+import type { Seat } from './fold-work.ts';
 import { HostProcess } from './host-process.ts';
 import type { LoadedType, LoadedTypes } from './loader.ts';
-import type { JobLine } from './protocol.ts';
+import { type MadePlan, PlanDesk, type Planner, type PlanRequest } from './planner.ts';
+import type { JobLine, MasterReturn } from './protocol.ts';
 import { recordsDirOf } from './records.ts';
+import { emptySpool } from './spool-files.ts';
 
 export { endLeftoverHosts } from './records.ts';
 
@@ -41,7 +56,7 @@ export interface ExecutorOptions {
   readonly nodeId: NodeId;
 }
 
-export function createExecutor(options: ExecutorOptions): Executor {
+export function createExecutor(options: ExecutorOptions): Executor & Planner {
   return new HostExecutor(options);
 }
 
@@ -52,10 +67,22 @@ interface Hosted {
   readonly memoryMb: number | null;
 }
 
-class HostExecutor implements Executor {
+/** Of a node that has no place for batches: code that wants some hears of it. */
+const NO_BLOBS: TaskBlobs = {
+  keep: async () => refuseBatches(),
+  open: async () => refuseBatches(),
+  rows: () => refuseBatches(),
+};
+
+function refuseBatches(): never {
+  throw new PolarisError('BAD_OPTION', 'this node carries no batches');
+}
+
+class HostExecutor implements Executor, Planner {
   readonly types: readonly JobTypeInfo[];
   readonly #options: ExecutorOptions;
   readonly #recordsDir: string;
+  readonly #spoolDir: string;
   #handler: ExecutorHandler | null = null;
   /** In order of their last use: the longest idle comes first. */
   readonly #hosts = new Map<HostProcess, NodeJS.Timeout | null>();
@@ -64,11 +91,26 @@ class HostExecutor implements Executor {
   readonly #lateTimer = new DeadlineTimer(() => this.#killLate());
   #memoryTimer: NodeJS.Timeout | null = null;
   #stopped: (() => void) | null = null;
+  #blobs: TaskBlobs | null = null;
+  readonly #folds: FoldDesk;
+  readonly #plans: PlanDesk;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
     this.types = [...options.types.values()].map((type) => type.info);
     this.#recordsDir = recordsDirOf(options.dataDir);
+    this.#spoolDir = emptySpool(options.dataDir);
+    this.#folds = new FoldDesk({
+      directory: join(options.dataDir, 'folds'),
+      blobs: () => this.#blobs ?? NO_BLOBS,
+      seat: (order) => this.#seat(order),
+    });
+    this.#plans = new PlanDesk((request) => this.#askPlan(request));
+  }
+
+  useBlobs(blobs: TaskBlobs): void {
+    assert(this.#handler === null, 'blobs are there before job code runs');
+    this.#blobs = blobs;
   }
 
   start(handler: ExecutorHandler): void {
@@ -94,6 +136,10 @@ class HostExecutor implements Executor {
     this.#hostOf.get(epoch)?.committed(epoch, cursor, limit);
   }
 
+  checkpointed(epoch: Epoch, stage: number): void {
+    this.#hostOf.get(epoch)?.checkpointed(epoch, stage);
+  }
+
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     this.#hostOf.get(epoch)?.keep(epoch, answer);
   }
@@ -103,9 +149,21 @@ class HostExecutor implements Executor {
     const type = must(this.#options.types.get(call.name), 'a Master is called where its type is');
     const host = this.#hostFor({ ...call, job: call.report.job }, type);
     this.#occupy(host);
-    host.oversee(call, (error) => {
+    const returned = ({ error }: MasterReturn) => {
       if (this.#stopped === null) done(error);
+    };
+    host.oversee({ kind: 'tell', call }, { returned });
+  }
+
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void {
+    if (this.#stopped !== null) return () => {};
+    return this.#folds.fold(order, (ending) => {
+      if (this.#stopped === null) done(ending);
     });
+  }
+
+  plan(request: PlanRequest): Promise<MadePlan> {
+    return this.#plans.plan(request);
   }
 
   release(epoch: Epoch): void {
@@ -135,7 +193,7 @@ class HostExecutor implements Executor {
   #refuse(order: TaskOrder): void {
     const { epoch, cursor, name } = order;
     const error = `this node does not have the job type ${name}`;
-    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error }));
+    setImmediate(() => this.#ended({ epoch, cursor, begun: cursor, ending: 'fail', error, outputs: [] }));
   }
 
   #hostFor(order: Hosted, type: LoadedType): HostProcess {
@@ -144,6 +202,23 @@ class HostExecutor implements Executor {
     }
     if (this.#hosts.size >= this.#options.slots + HOSTS_SPARE) this.#endLongestIdle();
     return this.#spawn(order, type);
+  }
+
+  /** In the host of a job whose Master will be given several orders. */
+  #seat(hosted: Hosted): Seat {
+    const type = must(this.#options.types.get(hosted.name), 'a Master is asked where its type is');
+    const host = this.#hostFor(hosted, type);
+    this.#occupy(host);
+    const leave = host.sit();
+    return { host, leave, give: (order) => new Promise((returned) => host.oversee(order, { returned })) };
+  }
+
+  #askPlan({ job, name, metadata, memoryMb, rows }: PlanRequest): Promise<MasterReturn> {
+    const type = must(this.#options.types.get(name), 'a Master plans where its type is');
+    if (this.#stopped !== null) throw new PolarisError('STOPPING');
+    const host = this.#hostFor({ job, name, memoryMb }, type);
+    this.#occupy(host);
+    return new Promise((returned) => host.oversee({ kind: 'plan', job, metadata }, { rows, returned }));
   }
 
   #spawn(order: Hosted, type: LoadedType): HostProcess {
@@ -155,11 +230,14 @@ class HostExecutor implements Executor {
       type,
       worker: nodeId,
       recordsDir: this.#recordsDir,
+      spoolDir: this.#spoolDir,
+      blobs: this.#blobs ?? NO_BLOBS,
       deadline: this.#deadline,
       heapMb: memoryMb ?? THREAD_HEAP_MB,
       residentMb: memoryMb === null ? HOST_MEMORY_MB : HOST_BASE_MB + slots * memoryMb,
       handler: {
-        progress: (epoch, cursor, begun) => this.#progress(epoch, cursor, begun),
+        progress: (epoch, cursor, begun, outputs) => this.#progress(epoch, cursor, begun, outputs),
+        checkpoint: (epoch, checkpoint) => this.#checkpoint(epoch, checkpoint),
         ended: (ending) => this.#ended(ending),
       },
       line: (line) => this.#line(order, line),
@@ -199,8 +277,12 @@ class HostExecutor implements Executor {
     }
   }
 
-  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
-    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun);
+  #progress(epoch: Epoch, cursor: Point, begun: Point, outputs: readonly StampedOutput[]): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').progress(epoch, cursor, begun, outputs);
+  }
+
+  #checkpoint(epoch: Epoch, checkpoint: StampedCheckpoint): void {
+    if (this.#stopped === null) must(this.#handler, 'started before it runs').checkpoint(epoch, checkpoint);
   }
 
   #ended(ending: ExecutorEnding): void {

@@ -5,7 +5,7 @@
 import { pathToFileURL } from 'node:url';
 import { errorText } from '../base/errors.ts';
 import { METADATA_BYTES_MAX } from '../base/limits.ts';
-import type { DeliveriesWhen, JsonSchema } from '../daemon/env.ts';
+import type { Collecting, DeliveriesWhen, JsonSchema } from '../daemon/env.ts';
 import { DELIVERIES } from '../ranges/deliveries.ts';
 import type { Delivery } from '../ranges/types.ts';
 import type { Client } from './client.ts';
@@ -16,6 +16,9 @@ import type { JobTypeKind } from './protocol.ts';
 const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 export type MasterClass = new () => Master;
+
+const OVERSEEING = ['onProgress', 'onComplete'];
+const PLANNING_AND_COLLECTING = ['plan', 'collect'];
 
 /** What a type says of itself, before anybody has looked at it. */
 interface Declared {
@@ -33,7 +36,7 @@ interface ExportedHalves {
 }
 
 export type ExportedType =
-  | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'client'>; readonly type: ClientClass })
+  | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'client' | 'pipeline'>; readonly type: ClientClass })
   | (ExportedHalves & { readonly kind: Extract<JobTypeKind, 'program'> });
 
 export interface Description {
@@ -41,13 +44,14 @@ export interface Description {
   readonly metadataSchema: JsonSchema | null;
   readonly deliveries: readonly Delivery[];
   readonly overseen: boolean;
+  readonly plans: boolean;
+  readonly collects: Collecting | null;
   readonly deliveriesWhen: DeliveriesWhen;
 }
 
 /**
  * A module exports one class with a `work` method, or one object with `kind: 'program'`, of jobs whose metadata is the
- * command that the job host runs (see command.ts); and beside it one class with an `onProgress` or `onComplete` method, if
- * it likes. @throws Error when it exports none of the first, or several of either.
+ * command that the job host runs (see command.ts); and beside it one class that oversees (see master.ts), if it likes. @throws Error when it exports none of the first, or several of either.
  */
 export function exportedClass(module: Readonly<Record<string, unknown>>): ExportedType {
   const found = new Set(Object.values(module).filter((value) => isClient(value) || isProgram(value)));
@@ -62,18 +66,28 @@ export function exportedClass(module: Readonly<Record<string, unknown>>): Export
   const [master = null] = masters;
   if (isMaster(type)) throw new Error('its index.js exports a class that works and oversees: these are two classes');
   if (isProgram(type)) return { kind: 'program', declared: type, master };
-  if (isClient(type)) return { kind: 'client', declared: type, master, type };
+  if (isClient(type)) return { kind: isPipeline(type) ? 'pipeline' : 'client', declared: type, master, type };
   throw new Error('its index.js exports no class with a work() method');
 }
 
 function isClient(value: unknown): value is ClientClass {
-  return typeof value === 'function' && typeof value.prototype?.work === 'function';
+  return typeof value === 'function' && hasMethod(value, 'work');
 }
 
+/** See pipeline.ts. */
+function isPipeline(type: ClientClass): boolean {
+  return 'kind' in type && type.kind === 'pipeline';
+}
+
+/** A class that works may call a helper of its own `plan` or `collect`. */
 function isMaster(value: unknown): value is MasterClass {
   if (typeof value !== 'function') return false;
-  const { onProgress, onComplete } = value.prototype ?? {};
-  return typeof onProgress === 'function' || typeof onComplete === 'function';
+  const named = isClient(value) ? OVERSEEING : [...OVERSEEING, ...PLANNING_AND_COLLECTING];
+  return named.some((method) => hasMethod(value, method));
+}
+
+function hasMethod({ prototype }: { readonly prototype: unknown }, method: string): boolean {
+  return typeof (prototype as Readonly<Record<string, unknown>> | undefined)?.[method] === 'function';
 }
 
 function isProgram(value: unknown): value is { readonly kind: 'program' } & Declared {
@@ -90,7 +104,30 @@ export async function describeModule(module: string): Promise<Description> {
     deliveries,
     deliveriesWhen: deliveriesWhenOf(declared.deliveriesWhen, deliveries),
     overseen: master !== null,
+    plans: master !== null && hasMethod(master, 'plan'),
+    collects: master === null ? null : collectingOf(master),
   };
+}
+
+/** What was taken in must outlast the process that took it in, so `collect` alone is no Master. */
+function collectingOf(type: MasterClass): Collecting | null {
+  if (!hasMethod(type, 'collect')) {
+    if (hasMethod(type, 'finish')) throw new Error('its Master has finish() and lacks collect()');
+    return null;
+  }
+  const missing = ['state', 'restore'].filter((method) => !hasMethod(type, method));
+  if (missing.length > 0) {
+    const lacks = missing.map((method) => `${method}()`).join(' and ');
+    throw new Error(`its Master has collect() and lacks ${lacks}: what it collects must outlast its process`);
+  }
+  let ordered: unknown;
+  try {
+    ordered = new type().ordered;
+  } catch (thrown) {
+    throw new Error(`its Master cannot be made: ${errorText(thrown)}`);
+  }
+  if (ordered === undefined || typeof ordered === 'boolean') return ordered === true ? 'in-order' : 'as-committed';
+  throw new Error('ordered of its Master must be true or false');
 }
 
 function deliveriesOf(declared: unknown): readonly Delivery[] {

@@ -16,20 +16,22 @@ import {
   ABORT_GRACE_MS,
   ERROR_TEXT_MAX,
   JOB_LOG_LINES_PER_SECOND,
-  MASTER_CALL_MS,
   PIPES_CLOSE_MS,
   TERMINATE_GRACE_MS,
 } from '../base/limits.ts';
 import type { Epoch, JobId, NodeId, Point } from '../base/types.ts';
-import type { ExecutorEnding, ExecutorHandler, MasterCall } from '../daemon/env.ts';
+import type { ExecutorHandler, TaskBlobs } from '../daemon/env.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { timeoutReason } from './attempt.ts';
+import { HostedData } from './hosted-data.ts';
+import { HostedMaster, lostWith, type MasterEvents } from './hosted-master.ts';
 import { captureLines } from './lines.ts';
 import type { LoadedType } from './loader.ts';
 import { memoryReason, residentMb, signalGroup } from './proc.ts';
-import type { HostOrder, HostReport, JobLine } from './protocol.ts';
+import type { AttemptEnding, HostOrder, HostReport, JobLine, MasterOrder } from './protocol.ts';
 import { endRemains, writeRecord } from './records.ts';
+import { spoolOf } from './spool-files.ts';
 
 export interface HostProcessOptions {
   readonly entry: string;
@@ -37,6 +39,8 @@ export interface HostProcessOptions {
   readonly type: LoadedType;
   readonly worker: NodeId;
   readonly recordsDir: string;
+  readonly spoolDir: string;
+  readonly blobs: TaskBlobs;
   readonly deadline: number;
   /** Of each thread, and of the whole process. */
   readonly heapMb: number;
@@ -51,8 +55,11 @@ export interface HostProcessOptions {
 
 interface HostedTask {
   readonly order: TaskOrder;
+  readonly data: HostedData;
+  /** As the host says; told is the cursor only as far as batches are kept. */
   cursor: Point;
   begun: Point;
+  told: { readonly cursor: Point; readonly begun: Point };
   committed: Point;
   /** First point that may not be handed out. */
   limit: Point;
@@ -62,15 +69,9 @@ interface HostedTask {
   stopping: NodeJS.Timeout | null;
   /** Its time is up, and the host said nothing of it. */
   readonly late: NodeJS.Timeout | null;
+  /** None of its code runs any more; it ends when what it emitted is kept. */
+  ending: AttemptEnding | null;
 }
-
-interface HostedCall {
-  readonly done: (error: string | null) => void;
-  readonly late: NodeJS.Timeout;
-}
-
-/** The host keeps the time of its calls, and takes them one by one: one that runs and one behind it. */
-const MASTER_LATE_MS = 2 * MASTER_CALL_MS + ABORT_GRACE_MS;
 
 export class HostProcess {
   readonly job: JobId;
@@ -78,9 +79,8 @@ export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #child: ChildProcess;
   readonly #tasks = new Map<Epoch, HostedTask>();
-  /** Calls of the Master, by a number of ours. */
-  readonly #calls = new Map<number, HostedCall>();
-  #lastCall = 0;
+  readonly #master: HostedMaster;
+  #seats = 0;
   /** Why we killed it, or why it killed itself. */
   #reason: string | null = null;
   #lastComplaint = '';
@@ -91,6 +91,11 @@ export class HostProcess {
     this.#options = options;
     this.job = options.job;
     this.type = options.type;
+    this.#master = new HostedMaster({
+      send: (order) => this.#send(order),
+      late: () => this.kill('job host was killed: its Master did not end a call in time'),
+      ended: () => this.#maybeIdle(),
+    });
     // Its own process group: a signal for the group of the node, from a terminal or a supervisor, does not reach it.
     this.#child = fork(options.entry, [], {
       detached: true,
@@ -100,9 +105,10 @@ export class HostProcess {
     });
     this.#listen();
     this.#record();
-    const { job, worker, recordsDir, deadline, heapMb, residentMb } = options;
-    const { kind, module } = options.type;
-    this.#send({ type: 'setup', job, kind, module, worker, recordsDir, deadline, heapMb, residentMb });
+    const { job, worker, recordsDir, spoolDir, deadline, heapMb, residentMb } = options;
+    const { kind, module, info } = options.type;
+    const limits = { deadline, heapMb, residentMb };
+    this.#send({ type: 'setup', job, kind, module, codeHash: info.hash, worker, recordsDir, spoolDir, ...limits });
   }
 
   get pid(): number | undefined {
@@ -120,7 +126,7 @@ export class HostProcess {
 
   /** Whether it may be ended at no cost. */
   get isIdle(): boolean {
-    return this.#tasks.size === 0 && this.#calls.size === 0;
+    return this.#tasks.size === 0 && this.#master.isIdle && this.#seats === 0;
   }
 
   /** A host that is dying by now fails the task with its reason. */
@@ -128,16 +134,19 @@ export class HostProcess {
     assert(!this.#settled, 'a host that is gone runs nothing');
     assert(!this.#tasks.has(order.epoch), 'an epoch is run once');
     const { cursor } = order;
-    const limit = windowEnd(order, order.options);
+    const limit = this.type.kind === 'pipeline' ? order.end : windowEnd(order, order.options);
     this.#tasks.set(order.epoch, {
       order,
+      data: this.#dataOf(order),
       cursor,
       begun: cursor,
+      told: { cursor, begun: cursor },
       committed: cursor,
       limit,
       keeping: [],
       stopping: null,
       late: this.#lateTimer(order),
+      ending: null,
     });
     this.#send({ type: 'run', order });
   }
@@ -150,13 +159,26 @@ export class HostProcess {
     this.#send({ type: 'committed', epoch, cursor, limit });
   }
 
-  /** `done` comes once, with the end of the process at the latest. */
-  oversee(call: MasterCall, done: (error: string | null) => void): void {
-    assert(!this.#settled, 'a host that is gone oversees nothing');
-    const id = ++this.#lastCall;
-    const late = setTimeout(() => this.kill('job host was killed: it did not end a call in time'), MASTER_LATE_MS);
-    this.#calls.set(id, { done, late });
-    this.#send({ type: 'oversee', id, call });
+  checkpointed(epoch: Epoch, stage: number): void {
+    this.#tasks.get(epoch)?.data.checkpointed(stage);
+  }
+
+  /** `returned` comes once, with the end of the process at the latest. */
+  oversee(order: MasterOrder, events: MasterEvents): void {
+    if (this.#settled) setImmediate(() => events.returned(lostWith('the job host is gone')));
+    else this.#master.give(order, events);
+  }
+
+  /** Somebody will have more orders for its Master: it is not idle until he leaves. */
+  sit(): () => void {
+    this.#seats += 1;
+    let sits = true;
+    return () => {
+      if (!sits) return;
+      sits = false;
+      this.#seats -= 1;
+      this.#maybeIdle();
+    };
   }
 
   /** No answer comes of a task that ends first. */
@@ -209,8 +231,27 @@ export class HostProcess {
     const task = this.#tasks.get(epoch);
     if (task === undefined) return;
     if (task.stopping !== null) clearTimeout(task.stopping);
-    task.stopping = setTimeout(() => this.kill('job host was killed: it did not stop a task in time'), killAfterMs);
-    this.#send(order);
+    // Its code has ended already; it has the same time for what is still being kept.
+    const late = (): void => {
+      if (task.ending !== null) this.#close(task, task.ending);
+      else this.kill('job host was killed: it did not stop a task in time');
+    };
+    task.stopping = setTimeout(late, killAfterMs);
+    if (task.ending === null) this.#send(order);
+    else if (order.type === 'abort') this.#close(task, task.ending);
+  }
+
+  #dataOf(order: TaskOrder): HostedData {
+    const { epoch } = order;
+    const { spoolDir, blobs, handler } = this.#options;
+    return new HostedData({
+      ...{ order, blobs, spool: spoolOf(spoolDir, epoch) },
+      answer: (answer) => this.#send({ type: 'data', epoch, answer }),
+      sealed: (end) => this.#reached(epoch, end),
+      moved: () => this.#tell(epoch),
+      checkpoint: (checkpoint) => handler.checkpoint(epoch, checkpoint),
+      failed: (error) => this.#unkeepable(epoch, error),
+    });
   }
 
   #send(order: HostOrder): void {
@@ -267,8 +308,13 @@ export class HostProcess {
       case 'kept':
         this.#kept(report.epoch, report.end);
         break;
+      case 'data':
+        this.#data(report.epoch, report.request);
+        break;
       case 'overseen':
-        this.#overseen(report.id, report.error);
+      case 'moved':
+      case 'ask':
+        this.#master.receive(report);
         break;
       case 'line':
         this.#options.line(report);
@@ -293,34 +339,75 @@ export class HostProcess {
     if (task === undefined || !moves(task, cursor, begun)) return;
     task.cursor = cursor;
     task.begun = begun;
-    this.#options.handler.progress(epoch, cursor, begun);
+    this.#tell(epoch);
   }
 
-  #ended(ending: ExecutorEnding): void {
-    const task = this.#tasks.get(ending.epoch);
+  #data(epoch: Epoch, request: unknown): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined || task.ending !== null || task.data.receive(request)) return;
+    this.kill('job host was killed: it said something about batches that makes no sense');
+  }
+
+  /** A segment ends here, so all before it is acknowledged. */
+  #reached(epoch: Epoch, cursor: Point): void {
+    const task = must(this.#tasks.get(epoch), 'only a task that runs has segments');
+    task.cursor = Math.max(task.cursor, cursor);
+    task.begun = Math.max(task.begun, cursor);
+  }
+
+  /** Says what is new of it, as far as what it emitted is kept; and its end, if nothing else is waited for. */
+  #tell(epoch: Epoch): void {
+    const task = this.#tasks.get(epoch);
     if (task === undefined) return;
+    if (task.ending !== null) {
+      if (!task.data.isBusy) this.#close(task, task.ending);
+      return;
+    }
+    const { told, data, begun } = task;
+    const cursor = Math.max(told.cursor, data.hold(task.cursor));
+    const outputs = data.take(cursor);
+    if (cursor === told.cursor && begun === told.begun) return;
+    task.told = { cursor, begun };
+    this.#options.handler.progress(epoch, cursor, begun, outputs);
+  }
+
+  #unkeepable(epoch: Epoch, error: string): void {
+    const task = this.#tasks.get(epoch);
+    if (task === undefined) return;
+    const failure = `what it emitted cannot be kept: ${error}`;
+    if (task.ending === null) this.#send({ type: 'fail', epoch, error: failure });
+    else task.ending = { ...task.ending, ending: 'fail', error: failure };
+  }
+
+  #ended(ending: AttemptEnding): void {
+    const task = this.#tasks.get(ending.epoch);
+    if (task === undefined || task.ending !== null) return;
     if (!moves(task, ending.cursor, ending.begun)) {
       this.kill('job host was killed: it reported a position outside of its task');
       return;
     }
-    this.#close(task, ending);
+    task.ending = ending;
+    if (task.late !== null) clearTimeout(task.late);
+    if (!task.data.isBusy) this.#close(task, ending);
+  }
+
+  #maybeIdle(): void {
     if (this.isIdle && this.open) this.#options.idle();
   }
 
-  #overseen(id: number, error: string | null): void {
-    const call = this.#calls.get(id);
-    if (call === undefined) return;
-    this.#calls.delete(id);
-    clearTimeout(call.late);
-    call.done(error === null ? null : String(error).slice(0, ERROR_TEXT_MAX));
-    if (this.isIdle && this.open) this.#options.idle();
-  }
-
-  #close(task: HostedTask, ending: ExecutorEnding): void {
+  /** What is not kept by now does not count, and neither do the points that it was for. */
+  #close(task: HostedTask, ending: AttemptEnding): void {
     if (task.stopping !== null) clearTimeout(task.stopping);
     if (task.late !== null) clearTimeout(task.late);
     this.#tasks.delete(ending.epoch);
-    this.#options.handler.ended({ ...ending, error: ending.error.slice(0, ERROR_TEXT_MAX) });
+    const { data, told } = task;
+    const cursor = Math.max(told.cursor, data.hold(ending.cursor));
+    const outputs = data.take(cursor);
+    data.close();
+    const isCut = ending.ending === 'complete' && cursor < ending.cursor;
+    const error = ending.error.slice(0, ERROR_TEXT_MAX);
+    this.#options.handler.ended({ ...ending, cursor, ending: isCut ? 'release' : ending.ending, error, outputs });
+    this.#maybeIdle();
   }
 
   #exited(exit: string): void {
@@ -344,11 +431,12 @@ export class HostProcess {
     this.#settled = true;
     const reason = this.#reason ?? must(this.#exit, 'a host is settled after its exit');
     for (const task of [...this.#tasks.values()]) this.#close(task, this.#endingOfDead(task, reason));
-    for (const id of [...this.#calls.keys()]) this.#overseen(id, reason);
+    this.#master.settle(reason);
     this.#options.gone(reason);
   }
 
-  #endingOfDead(task: HostedTask, reason: string): ExecutorEnding {
+  #endingOfDead(task: HostedTask, reason: string): AttemptEnding {
+    if (task.ending !== null) return task.ending;
     const { epoch, end, options } = task.order;
     const beginsAll = this.#options.type.kind === 'program' && options.delivery !== 'at-most-once';
     const exposed = beginsAll ? end : task.limit;

@@ -22,7 +22,7 @@ import { JobThread } from './job-thread.ts';
 import { Overseer } from './overseer.ts';
 import { BYTES_PER_MB, memoryReason } from './proc.ts';
 import { runProgram } from './program.ts';
-import type { HostOrder, HostReport, HostSetup, JobLine } from './protocol.ts';
+import type { HostOrder, HostReport, HostSetup, JobLine, MasterOrder } from './protocol.ts';
 import { endRemains } from './records.ts';
 import { Sampler } from './sampler.ts';
 
@@ -68,14 +68,21 @@ class Host {
       case 'abort':
         this.#attempts.get(order.epoch)?.terminate();
         break;
+      case 'fail':
+        this.#attempts.get(order.epoch)?.fail(order.error);
+        break;
+      case 'data':
+        this.#attempts.get(order.epoch)?.data(order.answer);
+        break;
       case 'deadline':
         this.#moveDeadline(order.at);
         break;
-      case 'oversee': {
-        const { id, call } = order;
-        const { module, worker, heapMb } = this.#setup;
-        this.#overseer ??= new Overseer({ module, worker, heapMb }, report);
-        this.#overseer.call(call, (error) => report({ type: 'overseen', id, error }));
+      case 'oversee':
+        this.#oversee(order.id, order.order);
+        break;
+      case 'answer': {
+        const { type: _, ...answer } = order;
+        this.#overseer?.answer(answer);
         break;
       }
       default:
@@ -109,6 +116,7 @@ class Host {
     const events: AttemptEvents = {
       nudge: () => this.#sampler.nudge(),
       line: report,
+      data: (request) => report({ type: 'data', epoch: order.epoch, request }),
       ended: (ending) => {
         this.#attempts.delete(ending.epoch);
         clearTimeout(this.#timers.get(ending.epoch));
@@ -122,12 +130,22 @@ class Host {
     return this.#freeThread(report).run(order, this.#deadline, events);
   }
 
+  #oversee(id: number, order: MasterOrder): void {
+    const { module, worker, heapMb } = this.#setup;
+    this.#overseer ??= new Overseer({ module, worker, heapMb }, report);
+    this.#overseer.give(id, order, {
+      moved: () => report({ type: 'moved', id }),
+      ask: (ask, dataset) => report({ type: 'ask', id, ask, dataset }),
+      returned: (returned) => report({ type: 'overseen', id, returned }),
+    });
+  }
+
   #freeThread(line: (line: JobLine) => void): JobThread {
     for (const thread of this.#threads) if (thread.free) return thread;
-    const { module, worker, heapMb } = this.#setup;
+    const { module, worker, heapMb, codeHash, spoolDir, kind } = this.#setup;
     const thread: JobThread = new JobThread(
       THREAD_ENTRY,
-      { module, worker, heapMb },
+      { module, worker, heapMb, codeHash, spoolDir, isWhole: kind === 'pipeline' },
       { line, gone: () => this.#threads.delete(thread) },
     );
     this.#threads.add(thread);

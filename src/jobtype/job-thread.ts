@@ -18,8 +18,9 @@ import { windowEnd } from '../ranges/lease.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Attempt, AttemptEvents } from './attempt.ts';
 import { Cell } from './cell.ts';
+import type { DataRequest } from './data-words.ts';
 import { captureLines } from './lines.ts';
-import type { Position, ThreadOrder, ThreadReport, ThreadSetup } from './protocol.ts';
+import type { JobThreadSetup, Position, ThreadOrder, ThreadReport } from './protocol.ts';
 
 interface Tenancy {
   readonly order: TaskOrder;
@@ -28,6 +29,9 @@ interface Tenancy {
   grace: NodeJS.Timeout | null;
   /** How it says that it ended, where it is to end with the exit of its thread. */
   word: Word | null;
+  /** Segments that it told of, and how far the cursor was said to be when none was on its way. */
+  segments: number;
+  settled: Point;
 }
 
 interface Word {
@@ -39,6 +43,7 @@ const RELEASED: Word = { ending: 'release', error: '' };
 
 export class JobThread {
   readonly #worker: Worker;
+  readonly #isWhole: boolean;
   readonly #gone: () => void;
   readonly #line: AttemptEvents['line'];
   #tenancy: Tenancy | null = null;
@@ -46,9 +51,10 @@ export class JobThread {
   #error: string | null = null;
   #terminating: NodeJS.Timeout | null = null;
 
-  constructor(entry: string, setup: ThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
+  constructor(entry: string, setup: JobThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
     this.#gone = events.gone;
     this.#line = events.line;
+    this.#isWhole = setup.isWhole;
     this.#worker = new Worker(entry, {
       workerData: setup,
       execArgv: [],
@@ -77,10 +83,12 @@ export class JobThread {
     assert(this.free, 'a thread runs one attempt at a time');
     const tenancy: Tenancy = {
       order,
-      cell: Cell.create(order.cursor, windowEnd(order, order.options), order.end, deadline),
+      cell: Cell.create(order.cursor, this.#isWhole ? order.end : windowEnd(order, order.options), order.end, deadline),
       events,
       grace: null,
       word: null,
+      segments: 0,
+      settled: order.cursor,
     };
     this.#tenancy = tenancy;
     this.#post({ type: 'run', order, cell: tenancy.cell.buffer });
@@ -89,6 +97,9 @@ export class JobThread {
       position: () => positionOf(tenancy),
       committed: (cursor, limit) => this.#committed(tenancy, cursor, limit),
       keep: () => this.#keep(tenancy),
+      data: (answer) => {
+        if (tenancy === this.#tenancy) this.#post({ type: 'data', answer });
+      },
       moveDeadline: (at) => tenancy.cell.moveDeadline(at),
       release: () => this.#release(tenancy),
       terminate: () => this.#terminate(tenancy),
@@ -144,6 +155,9 @@ export class JobThread {
       case 'nudge':
         tenancy?.events.nudge();
         break;
+      case 'data':
+        this.#relay(must(tenancy, 'only an attempt has batches'), report.request);
+        break;
       case 'line':
         this.#line({ type: 'line', epoch: tenancy?.order.epoch ?? null, source: 'log', line: report.line });
         break;
@@ -153,6 +167,11 @@ export class JobThread {
       default:
         unreachable(report);
     }
+  }
+
+  #relay(tenancy: Tenancy, request: DataRequest): void {
+    if (request.kind === 'sealed') tenancy.segments += 1;
+    tenancy.events.data(request);
   }
 
   #said(tenancy: Tenancy, word: Word, threw: boolean): void {
@@ -182,10 +201,11 @@ export class JobThread {
   }
 }
 
-/** The cursor is read first: see Cell. */
-function positionOf({ order, cell }: Tenancy): Position {
-  const cursor = cell.cursor;
-  return { epoch: order.epoch, cursor, begun: cell.begun };
+/** The cursor is read first: see Cell. While a segment is on its way from the thread, it is where it was. */
+function positionOf(tenancy: Tenancy): Position {
+  const { order, cell, segments } = tenancy;
+  tenancy.settled = cell.settled(segments) ?? tenancy.settled;
+  return { epoch: order.epoch, cursor: tenancy.settled, begun: cell.begun };
 }
 
 function exitReason(error: Error & { code?: unknown }, heapMb: number): string {

@@ -82,7 +82,7 @@ async function load(folder: TypeFolder, describe: (module: string) => Promise<De
   const module = join(path, INDEX_FILE);
   try {
     const { kind, ...declared } = await describe(module);
-    const exposure = kind === 'program' ? 'task' : 'window';
+    const exposure = kind === 'client' ? 'window' : 'task';
     return { info: { name, hash: await hashFolder(path), exposure, ...declared }, kind, module };
   } catch (thrown) {
     throw new PolarisError('USAGE', `job type ${path}: ${errorText(thrown)}`, { cause: thrown });

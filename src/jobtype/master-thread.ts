@@ -1,21 +1,41 @@
 /**
- * Master thread: main of the worker thread in which the Master of a job type runs. One call at a time.
+ * Master thread: main of the worker thread in which the Master of a job type runs. One order at a time.
+ *
+ * Folding has an instance of its own beginning: it is made, restored from a state, and from then on everything that the thread is
+ * told goes to it. A step that speaks of another session finds that instance gone, and says so.
  */
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
-import { must } from '../base/assert.ts';
-import { errorText } from '../base/errors.ts';
-import { JOB_LOG_LINES_PER_SECOND } from '../base/limits.ts';
+import { must, unreachable } from '../base/assert.ts';
+import { errorText, PolarisError } from '../base/errors.ts';
+import { JOB_LOG_LINES_PER_SECOND, MASTER_MOVED_MS } from '../base/limits.ts';
 import type { MasterCall } from '../daemon/env.ts';
 import { exportedClass } from './exported.ts';
 import { LineLimiter } from './lines.ts';
-import type { Master, OverseenJob } from './master.ts';
-import type { MasterReport, ThreadSetup } from './protocol.ts';
+import type { Master, OverseenJob, PlannedJob } from './master.ts';
+import type { FoldStep, MasterOrder, MasterReport, MasterReturn, MasterThreadOrder, ThreadSetup } from './protocol.ts';
+
+interface Session {
+  readonly number: number;
+  readonly order: Extract<MasterOrder, { kind: 'begin' }>;
+  readonly master: Master;
+}
+
+interface Asker {
+  readonly resolve: (rows: number) => void;
+  readonly reject: (error: PolarisError) => void;
+}
 
 const port = must(parentPort, 'this module is the main of a worker thread');
 const setup = workerData as ThreadSetup;
 const limiter = new LineLimiter(JOB_LOG_LINES_PER_SECOND, (line) => report({ type: 'line', line }));
+const log = (line: string) => limiter.line(String(line));
+/** What the plan that runs asked, by a number of ours. */
+const askers = new Map<number, Asker>();
+let asks = 0;
+let movedAt = 0;
 let master: Promise<Master> | null = null;
+let session: Session | null = null;
 
 function report(message: MasterReport): void {
   port.postMessage(message);
@@ -26,22 +46,99 @@ async function load(): Promise<Master> {
   return new (must(type, 'only a type with a Master is overseen'))();
 }
 
-async function answer(call: MasterCall): Promise<void> {
+/** One that takes step after step is given time for each. */
+function moved(): void {
+  const now = performance.now();
+  if (now - movedAt < MASTER_MOVED_MS) return;
+  movedAt = now;
+  report({ type: 'moved' });
+}
+
+async function answer(order: MasterOrder): Promise<void> {
+  const nothing = { error: null, code: null, lost: false, value: null };
   try {
-    master ??= load();
-    const job = overseen(call);
-    const { [call.kind === 'progress' ? 'onProgress' : 'onComplete']: method } = await master;
-    await method?.call(await master, job);
-    report({ type: 'returned', error: null });
+    report({ type: 'returned', ...nothing, ...(await carryOut(order)) });
   } catch (thrown) {
     if (thrown instanceof Error && thrown.stack !== undefined) limiter.line(thrown.stack);
-    report({ type: 'returned', error: errorText(thrown) || 'the Master threw something without a message' });
+    const code = thrown instanceof PolarisError ? thrown.code : null;
+    const error = errorText(thrown) || 'the Master threw something without a message';
+    report({ type: 'returned', ...nothing, error, code });
   }
+}
+
+async function carryOut(order: MasterOrder): Promise<Partial<MasterReturn>> {
+  switch (order.kind) {
+    case 'tell':
+      await tell(order.call);
+      return {};
+    case 'plan':
+      master ??= load();
+      return { value: await (await master).plan?.(plannedJob(order)) };
+    case 'begin':
+      await begin(order);
+      return {};
+    case 'collect':
+    case 'save':
+    case 'finish':
+      if (session === null || session.number !== order.session) return { error: 'the instance is gone', lost: true };
+      return { value: await step(session, order) };
+    default:
+      return unreachable(order);
+  }
+}
+
+async function tell(call: MasterCall): Promise<void> {
+  master ??= load();
+  const { [call.kind === 'progress' ? 'onProgress' : 'onComplete']: method } = await master;
+  await method?.call(await master, overseen(call));
 }
 
 function overseen({ metadata, report: { job: id, ...more } }: MasterCall): OverseenJob {
   const key = `${id}/${more.run}`;
-  return { id, ...more, metadata: JSON.parse(metadata), key, log: (line) => limiter.line(String(line)) };
+  return { id, ...more, metadata: JSON.parse(metadata), key, log };
 }
 
-port.on('message', (call: MasterCall) => void answer(call));
+function plannedJob({ job: id, metadata }: Extract<MasterOrder, { kind: 'plan' }>): PlannedJob {
+  return { id, metadata: JSON.parse(metadata), datasets: { rows: askRows }, log };
+}
+
+function askRows(dataset: string): Promise<number> {
+  if (typeof dataset !== 'string') throw new PolarisError('BAD_REQUEST', 'the name of a dataset is a text');
+  const ask = ++asks;
+  report({ type: 'ask', ask, dataset });
+  return new Promise((resolve, reject) => askers.set(ask, { resolve, reject }));
+}
+
+/** The state goes to an instance that knows nothing, or the same outputs would count in two of them. */
+async function begin(order: Extract<MasterOrder, { kind: 'begin' }>): Promise<void> {
+  session = null;
+  const begun = await load();
+  master = Promise.resolve(begun);
+  if (order.state !== null) await (await import('./ledger.ts')).restoreState(begun, order.state);
+  session = { number: order.session, order, master: begun };
+}
+
+async function step({ order: { job, metadata }, master }: Session, order: FoldStep): Promise<unknown> {
+  // Masters that only oversee never load it.
+  const { collectOutput, saveState, writeResult } = await import('./ledger.ts');
+  switch (order.kind) {
+    case 'collect': {
+      const { path, start, end } = order;
+      return collectOutput(master, path, { job, metadata: JSON.parse(metadata), start, end, log }, moved);
+    }
+    case 'save':
+      return saveState(master, order.path, moved);
+    case 'finish':
+      return writeResult(master, order.path, moved);
+    default:
+      return unreachable(order);
+  }
+}
+
+port.on('message', (message: MasterThreadOrder) => {
+  if (message.type === 'order') return void answer(message.order);
+  const asker = askers.get(message.ask);
+  askers.delete(message.ask);
+  if (message.rows !== null) asker?.resolve(message.rows);
+  else asker?.reject(new PolarisError(message.code, message.detail));
+});

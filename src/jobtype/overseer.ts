@@ -1,23 +1,37 @@
 /**
  * Overseer: the thread of a Master as its host sees it.
  *
- * Calls queue here and go in one at a time; each has MASTER_CALL_MS. A call that takes longer, or whose thread exits, has
- * failed, and the next one gets another thread.
+ * Orders queue here and go in one at a time; each has MASTER_CALL_MS, and as long again after each step in which it moved.
+ * One that takes longer, or whose thread exits, has failed, and the next one gets another thread.
  *
- * Invariant: every call is answered exactly once.
+ * Invariant: every order is answered exactly once.
  */
 import { Worker } from 'node:worker_threads';
 import { must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
 import { JOB_LOG_LINES_PER_SECOND, MASTER_CALL_MS } from '../base/limits.ts';
 import { builtPath } from '../base/package.ts';
-import type { MasterCall } from '../daemon/env.ts';
 import { captureLines } from './lines.ts';
-import type { JobLine, MasterReport, ThreadSetup } from './protocol.ts';
+import type {
+  AskAnswer,
+  JobLine,
+  MasterOrder,
+  MasterReport,
+  MasterReturn,
+  MasterThreadOrder,
+  ThreadSetup,
+} from './protocol.ts';
 
-interface Waiting {
-  readonly call: MasterCall;
-  readonly done: (error: string | null) => void;
+/** Who hears of an order. */
+export interface OrderEvents {
+  readonly moved: () => void;
+  readonly ask: (ask: number, dataset: string) => void;
+  readonly returned: (returned: MasterReturn) => void;
+}
+
+interface Waiting extends OrderEvents {
+  readonly id: number;
+  readonly order: MasterOrder;
 }
 
 const ENTRY = builtPath('src/jobtype/master-thread.js');
@@ -36,17 +50,31 @@ export class Overseer {
     this.#line = line;
   }
 
-  call(call: MasterCall, done: Waiting['done']): void {
-    this.#queue.push({ call, done });
+  give(id: number, order: MasterOrder, events: OrderEvents): void {
+    this.#queue.push({ id, order, ...events });
     if (this.#queue.length === 1) this.#begin();
+  }
+
+  /** What was asked during an order is answered during it, or not at all: another thread may be at work since. */
+  answer(answer: AskAnswer): void {
+    if (this.#queue[0]?.id === answer.id) this.#post({ type: 'answer', ...answer });
   }
 
   // ---- inside ----
 
   #begin(): void {
-    const { call } = must(this.#queue[0], 'somebody waits');
+    const { order } = must(this.#queue[0], 'somebody waits');
     this.#thread ??= this.#spawn();
-    this.#thread.postMessage(call);
+    this.#post({ type: 'order', order });
+    this.#arm();
+  }
+
+  #post(order: MasterThreadOrder): void {
+    this.#thread?.postMessage(order);
+  }
+
+  #arm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#late(), MASTER_CALL_MS);
   }
 
@@ -81,9 +109,19 @@ export class Overseer {
 
   #receive(report: MasterReport): void {
     switch (report.type) {
-      case 'returned':
-        // A call that was too late is answered by the exit of its thread.
-        if (this.#error === null) this.#end(report.error);
+      case 'returned': {
+        const { type: _, ...returned } = report;
+        // One that was too late is answered by the exit of its thread.
+        if (this.#error === null) this.#finish(returned);
+        break;
+      }
+      case 'moved':
+        if (this.#error !== null) break;
+        this.#arm();
+        this.#queue[0]?.moved();
+        break;
+      case 'ask':
+        this.#queue[0]?.ask(report.ask, report.dataset);
         break;
       case 'line':
         this.#line({ type: 'line', epoch: null, source: 'log', line: report.line });
@@ -93,10 +131,14 @@ export class Overseer {
     }
   }
 
-  #end(error: string | null): void {
+  #end(error: string): void {
+    this.#finish({ error, code: null, lost: false, value: null });
+  }
+
+  #finish(returned: MasterReturn): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    const { done } = must(this.#queue.shift(), 'only a call that was made ends');
-    done(error);
+    this.#timer = null;
+    must(this.#queue.shift(), 'only an order that was given ends').returned(returned);
     if (this.#queue.length > 0) this.#begin();
   }
 }

@@ -60,10 +60,6 @@ export interface BatchTask<M = Readonly<Record<string, Json>>> extends TaskConte
   /** Content hash of the job type that runs. */
   readonly codeHash: string;
   readonly checkpoint: CheckpointStore;
-  /** The rows of the range, in the order of the points: the same ones for every attempt. */
-  input(): AsyncIterable<RecordBatch>;
-  /** Hands a batch over; resolves when it is durable. It becomes visible with the commit of the task's points. */
-  emit(batch: RecordBatch): Promise<void>;
 }
 
 export interface StageContext<M> {
@@ -97,6 +93,8 @@ export interface PipelineClass<M> {
   new (): Client<M> & { work(task: BatchTask<M>): Promise<void> };
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly deliveries: readonly Delivery[];
+  /** Its tasks are worked as a whole. */
+  readonly kind: 'pipeline';
   stage(name: string, run: StageFunction<M>, options?: StageOptions): PipelineClass<M>;
   /** Default 'every-stage'. */
   checkpoints(policy: CheckpointPolicy): PipelineClass<M>;
@@ -129,6 +127,7 @@ function classOf<M>(design: Design<M>): PipelineClass<M> {
   return class Pipeline extends Client<M> {
     static override readonly metadata = design.options.metadata ?? { type: 'object' };
     static override readonly deliveries = ['at-least-once'] as const;
+    static readonly kind = 'pipeline';
 
     static stage(name: string, run: StageFunction<M>, options: StageOptions = {}): PipelineClass<M> {
       checkName('a stage', name);
@@ -171,6 +170,9 @@ class Run<M> {
   async work(): Promise<void> {
     const task = this.#task;
     const { stages, policy, options } = this.#design;
+    // The whole range is at work until the end: it is not cut in two meanwhile, and what is emitted belongs to all of it.
+    const pieces = task.chunks(task.end - task.start);
+    await pieces.next();
     const { from, checkpoint } = await this.#resume();
     let batches = checkpoint?.batches ?? options.source?.(task) ?? task.input();
     for (const segment of planSegments(stages.length, policy, from)) {
@@ -182,9 +184,8 @@ class Run<M> {
       await task.emit(batch);
     }
     task.signal.throwIfAborted();
-    // Each piece acknowledges the one before it, and the end of `work` the last.
-    const pieces = task.chunks(task.end - task.start);
-    for (let piece = await pieces.next(); piece.done !== true; piece = await pieces.next());
+    // Asking for more says that this is done.
+    await pieces.next();
   }
 
   async #resume(): Promise<{ readonly from: number; readonly checkpoint: Checkpoint | null }> {

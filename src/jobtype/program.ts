@@ -80,6 +80,9 @@ class Program implements Attempt {
     return this.order.end;
   }
 
+  /** Nor batches. */
+  data(): void {}
+
   /** Nor a cell: the host's own timer terminates it. */
   moveDeadline(): void {}
 

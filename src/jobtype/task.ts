@@ -5,18 +5,25 @@
  * half a window was acknowledged the host is nudged to report it, so that the commit is back before the other half is
  * used up and a job of cheap points never stands still.
  *
+ * What points emit goes through `TaskData`. A point whose last emit failed is not acknowledged, nor is one with an emit under
+ * way: whoever forgets to await it is made to wait here.
+ *
  * Invariant: nothing at or beyond the limit of the cell is handed out.
  */
+import type { RecordBatch, Table } from 'apache-arrow';
 import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Epoch, JobId, Json, NodeId, Point, Range } from '../base/types.ts';
 import type { Delivery, JobOptions } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import type { Cell } from './cell.ts';
-import type { TaskContext } from './client.ts';
+import type { BatchPiece, PointRow } from './client.ts';
+import { eachPiece, eachRow } from './input-rows.ts';
+import type { BatchTask, CheckpointStore } from './pipeline.ts';
+import type { TaskData } from './task-data.ts';
 
 /** Of a task, what its code can come to know. */
-export type WorkOrder = Omit<TaskOrder, 'name' | 'claimed' | 'options'> & {
+export type WorkOrder = Omit<TaskOrder, 'name' | 'claimed' | 'options' | 'input' | 'checkpoint'> & {
   readonly options: Pick<JobOptions, 'delivery' | 'commitEvery'>;
 };
 
@@ -27,9 +34,15 @@ export interface RunningTaskOptions {
   /** Asks the host to look at the cell. */
   readonly nudge: () => void;
   readonly log: (line: string) => void;
+  /** Makes what carries its batches; null where none are carried. */
+  readonly data: ((signal: AbortSignal) => TaskData) | null;
+  /** Content hash of the job type. */
+  readonly codeHash: string;
+  /** It is worked as one piece, however many points it has: a pipeline. */
+  readonly isWhole: boolean;
 }
 
-export class RunningTask implements TaskContext {
+export class RunningTask implements BatchTask {
   readonly job: JobId;
   readonly start: Point;
   readonly end: Point;
@@ -41,6 +54,7 @@ export class RunningTask implements TaskContext {
   readonly signal: AbortSignal;
   readonly #abort = new AbortController();
   readonly #options: RunningTaskOptions;
+  readonly #data: TaskData | null;
   readonly #commitEvery: number;
   readonly #first: Point;
   #cursor: Point;
@@ -50,6 +64,9 @@ export class RunningTask implements TaskContext {
   /** Cursor at the last nudge. */
   #nudged: Point;
   #wakeUps: (() => void)[] = [];
+  /** Emits under way, and what the last one of the point at work failed with. */
+  readonly #emits = new Set<Promise<void>>();
+  #emitFault: { readonly thrown: unknown } | null = null;
 
   constructor(options: RunningTaskOptions) {
     const { order } = options;
@@ -64,6 +81,7 @@ export class RunningTask implements TaskContext {
     this.worker = options.worker;
     this.metadata = JSON.parse(order.metadata);
     this.signal = this.#abort.signal;
+    this.#data = options.data?.(this.signal) ?? null;
     this.#commitEvery = order.options.commitEvery;
     this.#first = order.cursor;
     this.#cursor = order.cursor;
@@ -90,17 +108,60 @@ export class RunningTask implements TaskContext {
     if (!Number.isSafeInteger(size) || size < 1) {
       throw new PolarisError('BAD_OPTION', `chunks(${size}): the size must be a positive integer`);
     }
-    return this.#iterate(Math.min(size, this.#commitEvery), (range) => range);
+    return this.#iterate(this.#options.isWhole ? size : Math.min(size, this.#commitEvery), (range) => range);
   }
 
   acknowledge(): void {
+    if (this.#emits.size > 0) throw new PolarisError('BAD_OPTION', 'await emit() before the point is acknowledged');
     this.#acknowledge(this.#begun);
   }
 
   async commit(): Promise<void> {
+    await this.#emitted();
     this.acknowledge();
     const reached = await this.#await(() => this.#options.cell.committed >= this.#cursor);
     if (!reached) throw this.signal.reason;
+  }
+
+  get codeHash(): string {
+    return this.#options.codeHash;
+  }
+
+  get checkpoint(): CheckpointStore {
+    return this.#carrier().checkpoint;
+  }
+
+  input(): AsyncIterable<RecordBatch> {
+    return this.#carrier().rows(this.#first, this.end);
+  }
+
+  rows(): AsyncIterableIterator<PointRow> {
+    return eachRow(this.points(), this.#carrier().rows(this.#begun, this.end), this.signal);
+  }
+
+  batches(): AsyncIterableIterator<BatchPiece> {
+    return eachPiece((size) => this.chunks(size).next(), this.#carrier().rows(this.#begun, this.end), this.signal);
+  }
+
+  async emit(batch: RecordBatch | Table): Promise<void> {
+    const work = { start: this.#cursor, end: this.#begun };
+    if (work.start === work.end) {
+      throw new PolarisError(
+        'BAD_OPTION',
+        'emit() belongs to a point: take one first, and emit before it is acknowledged',
+      );
+    }
+    const emitting = this.#carrier().emit(batch, work);
+    this.#emits.add(emitting);
+    try {
+      await emitting;
+      this.#emitFault = null;
+    } catch (thrown) {
+      this.#emitFault = { thrown };
+      throw thrown;
+    } finally {
+      this.#emits.delete(emitting);
+    }
   }
 
   // ---- for the thread ----
@@ -115,12 +176,23 @@ export class RunningTask implements TaskContext {
   /** The task must stop: told by the host, or found in the cell. */
   stop(): void {
     this.#abort.abort(new DOMException('the task must stop', 'AbortError'));
+    this.#data?.wake();
     this.wake();
   }
 
   get stopped(): boolean {
     if (!this.signal.aborted && this.#options.cell.stopped) this.stop();
     return this.signal.aborted;
+  }
+
+  /** `work` returned, and what it emitted is taken. @throws what an emit failed with that nobody awaited */
+  async settle(): Promise<void> {
+    await this.#emitted();
+  }
+
+  /** No more of it counts: what the point at work emitted goes, unless it was acknowledged. */
+  close(): void {
+    this.#data?.close();
   }
 
   /** `work` returned: what was handed out is done. */
@@ -137,6 +209,7 @@ export class RunningTask implements TaskContext {
     let asked = false;
     const next = async (): Promise<IteratorResult<T>> => {
       if (asked) throw new PolarisError('BAD_OPTION', 'the next point was asked for before the last one came');
+      if (this.#emits.size > 0 || this.#emitFault !== null) await this.#emitted();
       this.#acknowledge(this.#begun);
       let end = this.#pieceEnd(size);
       if (end === this.#begun || this.stopped) return { done: true, value: undefined };
@@ -164,6 +237,19 @@ export class RunningTask implements TaskContext {
     };
   }
 
+  #carrier(): TaskData {
+    if (this.#data !== null) return this.#data;
+    throw new PolarisError(
+      'BAD_OPTION',
+      'this worker carries no batches: it has neither an input nor a place to emit to',
+    );
+  }
+
+  async #emitted(): Promise<void> {
+    while (this.#emits.size > 0) await Promise.allSettled(this.#emits);
+    if (this.#emitFault !== null) throw this.#emitFault.thrown;
+  }
+
   #pieceEnd(size: number): Point {
     return Math.min(this.#begun + size, this.#options.cell.end);
   }
@@ -179,6 +265,7 @@ export class RunningTask implements TaskContext {
     if (cursor === this.#cursor) return;
     this.#cursor = cursor;
     this.#options.cell.acknowledge(cursor);
+    this.#data?.acknowledged(cursor);
     if (cursor - this.#nudged >= this.#commitEvery / 2) this.#nudge();
   }
 
@@ -198,6 +285,7 @@ export class RunningTask implements TaskContext {
   async #await(reached: () => boolean): Promise<boolean> {
     const { cell } = this.#options;
     if (reached()) return true;
+    this.#data?.seal();
     this.#nudge();
     try {
       for (;;) {

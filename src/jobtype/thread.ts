@@ -12,14 +12,17 @@ import { JOB_LOG_LINES_PER_SECOND } from '../base/limits.ts';
 import { Cell } from './cell.ts';
 import { type ClientClass, exportedClass } from './exported.ts';
 import { LineLimiter } from './lines.ts';
-import type { ThreadOrder, ThreadReport, ThreadSetup } from './protocol.ts';
+import type { JobThreadSetup, ThreadOrder, ThreadReport } from './protocol.ts';
+import { spoolOf } from './spool-files.ts';
 import { RunningTask } from './task.ts';
+import { ThreadData } from './task-data.ts';
 
 const port = must(parentPort, 'this module is the main of a worker thread');
-const setup = workerData as ThreadSetup;
+const setup = workerData as JobThreadSetup;
 // Here too, so that a chatty loop cannot fill the queue between the threads.
 const limiter = new LineLimiter(JOB_LOG_LINES_PER_SECOND, (line) => report({ type: 'line', line }));
 let running: RunningTask | null = null;
+let data: ThreadData | null = null;
 
 function report(message: ThreadReport): void {
   port.postMessage(message);
@@ -27,13 +30,14 @@ function report(message: ThreadReport): void {
 
 async function load(): Promise<ClientClass> {
   const exported = exportedClass(await import(pathToFileURL(setup.module).href));
-  assert(exported.kind === 'client', 'a program is not run in a thread');
+  assert(exported.kind !== 'program', 'a program is not run in a thread');
   return exported.type;
 }
 
 async function run(task: RunningTask): Promise<void> {
   const ended = await attempt(task);
   running = null;
+  data = null;
   report({ type: 'ended', ...ended });
 }
 
@@ -41,26 +45,48 @@ async function attempt(task: RunningTask): Promise<Omit<Extract<ThreadReport, { 
   try {
     const type = await load();
     await new type().work(task);
-    return { ...task.finish(), threw: false };
+    await task.settle();
+    const ended = task.finish();
+    task.close();
+    return { ...ended, threw: false };
   } catch (thrown) {
+    task.close();
     if (task.stopped) return { ending: 'release', error: '', threw: true };
     if (thrown instanceof Error && thrown.stack !== undefined) task.log(thrown.stack);
     return { ending: 'fail', error: errorText(thrown) || 'work() threw something without a message', threw: true };
   }
 }
 
+function begin({ order, cell: buffer }: Extract<ThreadOrder, { type: 'run' }>): RunningTask {
+  const cell = new Cell(buffer);
+  return new RunningTask({
+    ...{ order, cell, worker: setup.worker, codeHash: setup.codeHash, isWhole: setup.isWhole },
+    nudge: () => report({ type: 'nudge' }),
+    log: (line) => limiter.line(line),
+    data: (signal) => {
+      const carrier: ThreadData = new ThreadData({
+        ...{ cell, signal, hasInput: order.input !== null, checkpoint: order.checkpoint },
+        spool: spoolOf(setup.spoolDir, order.epoch),
+        // What an attempt left running is not heard in the next.
+        ask: (request) => {
+          if (data === carrier) report({ type: 'data', request });
+        },
+      });
+      data = carrier;
+      return carrier;
+    },
+  });
+}
+
 port.on('message', (order: ThreadOrder) => {
   switch (order.type) {
     case 'run':
       assert(running === null, 'a thread runs one attempt at a time');
-      running = new RunningTask({
-        order: order.order,
-        cell: new Cell(order.cell),
-        worker: setup.worker,
-        nudge: () => report({ type: 'nudge' }),
-        log: (line) => limiter.line(line),
-      });
+      running = begin(order);
       void run(running);
+      break;
+    case 'data':
+      data?.answer(order.answer);
       break;
     case 'wake':
       running?.wake();

@@ -26,7 +26,15 @@ import {
   TIME_ZONE_LENGTH_MAX,
 } from '../base/limits.ts';
 import type { Range } from '../base/types.ts';
-import { keepingToFields, readKeeping } from './codec-data.ts';
+import {
+  handleOrNone,
+  keepingToFields,
+  readDatasetNameOrNone,
+  readHandleOrNone,
+  readKeeping,
+  readStamped,
+  stampedToFields,
+} from './codec-data.ts';
 import { DELIVERIES } from './deliveries.ts';
 import { Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import { readThrottle } from './hooks.ts';
@@ -36,6 +44,7 @@ import type {
   Command,
   Controls,
   Ending,
+  Headway,
   JobOptions,
   JobSpec,
   Offer,
@@ -69,10 +78,16 @@ const KINDS = [
   'drop-dataset',
   'pin-dataset',
   'condemn',
+  'checkpoint',
+  'take-master',
+  'fold',
+  'finish-master',
+  'master-failed',
 ] as const satisfies readonly Command['kind'][];
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
 /** Digits of 2^53-1. */
 const TOLERANCE_LENGTH_MAX = 16;
+type Staffing = 'worker-join' | 'worker-expire' | 'worker-suspect' | 'worker-heard';
 type Steering = 'set-job' | 'job-notified' | 'put-schedule' | 'drop-schedule' | 'fire-schedule' | 'shrink';
 
 const CONTROL_NAMES = ['priority', 'weight', 'maxConcurrency', 'pointsPerSecond', 'tolerate'] as const;
@@ -102,7 +117,7 @@ function commandToFields(command: Command): readonly Packed[] {
   const kind = KINDS.indexOf(command.kind);
   switch (command.kind) {
     case 'submit-job':
-      return [kind, command.at, specToFields(command.spec)];
+      return [kind, command.at, specToFields(command.spec), command.stamp];
     case 'control-job':
       return [kind, command.at, command.id, ACTIONS.indexOf(command.action)];
     case 'retry-job': {
@@ -127,6 +142,11 @@ function commandToFields(command: Command): readonly Packed[] {
     case 'drop-dataset':
     case 'pin-dataset':
     case 'condemn':
+    case 'checkpoint':
+    case 'take-master':
+    case 'fold':
+    case 'finish-master':
+    case 'master-failed':
       return [kind, ...keepingToFields(command)];
     case 'worker-join': {
       const { at, worker, instanceId, address, slots } = command;
@@ -141,7 +161,7 @@ function commandToFields(command: Command): readonly Packed[] {
     case 'grant':
       return [kind, command.at, command.job, command.worker, command.incarnation, command.size, command.retry];
     case 'progress':
-      return [kind, command.at, command.cursors.map((report) => [report.epoch, report.cursor, report.claimed])];
+      return [kind, command.at, command.cursors.map(headwayToFields)];
     case 'fail':
       return [kind, command.at, ...endingToFields(command), clipText(command.error, ERROR_TEXT_MAX)];
     case 'complete':
@@ -163,7 +183,12 @@ function readCommand(fields: Fields): Command {
   const kind = fields.choice(KINDS);
   switch (kind) {
     case 'submit-job':
-      return { kind, at: fields.natural(), spec: fields.nested('the spec of a job', fieldsToSpec) };
+      return {
+        kind,
+        at: fields.natural(),
+        spec: fields.nested('the spec of a job', fieldsToSpec),
+        stamp: fields.nullable((some) => some.natural()),
+      };
     case 'control-job':
       return { kind, at: fields.natural(), id: readId(fields), action: fields.choice(ACTIONS) };
     case 'retry-job':
@@ -174,6 +199,46 @@ function readCommand(fields: Fields): Command {
         range: readRangeOrAll(fields),
         uncertain: fields.integer(0, 1) === 1,
       };
+    case 'worker-join':
+    case 'worker-expire':
+    case 'worker-suspect':
+    case 'worker-heard':
+      return readStaffing(kind, fields);
+    case 'grant':
+      return {
+        kind,
+        at: fields.natural(),
+        job: readId(fields),
+        worker: readId(fields),
+        incarnation: fields.natural(),
+        size: fields.integer(1, Number.MAX_SAFE_INTEGER),
+        retry: fields.nullable((some) => some.point()),
+      };
+    case 'progress':
+      return { kind, at: fields.natural(), cursors: fields.list(CURSORS_PER_ENTRY_MAX, 'a cursor', readHeadway) };
+    case 'fail':
+      return { kind, at: fields.natural(), ...readEnding(fields), error: fields.text(0, ERROR_TEXT_MAX) };
+    case 'complete':
+    case 'release':
+      return { kind, at: fields.natural(), ...readEnding(fields) };
+    case 'put-dataset':
+    case 'drop-dataset':
+    case 'pin-dataset':
+    case 'condemn':
+    case 'checkpoint':
+    case 'take-master':
+    case 'fold':
+    case 'finish-master':
+    case 'master-failed':
+      return readKeeping(kind, fields);
+    default:
+      return readSteering(kind, fields);
+  }
+}
+
+/** Workers that come and go. */
+function readStaffing(kind: Staffing, fields: Fields): Extract<Command, { readonly kind: Staffing }> {
+  switch (kind) {
     case 'worker-join':
       return {
         kind,
@@ -201,30 +266,8 @@ function readCommand(fields: Fields): Command {
       };
     case 'worker-heard':
       return { kind, worker: readId(fields), incarnation: fields.natural() };
-    case 'grant':
-      return {
-        kind,
-        at: fields.natural(),
-        job: readId(fields),
-        worker: readId(fields),
-        incarnation: fields.natural(),
-        size: fields.integer(1, Number.MAX_SAFE_INTEGER),
-        retry: fields.nullable((some) => some.point()),
-      };
-    case 'progress':
-      return { kind, at: fields.natural(), cursors: fields.list(CURSORS_PER_ENTRY_MAX, 'a cursor', readCursor) };
-    case 'fail':
-      return { kind, at: fields.natural(), ...readEnding(fields), error: fields.text(0, ERROR_TEXT_MAX) };
-    case 'complete':
-    case 'release':
-      return { kind, at: fields.natural(), ...readEnding(fields) };
-    case 'put-dataset':
-    case 'drop-dataset':
-    case 'pin-dataset':
-    case 'condemn':
-      return readKeeping(kind, fields);
     default:
-      return readSteering(kind, fields);
+      return unreachable(kind);
   }
 }
 
@@ -271,8 +314,12 @@ function readId(fields: Fields): string {
   return fields.text(1, ID_LENGTH_MAX);
 }
 
-function readCursor(fields: Fields): { readonly epoch: number; readonly cursor: number; readonly claimed: number } {
-  return { epoch: fields.natural(), cursor: fields.point(), claimed: fields.point() };
+function headwayToFields({ epoch, cursor, claimed, outputs }: Headway): readonly Packed[] {
+  return [epoch, cursor, claimed, stampedToFields(outputs)];
+}
+
+function readHeadway(fields: Fields): Headway {
+  return { epoch: fields.natural(), cursor: fields.point(), claimed: fields.point(), outputs: readStamped(fields) };
 }
 
 function readRangeOrAll(fields: Fields): Range | null {
@@ -283,12 +330,12 @@ function readRangeOrAll(fields: Fields): Range | null {
   return { start, end };
 }
 
-function endingToFields(ending: Ending): readonly number[] {
-  return [ending.epoch, ending.cursor, ending.begun];
+function endingToFields(ending: Ending): readonly Packed[] {
+  return [ending.epoch, ending.cursor, ending.begun, stampedToFields(ending.outputs)];
 }
 
 function readEnding(fields: Fields): Ending {
-  return { epoch: fields.natural(), cursor: fields.point(), begun: fields.point() };
+  return { epoch: fields.natural(), cursor: fields.point(), begun: fields.point(), outputs: readStamped(fields) };
 }
 
 export function specToFields(spec: JobSpec): readonly Packed[] {
@@ -301,8 +348,10 @@ export function fieldsToSpec(fields: Fields): JobSpec {
 
 /** All of a spec but the id of its job. */
 function workToFields(spec: ScheduledSpec): readonly Packed[] {
-  const { name, start, end, metadata, options, exposure, overseen } = spec;
-  return [name, start, end, metadata, optionsToFields(options), EXPOSURES.indexOf(exposure), overseen ? 1 : 0];
+  const { name, start, end, metadata, options, exposure, overseen, input, inputName, collects } = spec;
+  const kind = [EXPOSURES.indexOf(exposure), overseen ? 1 : 0];
+  const given = [handleOrNone(input), inputName ?? '', collects ? 1 : 0];
+  return [name, start, end, metadata, optionsToFields(options), ...kind, ...given];
 }
 
 function readWork(fields: Fields): ScheduledSpec {
@@ -314,10 +363,16 @@ function readWork(fields: Fields): ScheduledSpec {
     options: fields.nested('the options of a job', readOptions),
     exposure: fields.choice(EXPOSURES),
     overseen: fields.integer(0, 1) === 1,
+    input: readHandleOrNone(fields),
+    inputName: readDatasetNameOrNone(fields),
+    collects: fields.integer(0, 1) === 1,
   };
   if (spec.start >= spec.end || !Number.isSafeInteger(spec.end - spec.start)) {
     fields.fail('has a range that is empty or has more than 2^53-1 points');
   }
+  if (spec.input !== null && (spec.start < 0 || spec.end > spec.input.rows)) fields.fail('has points without a row');
+  if (spec.inputName !== null && spec.input === null) fields.fail('has the name of an input and none');
+  if (spec.collects && !spec.overseen) fields.fail('collects without a Master');
   if (utf8Length(spec.metadata) > METADATA_BYTES_MAX) fields.fail('has metadata that is too large');
   return spec;
 }

@@ -11,6 +11,7 @@
  * no lease and changes only by a retry.
  */
 import { assert } from '../base/assert.ts';
+import type { Handle } from '../base/handle.ts';
 import {
   ERROR_TEXT_MAX,
   FAILED_RANGES_MAX,
@@ -26,7 +27,7 @@ import { IntervalSet } from './interval-set.ts';
 import { begunEnd, type Closing, type Emit, exposedEnd, forward, type Lease } from './lease.ts';
 import { controlsOf, toleratedPoints } from './options.ts';
 import { addReexecuted, reexecutedPoints } from './reexecuted.ts';
-import { ReturnedRanges } from './returned.ts';
+import { ReturnedRanges, untried } from './returned.ts';
 import { blame } from './suspects.ts';
 import { clipText } from './text.ts';
 import type {
@@ -36,6 +37,9 @@ import type {
   JobSpec,
   JobState,
   JobView,
+  MasterView,
+  Output,
+  OutputSchema,
   Reexecuted,
   Returned,
   RunEnd,
@@ -62,6 +66,10 @@ export interface JobImage {
   readonly uncertain: readonly Uncertain[];
   readonly reexecuted: readonly Reexecuted[];
   readonly run: number;
+  readonly outputs: readonly Output[];
+  readonly schema: OutputSchema | null;
+  readonly master: MasterView | null;
+  readonly result: Handle | null;
   /** Failed and uncertain points that a person has seen: those of the last start, resume or retry. */
   readonly forgiven: number;
   /** Tasks that failed in a row since then; null once anything was acknowledged. */
@@ -161,10 +169,11 @@ export class Job {
     if (this.#waitsFor !== null || request.at < (this.spec.options.at ?? 0)) return null;
     const picked = request.retry === null ? this.#pick(request.size) : this.#returned.takeTried(request.retry);
     if (picked === null) return null;
-    const { start, end, touched, attempts, error } = picked;
+    const { start, end, touched, attempts, error, checkpoint } = picked;
     const { epoch, worker, incarnation } = request;
     const { id: job } = this.spec;
-    const lease = { epoch, job, start, end, cursor: start, claimed: start, worker, incarnation, attempts, error };
+    const from = { cursor: start, claimed: start, attempts, error, checkpoint };
+    const lease: Lease = { epoch, job, start, end, worker, incarnation, ...from };
     this.#leases.set(epoch, lease);
     this.#leasedPoints += end - start;
     this.#tasks = null;
@@ -234,7 +243,7 @@ export class Job {
     this.#leases.set(epoch, { ...lease, end: kept });
     this.#leasedPoints -= lease.end - kept;
     this.#tasks = null;
-    this.#returned.put({ start: kept, end: lease.end, touched: kept, attempts: 0, error: '' });
+    this.#returned.put(untried({ start: kept, end: lease.end }, kept));
     this.#checkTally();
     emit({ kind: 'task-shrunk', job: this.spec.id, epoch, worker: lease.worker, end: kept });
     return true;
@@ -308,7 +317,7 @@ export class Job {
     this.#setUncertain(uncertain.outside);
     for (const { start, end } of uncertain.inside) this.#covered.subtract(start, end);
     // They ran, or may have: whoever gets them runs them again.
-    for (const { start, end } of back) this.#returned.put({ start, end, touched: end, attempts: 0, error: '' });
+    for (const range of back) this.#returned.put(untried(range, range.end));
     this.#checkTally();
     this.#forgive();
     if (this.finished) {
@@ -346,7 +355,7 @@ export class Job {
     const start = this.#frontier;
     if (start === this.spec.end || crowded || this.#returned.count >= RETURNED_RANGES_MAX) return null;
     this.#frontier = forward(start, size, this.spec.end);
-    return { start, end: this.#frontier, touched: start, attempts: 0, error: '' };
+    return untried({ start, end: this.#frontier }, start);
   }
 
   /** Moves the cursor of a live lease forward, the one way in which coverage grows. Null when the report is stale. */
@@ -386,7 +395,7 @@ export class Job {
     const { cursor, end, attempts, error } = lease;
     if (this.#claims) return this.#placeClaimed(lease, closing, emit);
     if (closing.how === 'failed') return this.#placeFailure(lease, closing, emit);
-    this.#returned.put({ start: cursor, end, touched: closing.touched, attempts, error });
+    this.#returned.put({ start: cursor, end, touched: closing.touched, attempts, error, checkpoint: null });
   }
 
   /** At most once: what was begun and not acknowledged never runs again by itself; what was not begun goes back unharmed. */
@@ -398,7 +407,7 @@ export class Job {
       this.#setUncertain(addUncertain(this.#uncertain, { ...range, epoch, worker, at }));
       emit({ kind: 'range-uncertain', job: this.spec.id, range, worker });
     }
-    if (touched < end) this.#returned.put({ start: touched, end, touched, attempts: 0, error: '' });
+    if (touched < end) this.#returned.put(untried({ start: touched, end }, touched));
   }
 
   /** The suspects of a failed lease: back on the shelf, whole or in halves, or failed for good. */
@@ -416,7 +425,7 @@ export class Job {
     }
     // Nothing is dropped and nothing grows without a bound: a person must look at a job that is torn like this.
     this.#become('paused', `it has ${this.#failed.length} failed ranges that cannot be merged`, emit);
-    this.#returned.put({ start, end, touched, attempts, error });
+    this.#returned.put({ start, end, touched, attempts, error, checkpoint: null });
   }
 
   /** Pauses a job that fares worse than it may. */
@@ -571,6 +580,10 @@ export class Job {
       get reexecutedPoints() {
         return job.#reexecutedPoints;
       },
+      outputs: [],
+      schema: null,
+      master: null,
+      result: null,
     });
   }
 }

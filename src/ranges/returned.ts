@@ -11,7 +11,7 @@
  * Invariants: each shelf ascends · start <= touched <= end · fresh ranges have no attempts, tried ones have some.
  */
 import { assert } from '../base/assert.ts';
-import type { Point } from '../base/types.ts';
+import type { Point, Range } from '../base/types.ts';
 import type { Returned } from './types.ts';
 
 export class ReturnedRanges {
@@ -102,7 +102,7 @@ export class ReturnedRanges {
     const merged: Returned[] = [];
     for (const { start, end, touched } of this.list) {
       const last = merged.at(-1);
-      if (last === undefined || last.end !== start) merged.push({ start, end, touched, attempts: 0, error: '' });
+      if (last === undefined || last.end !== start) merged.push(untried({ start, end }, touched));
       else merged[merged.length - 1] = { ...last, end, touched: touched > start ? touched : last.touched };
     }
     this.#tried.length = 0;
@@ -117,6 +117,11 @@ export class ReturnedRanges {
     this.#list = null;
     assert(this.#points >= 0 && Number.isSafeInteger(this.#points), 'returned points count up');
   }
+}
+
+/** A range without a failure, of which points of [start, touched) may have run. */
+export function untried({ start, end }: Range, touched: Point): Returned {
+  return { start, end, touched, attempts: 0, error: '', checkpoint: null };
 }
 
 /** Place of the first range of a shelf that begins at or after `start`. */

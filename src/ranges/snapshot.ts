@@ -18,6 +18,7 @@ import {
   OFFERED_NAMES_MAX,
   OPEN_JOBS_MAX,
   OPEN_RANGES_MAX,
+  OUTPUTS_HELD_MAX,
   REEXECUTED_RANGES_MAX,
   REEXECUTED_WORKERS_MAX,
   SCHEDULES_MAX,
@@ -39,12 +40,36 @@ import {
   specToFields,
   wholeControlsToFields,
 } from './codec.ts';
-import { handleToFields, readBlobHash, readDatasetName, readHandle, readTtl } from './codec-data.ts';
+import {
+  checkpointToFields,
+  handleOrNone,
+  handleToFields,
+  outputToFields,
+  readBlobHash,
+  readCheckpoint,
+  readDatasetName,
+  readHandle,
+  readHandleOrNone,
+  readOutput,
+  readSchemaHash,
+  readTtl,
+} from './codec-data.ts';
 import type { Dataset } from './datasets.ts';
 import { type Fields, type Packed, packFields, unpackFields } from './fields.ts';
 import type { JobImage } from './job.ts';
 import type { Lease } from './lease.ts';
-import type { FailedRange, JobState, Reexecuted, Returned, RunEnd, Schedule, Uncertain } from './types.ts';
+import type {
+  FailedRange,
+  JobState,
+  MasterView,
+  OutputSchema,
+  Reexecuted,
+  Returned,
+  RunEnd,
+  Schedule,
+  StageCheckpoint,
+  Uncertain,
+} from './types.ts';
 import type { WorkerImage } from './workers.ts';
 
 export interface TableImage {
@@ -126,7 +151,7 @@ function jobToFields(job: JobImage): Packed {
     job.finishedAt,
     job.frontier,
     job.covered.map(({ start, end }) => [start, end]),
-    job.returned.map(({ start, end, touched, attempts, error }) => [start, end, touched, attempts, error]),
+    job.returned.map(returnedToFields),
     job.tasks.map(leaseToFields),
     job.failed.map(({ start, end, error, attempts, worker, at }) => [start, end, error, attempts, worker, at]),
     job.uncertain.map(({ start, end, epoch, worker, at }) => [start, end, epoch, worker, at]),
@@ -134,6 +159,10 @@ function jobToFields(job: JobImage): Packed {
     job.run,
     job.forgiven,
     job.firstFailures,
+    job.outputs.map(outputToFields),
+    job.schema === null ? null : [job.schema.start, job.schema.end, job.schema.schema],
+    job.master === null ? null : [job.master.epoch, handleOrNone(job.master.state), job.master.folded],
+    handleOrNone(job.result),
   ];
 }
 
@@ -164,6 +193,10 @@ function fieldsToJob(fields: Fields): JobImage {
     run: fields.integer(1, Number.MAX_SAFE_INTEGER),
     forgiven: fields.natural(),
     firstFailures: fields.nullable((some) => some.natural()),
+    outputs: fields.list(OUTPUTS_HELD_MAX, 'an output', readOutput),
+    schema: fields.nullable((some) => some.nested('the schema of outputs', readOutputSchema)),
+    master: fields.nullable((some) => some.nested('a Master', readMaster)),
+    result: readHandleOrNone(fields),
   };
 }
 
@@ -195,18 +228,39 @@ function readRange(fields: Fields): Range {
   return { start: fields.point(), end: fields.point() };
 }
 
+function readOutputSchema(fields: Fields): OutputSchema {
+  return { ...readRange(fields), schema: readSchemaHash(fields) };
+}
+
+function readMaster(fields: Fields): MasterView {
+  return { epoch: fields.natural(), state: readHandleOrNone(fields), folded: fields.natural() };
+}
+
+function returnedToFields({ start, end, touched, attempts, error, checkpoint }: Returned): Packed {
+  return [start, end, touched, attempts, error, checkpointOrNone(checkpoint)];
+}
+
+function checkpointOrNone(checkpoint: StageCheckpoint | null): Packed {
+  return checkpoint === null ? null : checkpointToFields(checkpoint);
+}
+
+function readCheckpointOrNone(fields: Fields): StageCheckpoint | null {
+  return fields.nullable((some) => some.nested('a checkpoint', readCheckpoint));
+}
+
 function readReturned(fields: Fields): Returned {
   return {
     ...readRange(fields),
     touched: fields.point(),
     attempts: fields.natural(),
     error: fields.text(0, ERROR_TEXT_MAX),
+    checkpoint: readCheckpointOrNone(fields),
   };
 }
 
 function leaseToFields(lease: Lease): Packed {
-  const { epoch, start, end, cursor, claimed, worker, incarnation, attempts, error } = lease;
-  return [epoch, start, end, cursor, claimed, worker, incarnation, attempts, error];
+  const { epoch, start, end, cursor, claimed, worker, incarnation, attempts, error, checkpoint } = lease;
+  return [epoch, start, end, cursor, claimed, worker, incarnation, attempts, error, checkpointOrNone(checkpoint)];
 }
 
 function readLease(fields: Fields, job: JobId): Lease {
@@ -220,6 +274,7 @@ function readLease(fields: Fields, job: JobId): Lease {
     incarnation: fields.natural(),
     attempts: fields.natural(),
     error: fields.text(0, ERROR_TEXT_MAX),
+    checkpoint: readCheckpointOrNone(fields),
   };
 }
 

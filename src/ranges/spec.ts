@@ -7,6 +7,7 @@
  */
 import canonicalize from 'canonicalize';
 import { errorText, PolarisError } from '../base/errors.ts';
+import { type Handle, sameHandle } from '../base/handle.ts';
 import type { Json } from '../base/types.ts';
 import { sameOptions } from './options.ts';
 import type { JobSpec } from './types.ts';
@@ -33,6 +34,13 @@ export function sameSpec(left: JobSpec, right: JobSpec): boolean {
     left.metadata === right.metadata &&
     left.exposure === right.exposure &&
     left.overseen === right.overseen &&
+    sameInput(left.input, right.input) &&
+    left.inputName === right.inputName &&
+    left.collects === right.collects &&
     sameOptions(left.options, right.options)
   );
+}
+
+function sameInput(left: Handle | null, right: Handle | null): boolean {
+  return left === null || right === null ? left === right : sameHandle(left, right);
 }

@@ -8,6 +8,7 @@
  */
 import type { Point } from '../base/types.ts';
 import type { Lease } from './lease.ts';
+import { untried } from './returned.ts';
 import type { Returned } from './types.ts';
 
 export interface Blame {
@@ -25,11 +26,10 @@ export function blame(lease: Lease, begun: Point, error: string, maxAttempts: nu
   const { start, cursor, end } = lease;
   const beganNothing = begun === cursor;
   const suspectEnd = beganNothing || !maySplit ? end : begun;
-  const untouched: Returned[] =
-    suspectEnd < end ? [{ start: suspectEnd, end, touched: suspectEnd, attempts: 0, error: '' }] : [];
+  const untouched: Returned[] = suspectEnd < end ? [untried({ start: suspectEnd, end }, suspectEnd)] : [];
   // What came before was acknowledged, so these points have not failed before.
   const attempts = (cursor > start ? 0 : lease.attempts) + 1;
-  const suspects = { start: cursor, end: suspectEnd, touched: begun, attempts, error };
+  const suspects = { start: cursor, end: suspectEnd, touched: begun, attempts, error, checkpoint: null };
   if (attempts < maxAttempts) return { back: [suspects, ...untouched], failed: null };
   const isAlone = suspectEnd - cursor === 1;
   if (isAlone || beganNothing || !maySplit || maxAttempts === 1) {

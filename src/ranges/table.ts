@@ -200,6 +200,12 @@ export class JobTable implements Table {
         return this.#pinDataset(command);
       case 'condemn':
         return this.#condemn(index, command.hashes);
+      case 'checkpoint':
+      case 'take-master':
+      case 'fold':
+      case 'finish-master':
+      case 'master-failed':
+        return refused('WRONG_STATE', 'no job of this table has outputs');
       case 'shrink': {
         const { epoch, end } = command;
         if (this.#jobOfEpoch.get(epoch)?.shrink(epoch, end, this.#emit)) return OK;
@@ -305,7 +311,7 @@ export class JobTable implements Table {
     if (schedule === undefined || schedule.nextAt !== due) return NOTHING;
     const { lastJob, spec } = schedule;
     const isBusy = lastJob !== null && this.#jobs.get(lastJob)?.finished === false;
-    const outcome = isBusy ? NOTHING : this.#submit({ kind: 'submit-job', at, spec: { id, ...spec } });
+    const outcome = isBusy ? NOTHING : this.#submit({ kind: 'submit-job', at, spec: { id, ...spec }, stamp: null });
     const isMade = outcome.kind === 'created';
     this.#schedules.passed(key, next, missed + (isMade ? 0 : 1), isMade ? id : null);
     return outcome;

@@ -7,7 +7,7 @@
  * Invariants: tasks of a job never overlap · epochs only grow · a covered point is never leased again ·
  * covered (uncertain points included) + tasks' rests + returned + failed + [frontier, end) tile [start, end) · done if and only if covered.
  */
-import type { BlobHash, Handle } from '../base/handle.ts';
+import type { BlobHash, Handle, SchemaHash } from '../base/handle.ts';
 import type { Address, Epoch, Incarnation, InstanceId, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
 import type { Dataset, ExpectedVersion } from './datasets.ts';
 
@@ -88,6 +88,12 @@ export interface JobSpec {
   readonly exposure: 'window' | 'task';
   /** Its type has a Master, which is told of each end of a run. */
   readonly overseen: boolean;
+  /** Point p is row p of it; null when the job has none. Held while the job is in the table. */
+  readonly input: Handle | null;
+  /** Name of the dataset that the input was taken from; null when it was not asked for by name. The same words are the same job, whatever stands under the name by then. */
+  readonly inputName: string | null;
+  /** Its Master folds what its points emitted, and its `finish` ends the job. */
+  readonly collects: boolean;
 }
 
 /** A job that is submitted again and again: each time under an id of its own. */
@@ -110,6 +116,37 @@ export interface Schedule extends ScheduleSpec {
   readonly skipped: number;
 }
 
+/** What job code emitted for points of a range, in order: one blob of Arrow batches. */
+export interface Output extends Range {
+  readonly handle: Handle;
+}
+
+/** On its way into the table: `stamp` is the smallest of the copies that were counted. */
+export interface StampedOutput extends Output {
+  readonly stamp: LogIndex;
+}
+
+/** What a pipeline has for the whole range of a task behind stage `stage` (the first is 0), made by code of this fingerprint. */
+export interface StageCheckpoint {
+  readonly stage: number;
+  readonly fingerprint: string;
+  readonly handle: Handle;
+}
+
+export interface StampedCheckpoint extends StageCheckpoint {
+  readonly stamp: LogIndex;
+}
+
+/** Who folds the outputs of a job, and how far that has come. */
+export interface MasterView {
+  /** Index of the entry by which it took the job: what an older one says is refused. */
+  readonly epoch: LogIndex;
+  /** What it has made of the outputs that it folded. */
+  readonly state: Handle | null;
+  /** Outputs folded so far. */
+  readonly folded: number;
+}
+
 export type JobState = 'pending' | 'running' | 'paused' | 'done' | 'failed' | 'cancelled';
 
 /** A job type that a worker can run; `hash` is that of its code. */
@@ -123,11 +160,32 @@ export interface Ending {
   readonly epoch: Epoch;
   readonly cursor: Point;
   readonly begun: Point;
+  /** Those that no progress brought, as there. */
+  readonly outputs: readonly StampedOutput[];
+}
+
+/** How far a task is, and how far it may begin. */
+export interface Headway {
+  readonly epoch: Epoch;
+  readonly cursor: Point;
+  /** At most once: the first point that may not be begun. The cursor, or more, otherwise. */
+  readonly claimed: Point;
+  /**
+   * What points below the cursor emitted, ascending and disjoint. Those that end at or below the committed cursor are
+   * repeats; one that reaches across it makes the report stale.
+   */
+  readonly outputs: readonly StampedOutput[];
 }
 
 /** `at` is the leader's stamp, epoch ms, monotone: for display and retention only. */
 export type Command =
-  | { readonly kind: 'submit-job'; readonly at: number; readonly spec: JobSpec }
+  | {
+      readonly kind: 'submit-job';
+      readonly at: number;
+      readonly spec: JobSpec;
+      /** Of the copies of its input that were counted; null where it has none, or one that is held already. */
+      readonly stamp: LogIndex | null;
+    }
   | {
       readonly kind: 'control-job';
       readonly at: number;
@@ -211,8 +269,45 @@ export type Command =
   | {
       readonly kind: 'progress';
       readonly at: number;
-      /** `claimed` matters to at-most-once jobs: the first point that may not be begun. */
-      readonly cursors: readonly { readonly epoch: Epoch; readonly cursor: Point; readonly claimed: Point }[];
+      readonly cursors: readonly Headway[];
+    }
+  /** Of a live lease of which nothing is covered: the next one of the same range goes on behind it. */
+  | {
+      readonly kind: 'checkpoint';
+      readonly at: number;
+      readonly epoch: Epoch;
+      readonly checkpoint: StageCheckpoint;
+      readonly stamp: LogIndex;
+    }
+  /** From now on this entry's index is the epoch of the job's Master. */
+  | { readonly kind: 'take-master'; readonly at: number; readonly job: JobId }
+  /** The outputs that begin at these points are dropped, and the state replaces the former one, at once. */
+  | {
+      readonly kind: 'fold';
+      readonly at: number;
+      readonly job: JobId;
+      /** Of its Master. */
+      readonly epoch: LogIndex;
+      readonly outputs: readonly Point[];
+      readonly state: Handle | null;
+      readonly stamp: LogIndex;
+    }
+  /** What its Master did wrong: the job pauses, with that for the reason. */
+  | {
+      readonly kind: 'master-failed';
+      readonly at: number;
+      readonly job: JobId;
+      readonly epoch: LogIndex;
+      readonly error: string;
+    }
+  /** Everything is covered and folded: the job is done. */
+  | {
+      readonly kind: 'finish-master';
+      readonly at: number;
+      readonly job: JobId;
+      readonly epoch: LogIndex;
+      readonly result: Handle | null;
+      readonly stamp: LogIndex;
     }
   /** A name for a handle, in place of what it stood for. `stamp` is the smallest of the copies that were counted. */
   | {
@@ -247,6 +342,7 @@ export type Outcome =
   | { readonly kind: 'ok' }
   /** The dataset as this entry made it; one that was dropped, as it was. */
   | { readonly kind: 'put' | 'pinned' | 'dropped'; readonly dataset: Dataset }
+  | { readonly kind: 'taken'; readonly epoch: LogIndex }
   /** For progress: epochs that are no longer live. */
   | { readonly kind: 'progressed'; readonly stale: readonly Epoch[] }
   | {
@@ -262,6 +358,8 @@ export type Outcome =
         | 'DATASET_CONFLICT'
         /** What was stored for this entry may have been deleted since. */
         | 'BLOB_CONDEMNED'
+        /** What was emitted has another schema than what came before it. */
+        | 'SCHEMA_CONFLICT'
         | 'INSTANCE_MISMATCH'
         /** A join beyond WORKERS_MAX, a schedule beyond SCHEDULES_MAX, a name beyond DATASETS_MAX. */
         | 'OVERLOADED';
@@ -298,6 +396,17 @@ export type TableEvent =
       readonly to: Point;
     }
   | {
+      readonly kind: 'task-checkpointed';
+      readonly job: JobId;
+      readonly epoch: Epoch;
+      readonly worker: NodeId;
+      readonly stage: number;
+    }
+  /** Points from here on have outputs that were not there before. */
+  | { readonly kind: 'outputs-added'; readonly job: JobId; readonly from: Point }
+  | { readonly kind: 'outputs-folded'; readonly job: JobId; readonly count: number }
+  | { readonly kind: 'master-taken'; readonly job: JobId; readonly epoch: LogIndex }
+  | {
       readonly kind: 'task-shrunk';
       readonly job: JobId;
       readonly epoch: Epoch;
@@ -329,6 +438,8 @@ export interface Task {
   readonly incarnation: Incarnation;
   /** Times this range was begun before, and failed. */
   readonly attempts: number;
+  /** Of this whole range; null once anything of it is covered. */
+  readonly checkpoint: StageCheckpoint | null;
 }
 
 /** A range that came back. Points of [start, touched) may have run already. */
@@ -340,6 +451,8 @@ export interface Returned {
   readonly attempts: number;
   /** Of the last failure; empty when there was none. */
   readonly error: string;
+  /** Of this whole range, which is granted whole then. */
+  readonly checkpoint: StageCheckpoint | null;
 }
 
 export interface FailedRange {
@@ -374,6 +487,11 @@ export interface RunEnd {
   readonly state: Extract<JobState, 'done' | 'failed' | 'cancelled'>;
 }
 
+/** What the outputs of a job look like, and which points said so. */
+export interface OutputSchema extends Range {
+  readonly schema: SchemaHash;
+}
+
 /** A job as others see it; a view that must not be changed. */
 export interface JobView {
   readonly spec: JobSpec;
@@ -404,6 +522,14 @@ export interface JobView {
   readonly run: number;
   readonly reexecuted: readonly Reexecuted[];
   readonly reexecutedPoints: number;
+  /** What its points emitted and no Master has folded: in range order, disjoint, within what is covered. */
+  readonly outputs: readonly Output[];
+  /** Of all that was ever emitted: fixed by the first output, for whose points it stands; null before. */
+  readonly schema: OutputSchema | null;
+  /** Null until one took the job. */
+  readonly master: MasterView | null;
+  /** What its Master's `finish` gave. */
+  readonly result: Handle | null;
 }
 
 export interface WorkerView {

@@ -4,12 +4,21 @@
  * The order of the fields here is their order on the wire: a change to this page is a new protocol version.
  */
 import { PolarisError } from '../base/errors.ts';
+import { type Handle, isBlobHash, isSchemaHash } from '../base/handle.ts';
 import * as limits from '../base/limits.ts';
 import { openRecord } from '../base/record.ts';
 import type { Configuration, Entry, SnapshotMeta } from '../raft/types.ts';
 import { readThrottle } from '../ranges/hooks.ts';
 import { isTolerance } from '../ranges/options.ts';
-import type { JobOptions, Offer, Throttle, Tolerance } from '../ranges/types.ts';
+import type {
+  JobOptions,
+  Offer,
+  StageCheckpoint,
+  StampedCheckpoint,
+  StampedOutput,
+  Throttle,
+  Tolerance,
+} from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 import type {
   Hello,
@@ -101,6 +110,17 @@ function parsed(text: string, name: string): unknown {
   }
 }
 
+const hash = (isHash: (text: string) => boolean): Shape<string> => ({
+  encode: (value) => value,
+  decode(raw, name) {
+    if (typeof raw !== 'string' || !isHash(raw)) throw badFrame(`${name} is no hash`);
+    return raw;
+  },
+});
+
+const handle = struct<Handle>({ hash: hash(isBlobHash), bytes: count, rows: count, schema: hash(isSchemaHash) });
+const checkpoint = { stage: count, fingerprint: text(limits.FINGERPRINT_LENGTH_MAX), handle };
+
 const order = struct<TaskOrder>({
   epoch: count,
   job: token,
@@ -129,6 +149,8 @@ const order = struct<TaskOrder>({
     at: nullable(count),
   }),
   attempts: count,
+  input: nullable(handle),
+  checkpoint: nullable(struct<StageCheckpoint>(checkpoint)),
 });
 
 const report = struct<TaskReport>({
@@ -138,6 +160,11 @@ const report = struct<TaskReport>({
   claimed: point,
   ending: oneOf(null, 'complete', 'fail', 'release'),
   error: errorText,
+  outputs: list(
+    struct<StampedOutput>({ start: point, end: point, handle, stamp: count }),
+    limits.OUTPUTS_PER_REPORT_MAX,
+  ),
+  checkpoint: nullable(struct<StampedCheckpoint>({ ...checkpoint, stamp: count })),
 });
 
 const result = struct<ReportResult>({
@@ -146,6 +173,7 @@ const result = struct<ReportResult>({
   claimed: point,
   end: point,
   state: oneOf('live', 'ended', 'stale'),
+  checkpoint: nullable(count),
 });
 
 export const hello = struct<Hello>({

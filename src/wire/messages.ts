@@ -2,6 +2,7 @@
  * Everything that nodes say to each other, beside the hello: Raft, snapshots in chunks, hashes of the table, formation,
  * and the talk between leader and workers.
  */
+import type { Handle } from '../base/handle.ts';
 import type {
   Address,
   ClusterId,
@@ -14,7 +15,7 @@ import type {
   Term,
 } from '../base/types.ts';
 import type { RaftMessage, SnapshotMeta } from '../raft/types.ts';
-import type { JobOptions, Offer } from '../ranges/types.ts';
+import type { JobOptions, Offer, StageCheckpoint, StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { Formation } from '../store/types.ts';
 
 /** A task as its worker needs it. */
@@ -31,6 +32,10 @@ export interface TaskOrder {
   readonly metadata: string;
   readonly options: JobOptions;
   readonly attempts: number;
+  /** Point p is row p of it. */
+  readonly input: Handle | null;
+  /** From which the whole range may go on. */
+  readonly checkpoint: StageCheckpoint | null;
 }
 
 /** How far a task is. `ending` is null while it runs. */
@@ -44,6 +49,10 @@ export interface TaskReport {
   readonly ending: null | 'complete' | 'fail' | 'release';
   /** Empty unless it failed. */
   readonly error: string;
+  /** What points below the cursor emitted, ascending and disjoint, as far as no answer has told that it is committed. */
+  readonly outputs: readonly StampedOutput[];
+  /** The last one, until it is committed. */
+  readonly checkpoint: StampedCheckpoint | null;
 }
 
 /** What became of a report: `cursor`, `claimed` and `end` are committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
@@ -53,6 +62,8 @@ export interface ReportResult {
   readonly claimed: Point;
   readonly end: Point;
   readonly state: 'live' | 'ended' | 'stale';
+  /** Stage of the last checkpoint of the lease that is committed; null when there is none. */
+  readonly checkpoint: number | null;
 }
 
 /** The end that a worker keeps of a task. */

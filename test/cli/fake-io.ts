@@ -20,7 +20,7 @@ export function jobOf(changes: Partial<Omit<JobJson, 'progress'>> & { progress?:
     ...changes.progress,
   };
   const job: JobJson = {
-    ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, state: 'pending', reason: null },
+    ...{ id: ID, name: 'mail', start: 0, end: 100, metadata: {}, input: null, state: 'pending', reason: null },
     options: fillOptions({}),
     controls: controlsOf(fillOptions({})),
     run: 1,
@@ -53,6 +53,7 @@ export class FakeClient implements CliClient {
   /** Of a cluster that is nowhere. */
   readonly datasets = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).datasets;
   readonly queries = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).queries;
+  readonly results = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).results;
   jobs: readonly JobJson[] = [jobOf()];
   verified: VerifyJson = {
     covered: true,

@@ -104,6 +104,6 @@ export class BusyExecutor extends HandExecutor {
 
   #end({ order: { epoch }, cursor }: Attempt, ending: 'complete' | 'release'): void {
     if (this.#attempts.delete(epoch))
-      must(this.handler, 'it is started').ended({ epoch, cursor, begun: cursor, ending, error: '' });
+      must(this.handler, 'it is started').ended({ epoch, cursor, begun: cursor, ending, error: '', outputs: [] });
   }
 }

@@ -8,15 +8,19 @@ import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type {
   Clock,
+  Collecting,
   Env,
   Executor,
   ExecutorEnding,
   ExecutorHandler,
+  FoldEnding,
+  FoldOrder,
   MasterCall,
   Timers,
 } from '../../src/daemon/env.ts';
 import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from '../../src/daemon/probe.ts';
 import { DELIVERIES } from '../../src/ranges/deliveries.ts';
+import type { StampedOutput } from '../../src/ranges/types.ts';
 import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store, StoreContents } from '../../src/store/types.ts';
 import type { Hello, WireMessage } from '../../src/wire/messages.ts';
@@ -136,6 +140,12 @@ export class HandNetwork implements Network {
   }
 }
 
+export interface HandFold {
+  readonly order: FoldOrder;
+  readonly done: (ending: FoldEnding) => void;
+  givenUp: boolean;
+}
+
 /** Writes down its orders. */
 export class HandExecutor implements Executor {
   readonly types;
@@ -146,18 +156,28 @@ export class HandExecutor implements Executor {
   readonly keeps = new Map<number, (end: number) => void>();
   /** Calls of Masters, until the test answers. */
   readonly overseen: { readonly call: MasterCall; readonly done: (error: string | null) => void }[] = [];
+  /** Orders to Masters, until the test answers. */
+  readonly folds: HandFold[] = [];
   stopped: (() => void) | null = null;
 
-  constructor(names: readonly string[] = ['mail'], exposure: 'window' | 'task' = 'window', overseen = false) {
+  constructor(
+    names: readonly string[] = ['mail'],
+    exposure: 'window' | 'task' = 'window',
+    overseen = false,
+    collects: Collecting | null = null,
+  ) {
     this.types = names.map((name) => ({
       name,
       hash: 'h',
       exposure,
       overseen,
+      collects,
       deliveries: DELIVERIES,
       metadataSchema: null,
     }));
   }
+
+  useBlobs(): void {}
 
   start(handler: ExecutorHandler): void {
     this.handler = handler;
@@ -171,6 +191,10 @@ export class HandExecutor implements Executor {
     this.calls.push(`committed ${epoch} ${cursor}, up to ${limit}`);
   }
 
+  checkpointed(epoch: number, stage: number): void {
+    this.calls.push(`checkpointed ${epoch} ${stage}`);
+  }
+
   keep(epoch: number, answer: (end: number) => void): void {
     this.calls.push(`keep ${epoch}`);
     this.keeps.set(epoch, answer);
@@ -178,6 +202,14 @@ export class HandExecutor implements Executor {
 
   oversee(call: MasterCall, done: (error: string | null) => void): void {
     this.overseen.push({ call, done });
+  }
+
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void {
+    const fold = { order, done, givenUp: false };
+    this.folds.push(fold);
+    return () => {
+      fold.givenUp = true;
+    };
   }
 
   release(epoch: number): void {
@@ -197,13 +229,13 @@ export class HandExecutor implements Executor {
     done();
   }
 
-  progress(epoch: number, cursor: number, begun = cursor): void {
-    must(this.handler, 'the executor is started').progress(epoch, cursor, begun);
+  progress(epoch: number, cursor: number, begun = cursor, outputs: readonly StampedOutput[] = []): void {
+    must(this.handler, 'the executor is started').progress(epoch, cursor, begun, outputs);
   }
 
   ended(ending: Partial<ExecutorEnding> & { readonly epoch: number }): void {
     const cursor = ending.cursor ?? 0;
-    const filled = { cursor, begun: cursor, ending: 'complete', error: '', ...ending } as const;
+    const filled = { cursor, begun: cursor, ending: 'complete', error: '', outputs: [], ...ending } as const;
     must(this.handler, 'the executor is started').ended(filled);
   }
 

@@ -85,7 +85,7 @@ describe('a cluster with a member of an older version', () => {
     const replica = new Replica({ env, id: 'n1', contents, ...handlers, protocol: () => levels.shift() ?? 1 });
     const codes: string[] = [];
     for (let i = 0; i < 2; i++) {
-      replica.propose({ kind: 'submit-job', at: 1, spec: specOf() }, (result) => {
+      replica.propose({ kind: 'submit-job', stamp: null, at: 1, spec: specOf() }, (result) => {
         codes.push(result.ok ? 'ok' : result.error.code);
       });
     }

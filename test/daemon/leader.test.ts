@@ -4,6 +4,8 @@ import { ORDERS_PER_MESSAGE_MAX, SLOTS_MAX } from '../../src/base/limits.ts';
 import { jobId } from '../ranges/fixtures.ts';
 import { joined, Office, TTL } from './office.ts';
 
+const NO_DATA = { outputs: [], checkpoint: null } as const;
+
 describe('joining', () => {
   test('a join is answered once its entry is applied', () => {
     const office = new Office();
@@ -206,7 +208,7 @@ describe('the end of a session', () => {
     office.submit({ end: 1, options: { taskSize: 1 } });
     office.run();
     const { epoch } = must(office.pen.job().tasks[0], 'a task was granted');
-    const report = { epoch, cursor: 1, begun: 1, claimed: 1, ending: 'complete', error: '' } as const;
+    const report = { epoch, cursor: 1, begun: 1, claimed: 1, ending: 'complete', error: '', ...NO_DATA } as const;
     const say = () => office.leader.message('w1', { type: 'report', incarnation: 1, sequence: 1, reports: [report] });
     office.pass(TTL);
     // From the proposal of its end on: what follows in the log comes too late anyway.
@@ -299,7 +301,7 @@ describe('giving tasks', () => {
     office.submit({ end: 1, options: { taskSize: 1 } });
     office.run();
     const { epoch } = must(office.pen.job().tasks[0], 'a task was granted');
-    const report = { epoch, cursor: 0, begun: 1, claimed: 0, ending: 'fail', error: 'boom' } as const;
+    const report = { epoch, cursor: 0, begun: 1, claimed: 0, ending: 'fail', error: 'boom', ...NO_DATA } as const;
     office.leader.message('w1', { type: 'report', incarnation: 1, sequence: 1, reports: [report] });
     expect(office.run()).toEqual(['fail']);
     office.pass(500);
@@ -383,7 +385,7 @@ test('the speed of a job and what is left give its end', () => {
     office.pass(100);
     office.beat(sequence, { epochs: [epoch] });
     const cursor = sequence * 10;
-    const report = { epoch, cursor, begun: cursor, claimed: cursor, ending: null, error: '' };
+    const report = { epoch, cursor, begun: cursor, claimed: cursor, ending: null, error: '', ...NO_DATA };
     office.leader.message('w1', { type: 'report', incarnation: 1, sequence, reports: [report] });
     office.run();
   }

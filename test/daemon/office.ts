@@ -112,7 +112,16 @@ export class Office {
 
   report(changes: Partial<TaskReport> & { readonly epoch: number }, { worker = 'w1', sequence = 1 } = {}): void {
     const { cursor = 0 } = changes;
-    const report = { cursor, begun: cursor, claimed: cursor, ending: null, error: '', ...changes };
+    const report = {
+      cursor,
+      begun: cursor,
+      claimed: cursor,
+      ending: null,
+      error: '',
+      outputs: [],
+      checkpoint: null,
+      ...changes,
+    };
     this.leader.message(worker, {
       type: 'report',
       incarnation: this.incarnation(worker),

@@ -86,7 +86,7 @@ test('a task that was not completed tells nothing of the speed', () => {
 });
 
 describe('what a task will still take', () => {
-  const task = { epoch: 9, job: 'j', start: 0, end: 1_000, worker: 'w', incarnation: 1, attempts: 0 };
+  const task = { epoch: 9, job: 'j', start: 0, end: 1_000, worker: 'w', incarnation: 1, attempts: 0, checkpoint: null };
 
   test('follows from its own headway, whatever the worker did before', () => {
     const pace = new Pace();

@@ -138,7 +138,7 @@ export class Bench {
   }
 
   submit(number: number): string[] {
-    return this.propose({ kind: 'submit-job', at: 1, spec: specOf({ id: jobId(number) }) });
+    return this.propose({ kind: 'submit-job', stamp: null, at: 1, spec: specOf({ id: jobId(number) }) });
   }
 
   /** What the proposal is answered with, as it comes. */

@@ -57,7 +57,7 @@ describe('proposals', () => {
   test('that cannot be encoded are refused, and cost nobody anything', () => {
     const bench = new Bench().elect();
     const name = 'x'.repeat(10_000);
-    expect(bench.propose({ kind: 'submit-job', at: 1, spec: specOf({ name }) })).toEqual(['BAD_REQUEST']);
+    expect(bench.propose({ kind: 'submit-job', stamp: null, at: 1, spec: specOf({ name }) })).toEqual(['BAD_REQUEST']);
     const answers = bench.submit(1);
     bench.settle();
     expect(answers).toEqual(['created']);

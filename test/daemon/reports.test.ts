@@ -54,7 +54,8 @@ class Desk {
     const incarnation = must(this.pen.table.worker(worker), 'the worker has joined').incarnation;
     const filled = reports.map((report) => {
       const { epoch = 0, cursor = 0 } = report;
-      return { ending: null, error: '', begun: cursor, claimed: cursor, ...report, epoch, cursor };
+      const unsaid = { ending: null, error: '', outputs: [], checkpoint: null };
+      return { ...unsaid, begun: cursor, claimed: cursor, ...report, epoch, cursor };
     });
     this.reports.take(worker, incarnation, sequence, filled);
   }
@@ -97,8 +98,16 @@ describe('progress', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 1, results: [{ epoch: one, cursor: 5, claimed: 5, end: 10, state: 'live' }] },
-      { to: 'w2', sequence: 7, results: [{ epoch: two, cursor: 16, claimed: 16, end: 20, state: 'live' }] },
+      {
+        to: 'w1',
+        sequence: 1,
+        results: [{ epoch: one, cursor: 5, claimed: 5, end: 10, state: 'live', checkpoint: null }],
+      },
+      {
+        to: 'w2',
+        sequence: 7,
+        results: [{ epoch: two, cursor: 16, claimed: 16, end: 20, state: 'live', checkpoint: null }],
+      },
     ]);
   });
 
@@ -154,7 +163,7 @@ describe('claims', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 1, results: [{ epoch, cursor: 0, claimed: 4, end: 10, state: 'live' }] },
+      { to: 'w1', sequence: 1, results: [{ epoch, cursor: 0, claimed: 4, end: 10, state: 'live', checkpoint: null }] },
     ]);
   });
 
@@ -200,7 +209,11 @@ describe('endings', () => {
     desk.commit();
     desk.turn();
     expect(desk.answers).toEqual([
-      { to: 'w1', sequence: 2, results: [{ epoch, cursor: 10, claimed: 10, end: 10, state: 'ended' }] },
+      {
+        to: 'w1',
+        sequence: 2,
+        results: [{ epoch, cursor: 10, claimed: 10, end: 10, state: 'ended', checkpoint: null }],
+      },
     ]);
   });
 
@@ -214,7 +227,7 @@ describe('endings', () => {
     desk.commit();
     desk.turn();
     expect(desk.pen.job().coveredPoints).toBe(7);
-    expect(desk.answers).toMatchObject([{ results: [{ epoch, cursor: 7, state: 'ended' }] }]);
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, cursor: 7, state: 'ended', checkpoint: null }] }]);
   });
 
   test('of a lease that ended otherwise are answered as stale', () => {
@@ -224,7 +237,7 @@ describe('endings', () => {
     desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
     desk.turn();
     expect(desk.proposed).toEqual([]);
-    expect(desk.answers).toMatchObject([{ results: [{ epoch, state: 'stale' }] }]);
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, state: 'stale', checkpoint: null }] }]);
   });
 
   test('that lost the race in the log are answered as stale', () => {
@@ -234,7 +247,7 @@ describe('endings', () => {
     desk.pen.control('cancel');
     desk.commit();
     desk.turn();
-    expect(desk.answers).toMatchObject([{ results: [{ epoch, state: 'stale' }] }]);
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, state: 'stale', checkpoint: null }] }]);
   });
 
   test('that the log could not take are answered as live, and taken when they are said again', () => {
@@ -243,7 +256,7 @@ describe('endings', () => {
     desk.full = true;
     desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
     desk.turn();
-    expect(desk.answers).toMatchObject([{ results: [{ epoch, cursor: 0, state: 'live' }] }]);
+    expect(desk.answers).toMatchObject([{ results: [{ epoch, cursor: 0, state: 'live', checkpoint: null }] }]);
     desk.full = false;
     desk.say('w1', 2, { epoch, cursor: 10, ending: 'complete' });
     desk.commit();
@@ -274,7 +287,9 @@ describe('what no honest worker says', () => {
     desk.say('w1', 3, { epoch, cursor: 5, begun: 11, ending: 'release' });
     desk.turn();
     expect(desk.proposed).toEqual([]);
-    expect(desk.answers).toMatchObject([{ sequence: 3, results: [{ epoch, cursor: 0, state: 'live' }] }]);
+    expect(desk.answers).toMatchObject([
+      { sequence: 3, results: [{ epoch, cursor: 0, state: 'live', checkpoint: null }] },
+    ]);
   });
 
   test('of the lease of another is refused', () => {
@@ -283,7 +298,7 @@ describe('what no honest worker says', () => {
     desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete' });
     desk.turn();
     expect(desk.proposed).toEqual([]);
-    expect(desk.answers).toMatchObject([{ to: 'w1', results: [{ epoch, state: 'stale' }] }]);
+    expect(desk.answers).toMatchObject([{ to: 'w1', results: [{ epoch, state: 'stale', checkpoint: null }] }]);
     expect(desk.pen.job().coveredPoints).toBe(0);
   });
 });

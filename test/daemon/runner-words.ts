@@ -53,7 +53,8 @@ export function wordsFor(office: () => Office) {
   function report(session: number, epoch: number, changes: Partial<RunnerReport> = {}): Question {
     const { worker = WHO } = changes;
     const base = { kind: 'report', worker, instanceId: `i-${worker}`, session, epoch, draining: false } as const;
-    const unsaid = { epochs: null, cursor: 0, begun: null, claimed: null, ending: null, error: '', keep: null };
+    const position = { cursor: 0, begun: null, claimed: null, keep: null };
+    const unsaid = { epochs: null, ...position, ending: null, error: '', outputs: [] };
     return ask({ ...base, ...unsaid, ...changes });
   }
   /** Takes the first task of the job. */

@@ -27,6 +27,8 @@ export function orderOf(epoch: number, changes: Partial<TaskOrder> = {}): TaskOr
     metadata: '{}',
     options,
     attempts: 0,
+    input: null,
+    checkpoint: null,
     ...changes,
   };
 }
@@ -117,8 +119,8 @@ export class Shop {
   }
 
   /** Where the test says nothing of it, nothing is claimed and the end is far. */
-  reported(...given: readonly (Omit<ReportResult, 'claimed' | 'end'> & Partial<ReportResult>)[]): void {
-    const results = given.map((result) => ({ claimed: result.cursor, end: 100, ...result }));
+  reported(...given: readonly (Omit<ReportResult, 'claimed' | 'end' | 'checkpoint'> & Partial<ReportResult>)[]): void {
+    const results = given.map((result) => ({ claimed: result.cursor, end: 100, checkpoint: null, ...result }));
     this.take('report');
     this.say({ type: 'reported', incarnation: 50, sequence: this.#reportSequence, results });
   }

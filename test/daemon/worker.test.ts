@@ -156,8 +156,8 @@ describe('the deadline', () => {
     shop.pass(3 * BEAT);
     // Nothing was committed: the code may have come as far as its window.
     expect(shop.take('report').at(-1)?.reports).toEqual([
-      { epoch: 101, cursor: 4, begun: 10, claimed: 4, ending: 'release', error: '' },
-      { epoch: 102, cursor: 0, begun: 0, claimed: 0, ending: 'release', error: '' },
+      { epoch: 101, cursor: 4, begun: 10, claimed: 4, ending: 'release', error: '', outputs: [], checkpoint: null },
+      { epoch: 102, cursor: 0, begun: 0, claimed: 0, ending: 'release', error: '', outputs: [], checkpoint: null },
     ]);
   });
 
@@ -180,7 +180,7 @@ describe('the deadline', () => {
     shop.executor.ended({ epoch: 101, cursor: 4, begun: 5, ending: 'fail', error: 'terminated' });
     shop.pass(BEAT);
     expect(shop.take('report').at(-1)?.reports).toEqual([
-      { epoch: 101, cursor: 4, begun: 10, claimed: 4, ending: 'release', error: '' },
+      { epoch: 101, cursor: 4, begun: 10, claimed: 4, ending: 'release', error: '', outputs: [], checkpoint: null },
     ]);
   });
 
@@ -191,7 +191,9 @@ describe('the deadline', () => {
     shop.hand.time.stall(FENCE);
     shop.executor.ended({ epoch: 101, cursor: 4, begun: 5, ending: 'fail', error: 'terminated' });
     shop.turn();
-    expect(shop.take('report').at(-1)?.reports).toMatchObject([{ begun: 10, ending: 'release', error: '' }]);
+    expect(shop.take('report').at(-1)?.reports).toMatchObject([
+      { begun: 10, ending: 'release', error: '', outputs: [], checkpoint: null },
+    ]);
   });
 
   test('that has passed while this process stood still lets no late order start', () => {

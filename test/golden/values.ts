@@ -47,6 +47,18 @@ export const HELLO: Hello = {
 
 export const REFUSAL: Refusal = { code: 'STRANGER', detail: 'who are you? — nobody' };
 
+/** Of things that differ, each with a hash of its own. */
+const HANDLES = {
+  input: { hash: '1a'.repeat(32), bytes: 70_000, rows: 2_000, schema: '00112233445566aa' },
+  output: { hash: '2b'.repeat(32), bytes: 80_000, rows: 3_000, schema: '00112233445566bb' },
+  checkpoint: { hash: '3c'.repeat(32), bytes: 90_000, rows: 4_000, schema: '00112233445566cc' },
+  state: { hash: '4d'.repeat(32), bytes: 100_000, rows: 5_000, schema: '00112233445566dd' },
+  result: { hash: '5e'.repeat(32), bytes: 110_000, rows: 6_000, schema: '00112233445566ee' },
+} as const;
+const CHECKPOINT = { stage: 2, fingerprint: 'f00d', handle: HANDLES.checkpoint } as const;
+const OUTPUTS = [{ start: 10, end: 60, handle: HANDLES.output, stamp: 4 }] as const;
+const NO_DATA = { outputs: [], checkpoint: null } as const;
+
 const OPTIONS = {
   delivery: 'at-most-once',
   ...{ commitEvery: 100, commitIntervalMs: 200, taskSize: null, taskTimeoutMs: 60_000, memoryMb: 512, maxAttempts: 3 },
@@ -60,6 +72,7 @@ const OPTIONS = {
 const ORDER = {
   ...{ epoch: 70_000, job: JOB_1, name: 'mail', start: -5, end: 2 ** 53 - 1, cursor: 4_096, claimed: 4_100 },
   ...{ metadata: '{"template":"welcome"}', options: OPTIONS, attempts: 2 },
+  ...{ input: HANDLES.input, checkpoint: CHECKPOINT },
 } as const;
 const OFFERS = [
   { name: 'mail', hash: 'ab12' },
@@ -97,10 +110,28 @@ export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
   report: {
     ...{ type: 'report', incarnation: 65_536, sequence: 13 },
     reports: [
-      { epoch: 70_000, cursor: -1, begun: 4, claimed: 5, ending: null, error: '' },
-      { epoch: 70_001, cursor: 10, begun: 10, claimed: 10, ending: 'complete', error: '' },
-      { epoch: 70_002, cursor: 11, begun: 12, claimed: 11, ending: 'fail', error: 'ö' },
-      { epoch: 70_003, cursor: 12, begun: 13, claimed: 12, ending: 'release', error: '' },
+      {
+        epoch: 70_000,
+        cursor: -1,
+        begun: 4,
+        claimed: 5,
+        ending: null,
+        error: '',
+        outputs: [],
+        checkpoint: { ...CHECKPOINT, stamp: 9 },
+      },
+      {
+        epoch: 70_001,
+        cursor: 10,
+        begun: 10,
+        claimed: 10,
+        ending: 'complete',
+        error: '',
+        outputs: OUTPUTS,
+        checkpoint: null,
+      },
+      { epoch: 70_002, cursor: 11, begun: 12, claimed: 11, ending: 'fail', error: 'ö', ...NO_DATA },
+      { epoch: 70_003, cursor: 12, begun: 13, claimed: 12, ending: 'release', error: '', ...NO_DATA },
     ],
   },
   joined: { type: 'joined', nonce: 123_456, incarnation: 65_536, sessionTtlMs: 5_000 },
@@ -112,9 +143,9 @@ export const MESSAGES: { readonly [T in WireMessage['type']]: MessageOf<T> } = {
   reported: {
     ...{ type: 'reported', incarnation: 65_536, sequence: 13 },
     results: [
-      { epoch: 70_000, cursor: 3, claimed: 4, end: 10, state: 'live' },
-      { epoch: 70_001, cursor: 10, claimed: 10, end: 10, state: 'ended' },
-      { epoch: 70_002, cursor: 0, claimed: 0, end: 0, state: 'stale' },
+      { epoch: 70_000, cursor: 3, claimed: 4, end: 10, state: 'live', checkpoint: 2 },
+      { epoch: 70_001, cursor: 10, claimed: 10, end: 10, state: 'ended', checkpoint: null },
+      { epoch: 70_002, cursor: 0, claimed: 0, end: 0, state: 'stale', checkpoint: null },
     ],
   },
   ended: { type: 'ended', incarnation: 65_536 },
@@ -138,6 +169,9 @@ function spec(id: string, changes: Partial<JobSpec> = {}): JobSpec {
     metadata: '{"template":"welcome"}',
     exposure: 'window',
     overseen: false,
+    input: null,
+    inputName: null,
+    collects: false,
   } as const;
   return { ...base, options: OPTIONS, ...changes };
 }
@@ -148,7 +182,7 @@ function work(): ScheduledSpec {
 }
 
 export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
-  'submit-job': { kind: 'submit-job', at: AT, spec: spec(JOB_1) },
+  'submit-job': { kind: 'submit-job', stamp: null, at: AT, spec: spec(JOB_1) },
   'control-job': { kind: 'control-job', at: AT + 1, id: JOB_1, action: 'resume' },
   'worker-join': {
     ...{ kind: 'worker-join', at: AT + 2, worker: 'w1', instanceId: 'i-w1', address: 'w1.example:7080' },
@@ -161,13 +195,13 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   progress: {
     ...{ kind: 'progress', at: AT + 5 },
     cursors: [
-      { epoch: 5, cursor: 60, claimed: 60 },
-      { epoch: 6, cursor: 100, claimed: 110 },
+      { epoch: 5, cursor: 60, claimed: 60, outputs: OUTPUTS },
+      { epoch: 6, cursor: 100, claimed: 110, outputs: [] },
     ],
   },
-  complete: { kind: 'complete', at: AT + 6, epoch: 5, cursor: 100, begun: 100 },
-  fail: { kind: 'fail', at: AT + 7, epoch: 6, cursor: 150, begun: 151, error: 'no such user: 150' },
-  release: { kind: 'release', at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
+  complete: { kind: 'complete', outputs: [], at: AT + 6, epoch: 5, cursor: 100, begun: 100 },
+  fail: { kind: 'fail', outputs: [], at: AT + 7, epoch: 6, cursor: 150, begun: 151, error: 'no such user: 150' },
+  release: { kind: 'release', outputs: [], at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
   'retry-job': { kind: 'retry-job', at: AT + 9, id: JOB_1, range: { start: -5, end: 250 }, uncertain: true },
   'set-job': { kind: 'set-job', at: AT + 10, id: JOB_1, changes: { weight: 7, maxConcurrency: null, tolerate: '5%' } },
   'job-notified': { kind: 'job-notified', at: AT + 11, id: JOB_1, run: 1, ok: true },
@@ -188,6 +222,13 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   'drop-dataset': { kind: 'drop-dataset', at: AT + 17, name: 'letters', expected: null },
   'pin-dataset': { kind: 'pin-dataset', at: AT + 16, name: 'words', pinned: true },
   condemn: { kind: 'condemn', hashes: ['cd'.repeat(32)] },
+  checkpoint: { kind: 'checkpoint', at: AT + 18, epoch: 20, checkpoint: CHECKPOINT, stamp: 19 },
+  'take-master': { kind: 'take-master', at: AT + 19, job: JOB_1 },
+  fold: {
+    ...{ kind: 'fold', at: AT + 20, job: JOB_1, epoch: 22, outputs: [10, -60], state: HANDLES.state, stamp: 21 },
+  },
+  'finish-master': { kind: 'finish-master', at: AT + 21, job: JOB_1, epoch: 22, result: HANDLES.result, stamp: 22 },
+  'master-failed': { kind: 'master-failed', at: AT + 22, job: JOB_1, epoch: 22, error: 'the ledger is full' },
 };
 
 export const MEMBER_CHANGE: MemberChange = {
@@ -210,11 +251,11 @@ export const STORY: readonly (Command | MemberChange | null)[] = [
   { ...COMMANDS.grant, size: 60 },
   COMMANDS.progress,
   COMMANDS.complete,
-  { kind: 'submit-job', at: AT + 6, spec: spec(JOB_2, { end: 7, exposure: 'task', overseen: true }) },
+  { kind: 'submit-job', stamp: null, at: AT + 6, spec: spec(JOB_2, { end: 7, exposure: 'task', overseen: true }) },
   COMMANDS.fail,
   MEMBER_CHANGE,
   { ...COMMANDS.grant, job: JOB_2, at: AT + 7 },
-  { kind: 'complete', at: AT + 8, epoch: 13, cursor: 7, begun: 7 },
+  { kind: 'complete', outputs: [], at: AT + 8, epoch: 13, cursor: 7, begun: 7 },
   COMMANDS.release,
   COMMANDS['worker-suspect'],
   COMMANDS['worker-heard'],

@@ -93,7 +93,7 @@ export class FakeNode implements NodeApi {
 
   submit(spec: JobSpec, done: Done<Extract<Outcome, { kind: 'created' | 'exists' }>>): void {
     if (this.refused(done)) return;
-    const outcome = this.pen.apply({ kind: 'submit-job', spec });
+    const outcome = this.pen.apply({ kind: 'submit-job', stamp: null, spec });
     if (this.mute) return;
     if (outcome.kind === 'created' || outcome.kind === 'exists') done({ ok: true, value: outcome });
     else done({ ok: false, error: errorOf(outcome) });

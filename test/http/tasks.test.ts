@@ -148,7 +148,7 @@ describe('a task', () => {
     ['release', { cursor: 5, begun: 6 }, { cursor: 5, begun: 6, ending: 'release' }],
     ['fail', { cursor: 5, error: 'boom' }, { cursor: 5, begun: null, ending: 'fail', error: 'boom' }],
   ])('%s %o', async (word, body, question) => {
-    const task = { epoch: 77, cursor: 5, claimed: 5, end: 100, limit: 15, state: 'live' } as const;
+    const task = { epoch: 77, cursor: 5, claimed: 5, end: 100, limit: 15, state: 'live', checkpoint: null } as const;
     node.answerRunner = (_request, done) => done({ ok: true, value: { ...ANSWER, task } });
     const response = await post(`77/${word}`, { ...LIVING, ...body });
     expect(node.questions).toMatchObject([{ kind: 'report', epoch: 77, worker: '@py-1', session: 50, ...question }]);

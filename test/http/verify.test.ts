@@ -61,7 +61,7 @@ test('ranges that touch tile, in any order', () => {
 });
 
 test('pending is what came back and what was never granted, merged where it touches', () => {
-  const back = { touched: 0, attempts: 0, error: '' };
+  const back = { touched: 0, attempts: 0, error: '', checkpoint: null };
   const returned = [
     { ...back, start: 30, end: 40 },
     { ...back, start: 10, end: 20 },

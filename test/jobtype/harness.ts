@@ -8,18 +8,25 @@ import { afterEach } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { SILENT } from '../../src/base/log.ts';
 import type { Epoch, Point } from '../../src/base/types.ts';
-import type { Executor, ExecutorEnding } from '../../src/daemon/env.ts';
+import type { Executor, ExecutorEnding, TaskBlobs } from '../../src/daemon/env.ts';
 import { monotonicMs } from '../../src/jobtype/deadline.ts';
 import { createExecutor } from '../../src/jobtype/executor.ts';
 import type { LoadedTypes } from '../../src/jobtype/loader.ts';
 import { windowEnd } from '../../src/ranges/lease.ts';
 import { fillOptions } from '../../src/ranges/options.ts';
-import type { Delivery } from '../../src/ranges/types.ts';
+import type { Delivery, StampedCheckpoint, StampedOutput } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { HOST_ENTRY, loadTestTypes } from './paths.ts';
 
 export type Happening =
-  | { readonly kind: 'progress'; readonly epoch: Epoch; readonly cursor: Point; readonly begun: Point }
+  | {
+      readonly kind: 'progress';
+      readonly epoch: Epoch;
+      readonly cursor: Point;
+      readonly begun: Point;
+      readonly outputs: readonly StampedOutput[];
+    }
+  | { readonly kind: 'checkpoint'; readonly epoch: Epoch; readonly checkpoint: StampedCheckpoint }
   | ({ readonly kind: 'ended' } & ExecutorEnding)
   | { readonly kind: 'line'; readonly epoch: Epoch | null; readonly source: string; readonly line: string }
   | { readonly kind: 'host-started'; readonly pid: number }
@@ -39,8 +46,8 @@ afterEach(async () => {
 });
 
 /** `commit: true` commits every cursor at once, as a leader would a little later. */
-export async function openBench(options: { commit: boolean; slots?: number }): Promise<Bench> {
-  const bench = new Bench(await testTypes(), options.commit, options.slots ?? 2);
+export async function openBench(options: { commit: boolean; slots?: number; blobs?: TaskBlobs }): Promise<Bench> {
+  const bench = new Bench(await testTypes(), options.commit, options.slots ?? 2, options.blobs);
   opened.push(bench);
   return bench;
 }
@@ -58,14 +65,19 @@ export class Bench {
   #epoch = 0;
   #stopped = false;
 
-  constructor(loaded: LoadedTypes, commit: boolean, slots: number) {
+  constructor(loaded: LoadedTypes, commit: boolean, slots: number, blobs?: TaskBlobs) {
     const log = { ...SILENT, info: (fields: object, event: string) => this.#log(fields, event) };
     const { dataDir } = this;
     this.executor = createExecutor({ types: loaded, slots, dataDir, log, hostEntry: HOST_ENTRY, nodeId: 'n1' });
+    if (blobs !== undefined) this.executor.useBlobs(blobs);
     this.executor.start({
-      progress: (epoch, cursor, begun) => {
-        this.#happened({ kind: 'progress', epoch, cursor, begun });
+      progress: (epoch, cursor, begun, outputs) => {
+        this.#happened({ kind: 'progress', epoch, cursor, begun, outputs });
         if (commit) this.commit(epoch, cursor);
+      },
+      checkpoint: (epoch, checkpoint) => {
+        this.#happened({ kind: 'checkpoint', epoch, checkpoint });
+        if (commit) this.executor.checkpointed(epoch, checkpoint.stage);
       },
       ended: (ending) => this.#happened({ kind: 'ended', ...ending }),
     });
@@ -98,6 +110,8 @@ export class Bench {
       metadata: JSON.stringify(metadata),
       options,
       attempts: 0,
+      input: null,
+      checkpoint: null,
       ...rest,
     };
     this.#orders.set(this.#epoch, order);

@@ -41,6 +41,8 @@ function startParent(name: string, metadata: object, deadlineMs: number | null =
     metadata: JSON.stringify(metadata),
     options: fillOptions({ commitEvery: 100, commitIntervalMs: 20 }),
     attempts: 0,
+    input: null,
+    checkpoint: null,
   };
   const args = ['--import', 'tsx', PARENT_ENTRY, dataDir, JSON.stringify({ deadlineMs, order })];
   // A group of its own, as a supervisor or a shell gives it to a node.

@@ -59,6 +59,24 @@ describe('a directory of job types', () => {
     expect(types.get('keeper')?.info).toMatchObject({ deliveries: ['exactly-once'], deliveriesWhen: {} });
   });
 
+  it('a type says whether its Master plans, and how it collects', async () => {
+    const work = 'export class T { async work() {} plan() {} }';
+    const collects = 'collect() {} state() {} restore() {}';
+    write('alone', work);
+    write('plans', `${work} export class M { plan() {} }`);
+    write('sums', `${work} export class M { ${collects} }`);
+    write('lists', `${work} export class M { ordered = true; ${collects} }`);
+    const types = await load();
+    const saidOf = (name: string) => {
+      const { overseen, plans, collects } = types.get(name)?.info ?? {};
+      return { overseen, plans, collects };
+    };
+    expect(saidOf('alone')).toEqual({ overseen: false, plans: false, collects: null });
+    expect(saidOf('plans')).toEqual({ overseen: true, plans: true, collects: null });
+    expect(saidOf('sums')).toEqual({ overseen: true, plans: false, collects: 'as-committed' });
+    expect(saidOf('lists')).toEqual({ overseen: true, plans: false, collects: 'in-order' });
+  });
+
   it('a link to a folder counts, and folders without index.js and dot folders do not', async () => {
     symlinkSync(join(TYPES_DIR, 'count'), join(directory, 'linked'));
     mkdirSync(join(directory, 'helpers'));
@@ -77,6 +95,9 @@ describe('a directory of job types', () => {
     ['vague', 'export class T { static deliveriesWhen = { "exactly-once": 1 }; work() {} }', 'must be a JSON Schema'],
     ['listed', 'export class T { static deliveriesWhen = []; work() {} }', 'an object of JSON Schemas'],
     ['schema', 'export class A { static metadata = 7; work() {} }', 'static metadata must be a JSON Schema object'],
+    ['folds', 'export class T { work() {} } export class M { collect() {} }', 'lacks state() and restore()'],
+    ['forgets', 'export class T { work() {} } export class M { collect() {} state() {} }', 'and lacks restore()'],
+    ['ends', 'export class T { work() {} } export class M { onProgress() {} finish() {} }', 'lacks collect()'],
     ['bad name', 'export class A { work() {} }', 'a name is 1 to 64 of'],
   ])('%s: the error names the folder and the reason', async (name, source, reason) => {
     const folder = write(name, source);

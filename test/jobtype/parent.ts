@@ -31,6 +31,7 @@ executor.start({
     say({ event: 'progress', epoch, cursor });
     executor.committed(epoch, cursor, order.end);
   },
+  checkpoint: () => {},
   ended: (ending) => say({ event: 'ended', ending }),
 });
 executor.run(order);

@@ -135,10 +135,12 @@ export class ClusterModel {
       const cursor = must(this.ran.get(epoch), 'a live task is known');
       if (cursor === task.end) break;
       const claimed = Math.min(task.end, cursor + COMMIT_EVERY);
-      this.apply({ kind: 'progress', at: 3, cursors: [{ epoch, cursor, claimed }] });
+      this.apply({ kind: 'progress', at: 3, cursors: [{ epoch, cursor, claimed, outputs: [] }] });
     }
     const { end } = must(this.table.task(epoch), 'a task to complete is live');
-    expect(this.apply({ kind: 'complete', at: 3, epoch, cursor: end, begun: end })).toEqual({ kind: 'ok' });
+    expect(this.apply({ kind: 'complete', outputs: [], at: 3, epoch, cursor: end, begun: end })).toEqual({
+      kind: 'ok',
+    });
   }
 
   view(id: string): JobView {
@@ -158,7 +160,7 @@ export class ClusterModel {
     const options = { commitEvery: COMMIT_EVERY, maxAttempts: 2, delivery };
     const fresh = Array.from({ length: POINTS }, () => 0);
     if (!this.runs.has(id)) this.runs.set(id, fresh);
-    this.apply({ kind: 'submit-job', at: 1, spec: specOf({ id, end: POINTS, exposure, options }) });
+    this.apply({ kind: 'submit-job', stamp: null, at: 1, spec: specOf({ id, end: POINTS, exposure, options }) });
   }
 
   #join(worker: string, stranger: boolean): void {
@@ -198,9 +200,9 @@ export class ClusterModel {
     const begun = must(this.ran.get(epoch), 'a live task is known');
     const cursor = task.cursor + (two % (begun - task.cursor + 1));
     const claimed = Math.min(task.end, cursor + (two % (COMMIT_EVERY + 1)));
-    if (kind === 'progress') this.apply({ kind, at: 3, cursors: [{ epoch, cursor, claimed }] });
-    else if (kind === 'release') this.apply({ kind, at: 3, epoch, cursor, begun });
-    else this.apply({ kind, at: 3, epoch, cursor, begun, error: `error ${two % 2}` });
+    if (kind === 'progress') this.apply({ kind, at: 3, cursors: [{ epoch, cursor, claimed, outputs: [] }] });
+    else if (kind === 'release') this.apply({ kind, at: 3, epoch, cursor, begun, outputs: [] });
+    else this.apply({ kind, at: 3, epoch, cursor, begun, outputs: [], error: `error ${two % 2}` });
   }
 
   /** A person wants another try at what went wrong, somewhere or everywhere. */
@@ -228,11 +230,11 @@ export class ClusterModel {
       const outcome = this.apply({
         kind: 'progress',
         at: 5,
-        cursors: [{ epoch, cursor: two % POINTS, claimed: two % POINTS }],
+        cursors: [{ epoch, cursor: two % POINTS, claimed: two % POINTS, outputs: [] }],
       });
       expect(outcome).toEqual({ kind: 'progressed', stale: [epoch] });
     } else {
-      const outcome = this.apply({ kind: 'complete', at: 5, epoch, cursor: two % POINTS, begun: POINTS });
+      const outcome = this.apply({ kind: 'complete', outputs: [], at: 5, epoch, cursor: two % POINTS, begun: POINTS });
       expect(outcome).toMatchObject({ kind: 'refused', code: 'STALE_EPOCH' });
     }
     assert(sameBytes(this.table.snapshot(), before), 'a late report changes nothing');

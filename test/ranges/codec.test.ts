@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
-import { CURSORS_PER_ENTRY_MAX, ERROR_TEXT_MAX, METADATA_BYTES_MAX } from '../../src/base/limits.ts';
+import { CURSORS_PER_ENTRY_MAX, ERROR_TEXT_MAX, METADATA_BYTES_MAX, STAGES_MAX } from '../../src/base/limits.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { fillOptions } from '../../src/ranges/options.ts';
 import { canonicalJson } from '../../src/ranges/spec.ts';
@@ -13,7 +13,16 @@ const plain = new Packr({ useRecords: false });
 const id = fc.string({ minLength: 1, maxLength: 36 });
 const natural = fc.maxSafeNat();
 const point = fc.maxSafeInteger();
-const ending = { at: natural, epoch: natural, cursor: point, begun: point };
+const handle = fc.record({
+  hash: fc.constantFrom('ab'.repeat(32), 'cd'.repeat(32)),
+  bytes: fc.nat(),
+  rows: natural,
+  schema: fc.constantFrom('0123456789abcdef', 'fedcba9876543210'),
+});
+const outputs = fc.array(fc.record({ start: point, end: point, handle, stamp: natural }), { maxLength: 3 });
+const checkpoint = fc.record({ stage: fc.nat({ max: STAGES_MAX - 1 }), fingerprint: id, handle });
+const ofMaster = { at: natural, job: id, epoch: natural, stamp: natural };
+const ending = { at: natural, epoch: natural, cursor: point, begun: point, outputs };
 const text = fc.string({ unit: 'binary', maxLength: 80 });
 
 const spec = fc
@@ -25,6 +34,9 @@ const spec = fc
     options: fc.record({ taskSize: fc.option(fc.integer({ min: 1, max: 1_000 })), maxAttempts: fc.constantFrom(1, 7) }),
     exposure: fc.constantFrom('window' as const, 'task' as const),
     overseen: fc.boolean(),
+    input: fc.constant(null),
+    inputName: fc.constant(null),
+    collects: fc.constant(false),
   })
   .map(({ range: [start, length], metadata, options, ...rest }) => ({
     ...rest,
@@ -35,7 +47,7 @@ const spec = fc
   }));
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  fc.record({ kind: fc.constant('submit-job' as const), at: natural, spec }),
+  fc.record({ kind: fc.constant('submit-job' as const), at: natural, spec, stamp: fc.option(natural) }),
   fc.record({
     kind: fc.constant('control-job' as const),
     at: natural,
@@ -81,11 +93,21 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({
     kind: fc.constant('progress' as const),
     at: natural,
-    cursors: fc.array(fc.record({ epoch: natural, cursor: point, claimed: point })),
+    cursors: fc.array(fc.record({ epoch: natural, cursor: point, claimed: point, outputs })),
   }),
   fc.record({ kind: fc.constant('complete' as const), ...ending }),
   fc.record({ kind: fc.constant('fail' as const), ...ending, error: text }),
   fc.record({ kind: fc.constant('release' as const), ...ending }),
+  fc.record({ kind: fc.constant('checkpoint' as const), at: natural, epoch: natural, checkpoint, stamp: natural }),
+  fc.record({ kind: fc.constant('take-master' as const), at: natural, job: id }),
+  fc.record({
+    kind: fc.constant('fold' as const),
+    ...ofMaster,
+    outputs: fc.array(point, { maxLength: 5 }),
+    state: fc.option(handle),
+  }),
+  fc.record({ kind: fc.constant('finish-master' as const), ...ofMaster, result: fc.option(handle) }),
+  fc.record({ kind: fc.constant('master-failed' as const), at: natural, job: id, epoch: natural, error: text }),
 );
 
 function codeOf(run: () => unknown): string | null {
@@ -98,7 +120,7 @@ function codeOf(run: () => unknown): string | null {
 }
 
 const GRANT: Command = { kind: 'grant', at: 1, job: 'j', worker: 'w', incarnation: 2, size: 3, retry: null };
-const FAIL: Command = { kind: 'fail', at: 1, epoch: 2, cursor: 3, begun: 4, error: '' };
+const FAIL: Command = { kind: 'fail', outputs: [], at: 1, epoch: 2, cursor: 3, begun: 4, error: '' };
 
 describe('the codec of commands', () => {
   test('gives back what it was given, and the same bytes for it each time', () => {
@@ -112,7 +134,7 @@ describe('the codec of commands', () => {
 
   test('gives the same bytes whatever was encoded before', () => {
     const first = encodeCommand(GRANT);
-    encodeCommand({ kind: 'submit-job', at: 9, spec: specOf({ metadata: '{"__proto__":1}' }) });
+    encodeCommand({ kind: 'submit-job', stamp: null, at: 9, spec: specOf({ metadata: '{"__proto__":1}' }) });
     expect(encodeCommand({ ...GRANT })).toEqual(first);
     expect(first.buffer.byteLength).toBe(first.byteLength);
   });
@@ -138,14 +160,24 @@ describe('the codec of commands', () => {
       { ...GRANT, worker: '' },
       { ...GRANT, worker: 'half \ud800 pair' },
       { ...GRANT, at: Number.NaN },
-      { kind: 'submit-job', at: 1, spec: specOf({ start: 5, end: 5 }) },
-      { kind: 'submit-job', at: 1, spec: specOf({ start: -1, end: Number.MAX_SAFE_INTEGER }) },
-      { kind: 'submit-job', at: 1, spec: specOf({ metadata: `"${'ä'.repeat(METADATA_BYTES_MAX / 2)}"` }) },
-      { kind: 'submit-job', at: 1, spec: { ...specOf(), options: { ...specOf().options, commitEvery: 0 } } },
+      { kind: 'submit-job', stamp: null, at: 1, spec: specOf({ start: 5, end: 5 }) },
+      { kind: 'submit-job', stamp: null, at: 1, spec: specOf({ start: -1, end: Number.MAX_SAFE_INTEGER }) },
+      { kind: 'submit-job', stamp: null, at: 1, spec: specOf({ metadata: `"${'ä'.repeat(METADATA_BYTES_MAX / 2)}"` }) },
+      {
+        kind: 'submit-job',
+        stamp: null,
+        at: 1,
+        spec: { ...specOf(), options: { ...specOf().options, commitEvery: 0 } },
+      },
       {
         kind: 'progress',
         at: 1,
-        cursors: Array.from({ length: CURSORS_PER_ENTRY_MAX + 1 }, () => ({ epoch: 1, cursor: 1, claimed: 1 })),
+        cursors: Array.from({ length: CURSORS_PER_ENTRY_MAX + 1 }, () => ({
+          epoch: 1,
+          cursor: 1,
+          claimed: 1,
+          outputs: [],
+        })),
       },
     ];
     for (const one of bad) expect(codeOf(() => encodeCommand(one))).toBe('BAD_REQUEST');
@@ -177,7 +209,7 @@ describe('the codec of commands', () => {
   });
 
   test('takes a cut or a flipped byte for damage, or for another command, but never breaks', () => {
-    const bytes = encodeCommand({ kind: 'submit-job', at: 1_700_000_000_000, spec: specOf() });
+    const bytes = encodeCommand({ kind: 'submit-job', stamp: null, at: 1_700_000_000_000, spec: specOf() });
     fc.assert(
       fc.property(fc.nat({ max: bytes.length - 1 }), fc.integer({ min: 1, max: 255 }), (place, mask) => {
         const flipped = bytes.slice();

@@ -55,7 +55,9 @@ describe('a shrink', () => {
     pen.progress(epoch, 10);
     expect(shrink(pen, epoch, 50)).toEqual({ kind: 'ok' });
     expect(pen.table.task(epoch)).toMatchObject({ cursor: 10, end: 50 });
-    expect(pen.job().returned).toEqual([{ start: 50, end: 100, touched: 50, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([
+      { start: 50, end: 100, touched: 50, attempts: 0, error: '', checkpoint: null },
+    ]);
     expect(pen.last).toEqual([{ kind: 'task-shrunk', job: jobId(1), epoch, worker: 'w1', end: 50 }]);
     expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
     pen.complete(pen.grant(100));

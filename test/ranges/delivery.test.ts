@@ -31,7 +31,7 @@ describe('at most once', () => {
     pen.expire();
     expect(pen.job()).toMatchObject({ coveredPoints: 30, uncertainPoints: 10 });
     expect(pen.job().uncertain).toEqual([{ start: 20, end: 30, epoch, worker: 'w1', at: pen.at }]);
-    expect(pen.job().returned).toEqual([{ start: 30, end: 50, touched: 30, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([{ start: 30, end: 50, touched: 30, attempts: 0, error: '', checkpoint: null }]);
     pen.join();
     expect(pen.table.task(pen.grant(100))).toMatchObject({ start: 30, end: 50 });
     expect(pen.job().reexecuted).toEqual([]);
@@ -44,7 +44,7 @@ describe('at most once', () => {
     pen.progress(epoch, 0, 10);
     pen.fail(epoch, 4, 5, 'connection reset');
     expect(pen.job().uncertain).toMatchObject([{ start: 4, end: 5 }]);
-    expect(pen.job().returned).toEqual([{ start: 5, end: 50, touched: 5, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([{ start: 5, end: 50, touched: 5, attempts: 0, error: '', checkpoint: null }]);
     expect(pen.job().failed).toEqual([]);
     expect(pen.last).toContainEqual({
       kind: 'range-uncertain',

@@ -31,6 +31,9 @@ export function specOf(changes: SpecChanges = {}): JobSpec {
     metadata: '{}',
     exposure: 'window',
     overseen: false,
+    input: null,
+    inputName: null,
+    collects: false,
   } as const;
   return { ...base, ...rest, options: fillOptions({ commitEvery: 10, ...options }) };
 }
@@ -60,7 +63,7 @@ export class Pen {
   }
 
   submit(changes: SpecChanges = {}): Outcome {
-    return this.apply({ kind: 'submit-job', spec: specOf(changes) });
+    return this.apply({ kind: 'submit-job', stamp: null, spec: specOf(changes) });
   }
 
   /** Joins a worker and gives its incarnation. */
@@ -91,21 +94,21 @@ export class Pen {
   }
 
   progress(epoch: number, cursor: number, claimed = cursor): Outcome {
-    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor, claimed }] });
+    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor, claimed, outputs: [] }] });
   }
 
   /** Completes a task up to its end. */
   complete(epoch: number): Outcome {
     const { end } = must(this.table.task(epoch), 'the task to complete is live');
-    return this.apply({ kind: 'complete', epoch, cursor: end, begun: end });
+    return this.apply({ kind: 'complete', outputs: [], epoch, cursor: end, begun: end });
   }
 
   fail(epoch: number, cursor: number, begun: number, error = 'boom'): Outcome {
-    return this.apply({ kind: 'fail', epoch, cursor, begun, error });
+    return this.apply({ kind: 'fail', outputs: [], epoch, cursor, begun, error });
   }
 
   release(epoch: number, cursor: number, begun: number): Outcome {
-    return this.apply({ kind: 'release', epoch, cursor, begun });
+    return this.apply({ kind: 'release', outputs: [], epoch, cursor, begun });
   }
 
   expire(worker = 'w1'): Outcome {

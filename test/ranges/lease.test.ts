@@ -88,10 +88,10 @@ describe('progress', () => {
     const [gone, beyond, live] = [pen.grant(10), pen.grant(10), pen.grant(10)];
     pen.complete(gone);
     const cursors = [
-      { epoch: gone, cursor: 10, claimed: 10 },
-      { epoch: beyond, cursor: 21, claimed: 21 },
-      { epoch: live, cursor: 25, claimed: 25 },
-      { epoch: 999, cursor: 1, claimed: 1 },
+      { epoch: gone, cursor: 10, claimed: 10, outputs: [] },
+      { epoch: beyond, cursor: 21, claimed: 21, outputs: [] },
+      { epoch: live, cursor: 25, claimed: 25, outputs: [] },
+      { epoch: 999, cursor: 1, claimed: 1, outputs: [] },
     ];
     expect(pen.apply({ kind: 'progress', cursors })).toEqual({ kind: 'progressed', stale: [gone, beyond, 999] });
     expect(pen.job().covered).toEqual([
@@ -117,9 +117,9 @@ describe('the end of a lease', () => {
   test('complete short of the end is progress plus release', () => {
     const pen = started();
     const epoch = pen.grant(50);
-    expect(pen.apply({ kind: 'complete', epoch, cursor: 30, begun: 35 })).toEqual({ kind: 'ok' });
+    expect(pen.apply({ kind: 'complete', outputs: [], epoch, cursor: 30, begun: 35 })).toEqual({ kind: 'ok' });
     expect(pen.last.at(-1)).toMatchObject({ kind: 'task-ended', how: 'released', rest: { start: 30, end: 50 } });
-    expect(pen.job().returned).toEqual([{ start: 30, end: 50, touched: 35, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([{ start: 30, end: 50, touched: 35, attempts: 0, error: '', checkpoint: null }]);
     expect(pen.job().coveredPoints).toBe(30);
   });
 
@@ -128,7 +128,7 @@ describe('the end of a lease', () => {
     const epoch = pen.grant(50);
     pen.progress(epoch, 40);
     pen.release(epoch, 10, 20);
-    expect(pen.job().returned).toEqual([{ start: 40, end: 50, touched: 40, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([{ start: 40, end: 50, touched: 40, attempts: 0, error: '', checkpoint: null }]);
     expect(pen.job().coveredPoints).toBe(40);
   });
 
@@ -148,9 +148,9 @@ describe('the end of a lease', () => {
       const before = pen.table.snapshot();
       const late = { epoch, cursor: 50, begun: 50 };
       const stale = { kind: 'refused', code: 'STALE_EPOCH' };
-      expect(pen.apply({ kind: 'complete', ...late })).toMatchObject(stale);
-      expect(pen.apply({ kind: 'fail', ...late, error: '' })).toMatchObject(stale);
-      expect(pen.apply({ kind: 'release', ...late })).toMatchObject(stale);
+      expect(pen.apply({ kind: 'complete', outputs: [], ...late })).toMatchObject(stale);
+      expect(pen.apply({ kind: 'fail', outputs: [], ...late, error: '' })).toMatchObject(stale);
+      expect(pen.apply({ kind: 'release', outputs: [], ...late })).toMatchObject(stale);
       expect(pen.progress(epoch, 50)).toEqual({ kind: 'progressed', stale: [epoch] });
       expect(pen.table.snapshot()).toEqual(before);
     }
@@ -159,7 +159,7 @@ describe('the end of a lease', () => {
   test('beyond the end of the task is refused, and the task goes on', () => {
     const pen = started();
     const epoch = pen.grant(50);
-    const refused = pen.apply({ kind: 'complete', epoch, cursor: 51, begun: 51 });
+    const refused = pen.apply({ kind: 'complete', outputs: [], epoch, cursor: 51, begun: 51 });
     expect(refused).toMatchObject({ kind: 'refused', code: 'STALE_EPOCH' });
     expect(pen.table.task(epoch)).toMatchObject({ cursor: 0 });
   });
@@ -196,7 +196,7 @@ describe('a grant', () => {
     pen.grant(30);
     pen.release(epoch, 10, 15);
     expect(pen.table.task(pen.grant(8))).toMatchObject({ start: 10, end: 18 });
-    expect(pen.job().returned).toEqual([{ start: 18, end: 30, touched: 18, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([{ start: 18, end: 30, touched: 18, attempts: 0, error: '', checkpoint: null }]);
     expect(pen.table.task(pen.grant(50))).toMatchObject({ start: 18, end: 30 });
     expect(pen.table.task(pen.grant(5))).toMatchObject({ start: 60, end: 65 });
   });
@@ -232,11 +232,18 @@ describe('a failure', () => {
     const pen = started({ options: { maxAttempts: 3 } });
     pen.fail(pen.grant(50), 10, 11, 'first');
     expect(pen.job().returned).toEqual([
-      { start: 10, end: 11, touched: 11, attempts: 1, error: 'first' },
-      { start: 11, end: 50, touched: 11, attempts: 0, error: '' },
+      { start: 10, end: 11, touched: 11, attempts: 1, error: 'first', checkpoint: null },
+      { start: 11, end: 50, touched: 11, attempts: 0, error: '', checkpoint: null },
     ]);
     pen.fail(pen.grant(1, { retry: 10 }), 10, 11, 'second');
-    expect(pen.job().returned[0]).toEqual({ start: 10, end: 11, touched: 11, attempts: 2, error: 'second' });
+    expect(pen.job().returned[0]).toEqual({
+      start: 10,
+      end: 11,
+      touched: 11,
+      attempts: 2,
+      error: 'second',
+      checkpoint: null,
+    });
     pen.fail(pen.grant(1, { retry: 10 }), 10, 11, 'third');
     const failed = { start: 10, end: 11, error: 'third', attempts: 3, worker: 'w1', at: pen.at };
     expect(pen.job().failed).toEqual([failed]);
@@ -259,7 +266,9 @@ describe('a failure', () => {
     pen.fail(pen.grant(50), 0, 50, 'first');
     pen.grant(1, { retry: 0 });
     pen.expire();
-    expect(pen.job().returned).toEqual([{ start: 0, end: 50, touched: 10, attempts: 1, error: 'first' }]);
+    expect(pen.job().returned).toEqual([
+      { start: 0, end: 50, touched: 10, attempts: 1, error: 'first', checkpoint: null },
+    ]);
     expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
   });
 

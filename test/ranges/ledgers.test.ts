@@ -114,7 +114,8 @@ describe('returned ranges', () => {
         const ranges = pieces.map(({ length, touched, attempts, order }) => {
           const start = ran.length;
           for (let i = 0; i < length; i++) ran.push(i < touched);
-          return { start, end: start + length, touched: start + Math.min(touched, length), attempts, order, error: '' };
+          const back = { touched: start + Math.min(touched, length), attempts, error: '', checkpoint: null };
+          return { start, end: start + length, order, ...back };
         });
         for (const { order: _, ...one } of ranges.toSorted((a, b) => a.order - b.order)) shelf.put(one);
         expect(shelf.points).toBe(ran.length);

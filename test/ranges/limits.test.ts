@@ -19,7 +19,7 @@ class LongPen {
   readonly table = new JobTable();
 
   constructor(changes: SpecChanges) {
-    this.apply({ kind: 'submit-job', at: 1, spec: specOf(changes) });
+    this.apply({ kind: 'submit-job', stamp: null, at: 1, spec: specOf(changes) });
     this.join('w1');
   }
 
@@ -41,7 +41,7 @@ class LongPen {
 
   release(epoch: number, begun = 0): void {
     const { cursor } = this.table.task(epoch)!;
-    this.apply({ kind: 'release', at: 1, epoch, cursor, begun: cursor + begun });
+    this.apply({ kind: 'release', outputs: [], at: 1, epoch, cursor, begun: cursor + begun });
   }
 
   get job() {
@@ -56,8 +56,8 @@ function encodedAfterALoss(end: number): number {
     const epoch = pen.grant(10);
     const { start } = pen.table.task(epoch)!;
     const cursor = start + (i % 10);
-    if (i % 3 === 0) pen.apply({ kind: 'complete', at: 1, epoch, cursor: start + 10, begun: start + 10 });
-    else pen.apply({ kind: 'progress', at: 1, cursors: [{ epoch, cursor, claimed: cursor }] });
+    if (i % 3 === 0) pen.apply({ kind: 'complete', outputs: [], at: 1, epoch, cursor: start + 10, begun: start + 10 });
+    else pen.apply({ kind: 'progress', at: 1, cursors: [{ epoch, cursor, claimed: cursor, outputs: [] }] });
   }
   const { incarnation } = pen.table.worker('w1')!;
   pen.apply({ kind: 'worker-expire', at: 1, worker: 'w1', incarnation, reason: 'silence' });
@@ -79,7 +79,7 @@ describe('the cost of a job', () => {
     for (let i = 0; i < 500; i++) {
       const epoch = pen.grant(2e12);
       const { end } = pen.table.task(epoch)!;
-      pen.apply({ kind: 'complete', at: 1, epoch, cursor: end, begun: end });
+      pen.apply({ kind: 'complete', outputs: [], at: 1, epoch, cursor: end, begun: end });
       if (i > 0) sizes.add(pen.job.covered.length);
     }
     expect(pen.job.state).toBe('done');
@@ -118,15 +118,15 @@ describe('the limits of a job', () => {
       const bad = pen.grant(1);
       const good = pen.grant(1);
       const { start, end } = pen.table.task(good)!;
-      pen.apply({ kind: 'complete', at: 1, epoch: good, cursor: end, begun: end });
-      pen.apply({ kind: 'fail', at: 1, epoch: bad, cursor: start - 1, begun: start, error: 'boom' });
+      pen.apply({ kind: 'complete', outputs: [], at: 1, epoch: good, cursor: end, begun: end });
+      pen.apply({ kind: 'fail', outputs: [], at: 1, epoch: bad, cursor: start - 1, begun: start, error: 'boom' });
     }
     checkTable(pen.table);
     expect(pen.job.failed).toHaveLength(FAILED_RANGES_MAX);
     expect(pen.job).toMatchObject({ state: 'paused', reason: expect.stringContaining('failed ranges') });
     const { frontier } = pen.job;
     expect(pen.job.returned).toEqual([
-      { start: frontier - 2, end: frontier - 1, touched: frontier - 1, attempts: 1, error: 'boom' },
+      { start: frontier - 2, end: frontier - 1, touched: frontier - 1, attempts: 1, error: 'boom', checkpoint: null },
     ]);
   });
 });
@@ -136,7 +136,7 @@ describe('the limits of the table', () => {
     const pen = new LongPen({});
     const metadata = `{"a":"${'x'.repeat(METADATA_BYTES_MAX - 8)}"}`;
     const submit = (number: number) =>
-      pen.apply({ kind: 'submit-job', at: 1, spec: specOf({ id: jobId(number), metadata }) });
+      pen.apply({ kind: 'submit-job', stamp: null, at: 1, spec: specOf({ id: jobId(number), metadata }) });
     const count = Math.floor((METADATA_TOTAL_BYTES_MAX - 2) / METADATA_BYTES_MAX);
     for (let i = 0; i < count; i++) expect(submit(100 + i).kind).toBe('created');
     expect(submit(99)).toMatchObject({ kind: 'refused', code: 'TOO_MANY_JOBS' });

@@ -64,7 +64,10 @@ describe('submitting', () => {
     const { table } = new Pen();
     let index = 0;
     const submit = (number: number) =>
-      table.apply(++index, encodeCommand({ kind: 'submit-job', at: 1, spec: specOf({ id: jobId(number) }) })).outcome;
+      table.apply(
+        ++index,
+        encodeCommand({ kind: 'submit-job', stamp: null, at: 1, spec: specOf({ id: jobId(number) }) }),
+      ).outcome;
     for (let i = 0; i < OPEN_JOBS_MAX; i++) expect(submit(i).kind).toBe('created');
     expect(submit(5_000)).toMatchObject({ kind: 'refused', code: 'TOO_MANY_JOBS' });
     expect(submit(7)).toEqual({ kind: 'exists', id: jobId(7) });
@@ -87,7 +90,7 @@ describe('keeping finished jobs', () => {
     const { table } = new Pen();
     let index = 0;
     for (let i = 0; i <= FINISHED_JOBS_MAX; i++) {
-      table.apply(++index, encodeCommand({ kind: 'submit-job', at: 1, spec: specOf({ id: jobId(i) }) }));
+      table.apply(++index, encodeCommand({ kind: 'submit-job', stamp: null, at: 1, spec: specOf({ id: jobId(i) }) }));
       // The first two finish in the other order.
       const done = i < 2 ? [[], [1, 0]][i]! : [i];
       for (const number of done) {
@@ -96,7 +99,7 @@ describe('keeping finished jobs', () => {
     }
     expect([...table.jobs()]).toHaveLength(FINISHED_JOBS_MAX + 1);
     const spec = specOf({ id: jobId(5_000) });
-    const { events } = table.apply(++index, encodeCommand({ kind: 'submit-job', at: 1, spec }));
+    const { events } = table.apply(++index, encodeCommand({ kind: 'submit-job', stamp: null, at: 1, spec }));
     expect(events).toContainEqual({ kind: 'job-evicted', job: jobId(1) });
     expect(table.job(jobId(1))).toBeUndefined();
     expect(table.job(jobId(0))?.state).toBe('cancelled');
@@ -176,7 +179,9 @@ describe('controlling a job', () => {
     for (const epoch of epochs) pen.fail(epoch, 0, 1_000, `error ${epoch}`);
     expect(pen.job().returned).toHaveLength(20);
     pen.control('cancel');
-    expect(pen.job().returned).toEqual([{ start: 0, end: 200, touched: 200, attempts: 0, error: '' }]);
+    expect(pen.job().returned).toEqual([
+      { start: 0, end: 200, touched: 200, attempts: 0, error: '', checkpoint: null },
+    ]);
   });
 
   test('saying the same thing twice is fine, and says nothing the second time', () => {

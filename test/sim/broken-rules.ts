@@ -244,7 +244,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
         return function bent(this: Job, epoch, at, emit) {
           const cursor = this.lease(epoch)?.cursor ?? 0;
           if (this.spec.options.delivery !== 'at-most-once') straight.call(this, epoch, at, emit);
-          else this.release({ epoch, cursor, begun: cursor }, at, emit);
+          else this.release({ epoch, cursor, begun: cursor, outputs: [] }, at, emit);
         };
       }),
   },
@@ -266,9 +266,9 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
         return function bent(this: JobTable, index, payload) {
           const command = payload.length === 0 ? null : decodeCommand(payload);
           if (command?.kind !== 'progress') return straight.call(this, index, payload);
-          const cursors = command.cursors.map(({ epoch, cursor, claimed }) => {
+          const cursors = command.cursors.map(({ epoch, cursor, claimed, outputs }) => {
             const further = Math.min(cursor + 3, this.task(epoch)?.end ?? cursor);
-            return { epoch, cursor: further, claimed: Math.max(claimed, further) };
+            return { epoch, cursor: further, claimed: Math.max(claimed, further), outputs };
           });
           return straight.call(this, index, encodeCommand({ ...command, cursors }));
         };

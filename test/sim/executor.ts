@@ -8,7 +8,7 @@
  * Invariants: no point is begun after the deadline, at or beyond the limit that its node set, or after `ended` · `ended`
  * comes once for each start.
  */
-import { assert, must } from '../../src/base/assert.ts';
+import { assert, InvariantError, must } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../../src/daemon/env.ts';
@@ -68,6 +68,8 @@ export class SimExecutor implements Executor {
     return this.#running.size;
   }
 
+  useBlobs(): void {}
+
   start(handler: ExecutorHandler): void {
     this.#handler = handler;
   }
@@ -91,6 +93,8 @@ export class SimExecutor implements Executor {
     this.#plan(running);
   }
 
+  checkpointed(): void {}
+
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     const running = this.#running.get(epoch);
     if (running === undefined) return;
@@ -98,6 +102,11 @@ export class SimExecutor implements Executor {
     const end = running.attempt.keepHalf(this.#options.scheduler.now);
     this.#plan(running);
     this.#tell(() => answer(end));
+  }
+
+  /** No job of a simulation has a Master that collects. */
+  fold(): () => void {
+    throw new InvariantError('a Master folds where its type collects');
   }
 
   /** A Master takes its time, and sometimes throws. */
@@ -230,7 +239,7 @@ export class SimExecutor implements Executor {
       attempt.reportedCursor = done;
       attempt.reportedAt = now;
       const begun = attempt.begun(now);
-      this.#tell((handler) => handler.progress(epoch, done, begun));
+      this.#tell((handler) => handler.progress(epoch, done, begun, []));
     }
     this.#plan(running);
   }
@@ -248,11 +257,11 @@ export class SimExecutor implements Executor {
     });
   }
 
-  #finish(running: Running, ending: ExecutorEnding): void {
+  #finish(running: Running, ending: Omit<ExecutorEnding, 'outputs'>): void {
     this.#record(running);
     running.event?.cancel();
     this.#running.delete(ending.epoch);
-    this.#tell((handler) => handler.ended(ending));
+    this.#tell((handler) => handler.ended({ ...ending, outputs: [] }));
   }
 
   #tell(say: (handler: ExecutorHandler) => void): void {

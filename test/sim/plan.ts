@@ -300,6 +300,9 @@ function drawJob(prng: Prng, submitAt: number): JobPlan {
     options,
     exposure,
     overseen: exposure === 'window',
+    input: null,
+    inputName: null,
+    collects: false,
   };
   return { spec, model: { pointMs, poison, exposure }, submitAt };
 }
@@ -316,6 +319,9 @@ export function drawStray(prng: Prng): JobPlan {
     options,
     exposure: 'window',
     overseen: false,
+    input: null,
+    inputName: null,
+    collects: false,
   };
   return { spec, model: { pointMs: 1, poison: new Set(), exposure: 'window' }, submitAt: 0 };
 }

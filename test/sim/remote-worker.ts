@@ -165,6 +165,7 @@ class Life {
     });
     this.#executor.start({
       progress: (epoch, cursor) => this.#progress(epoch, cursor),
+      checkpoint: () => {},
       ended: (ending) => this.#ended(ending),
     });
     this.#tick();
@@ -330,6 +331,7 @@ class Life {
       ...{ kind: 'report', ...this.#living(session.id), epoch, epochs: [...this.#held.keys()], cursor },
       begun: ending === null ? null : ending.begun,
       ...{ claimed: null, ending: ending?.ending ?? null, error: ending?.error ?? '' },
+      outputs: [],
       keep: ending === null ? keep : null,
     };
     this.#ask(request, (result) => {

@@ -139,6 +139,9 @@ export class Scenario {
       }),
       exposure: 'window',
       overseen: false,
+      input: null,
+      inputName: null,
+      collects: false,
     };
     this.world.models.set(spec.id, { pointMs: job.pointMs, poison: new Set(job.poison), exposure: 'window' });
     let acknowledged = false;

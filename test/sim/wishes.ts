@@ -163,6 +163,9 @@ function drawSchedule(prng: Prng, key: string, faultsToMs: number): SchedulePlan
     options,
     exposure: 'window',
     overseen: true,
+    input: null,
+    inputName: null,
+    collects: false,
   } as const;
   const schedule = { key, cron: `*/${everySeconds} * * * * *`, timeZone: 'UTC', spec };
   return { schedule, model, putAt: prng.next() * faultsToMs * 0.5 };

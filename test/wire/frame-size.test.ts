@@ -7,17 +7,22 @@ import {
   HOOK_WORDS_MAX,
   METADATA_BYTES_MAX,
   ORDERS_PER_MESSAGE_MAX,
+  OUTPUTS_PER_MESSAGE_MAX,
+  OUTPUTS_PER_REPORT_MAX,
   REPORTS_PER_MESSAGE_MAX,
   SLOTS_MAX,
   SNAPSHOT_CHUNK_BYTES,
 } from '../../src/base/limits.ts';
 import { sealRecord } from '../../src/base/record.ts';
+import type { StampedOutput } from '../../src/ranges/types.ts';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.ts';
 import type { TaskOrder, TaskReport, WireMessage } from '../../src/wire/messages.ts';
 import { ENDS } from './frames.ts';
 
 const FAR = Number.MAX_SAFE_INTEGER;
 const epochs = Array.from({ length: SLOTS_MAX }, (_, at) => FAR - at);
+
+const handle = { hash: 'f'.repeat(64), bytes: FAR, rows: FAR, schema: 'f'.repeat(16) };
 
 const order: TaskOrder = {
   ...{ epoch: FAR, job: 'f'.repeat(36), name: 'n'.repeat(64), start: -FAR, end: FAR, cursor: 0, claimed: 0 },
@@ -35,6 +40,8 @@ const order: TaskOrder = {
     ...{ after: 'f'.repeat(36), at: FAR },
   },
   attempts: FAR,
+  input: handle,
+  checkpoint: { stage: 63, fingerprint: 'f'.repeat(64), handle },
 };
 
 // Three bytes a character is the most that UTF-8 takes for one of JavaScript's.
@@ -45,7 +52,11 @@ const report: TaskReport = {
   claimed: FAR,
   ending: 'fail',
   error: '€'.repeat(ERROR_TEXT_MAX),
+  outputs: [],
+  checkpoint: { stage: 63, fingerprint: 'f'.repeat(64), handle, stamp: FAR },
 };
+
+const output: StampedOutput = { start: -FAR, end: FAR, handle, stamp: FAR };
 
 /** Full, with one entry that alone is as large as all the others. */
 function largestAppend(): WireMessage {
@@ -65,7 +76,13 @@ const LARGEST: { readonly [name: string]: WireMessage } = {
   },
   'reports of failures from every slot': {
     ...{ type: 'report', incarnation: FAR, sequence: FAR },
-    reports: Array.from({ length: REPORTS_PER_MESSAGE_MAX }, () => report),
+    reports: Array.from({ length: REPORTS_PER_MESSAGE_MAX }, (_, at) => {
+      const count = Math.max(
+        0,
+        Math.min(OUTPUTS_PER_REPORT_MAX, OUTPUTS_PER_MESSAGE_MAX - at * OUTPUTS_PER_REPORT_MAX),
+      );
+      return { ...report, outputs: Array.from({ length: count }, () => output) };
+    }),
   },
   'a chunk of a snapshot': {
     ...{ type: 'snapshot-chunk', term: FAR, attempt: FAR, offset: FAR, crc: FAR },

@@ -34,6 +34,14 @@ const append = fc
     return { type: 'append', ...ENDS, term, prevIndex, prevTerm, commit, entries };
   });
 
+const handle = fc.record({
+  hash: fc.constantFrom('ab'.repeat(32), 'cd'.repeat(32)),
+  bytes: count,
+  rows: count,
+  schema: fc.constantFrom('0123456789abcdef', 'fedcba9876543210'),
+});
+const checkpoint = { stage: count, fingerprint: id, handle };
+
 const order = fc.record(
   {
     epoch: count,
@@ -57,6 +65,8 @@ const order = fc.record(
       { noNullPrototype: true },
     ),
     attempts: count,
+    input: fc.option(handle),
+    checkpoint: fc.option(fc.record(checkpoint)),
   },
   { noNullPrototype: true },
 );
@@ -69,6 +79,8 @@ const report = fc.record(
     claimed: point,
     ending: fc.constantFrom(null, 'complete' as const, 'fail' as const, 'release' as const),
     error: words,
+    outputs: fc.array(fc.record({ start: point, end: point, handle, stamp: count }), { maxLength: 3 }),
+    checkpoint: fc.option(fc.record({ ...checkpoint, stamp: count })),
   },
   { noNullPrototype: true },
 );
@@ -80,6 +92,7 @@ const result = fc.record(
     claimed: point,
     end: point,
     state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const),
+    checkpoint: fc.option(count),
   },
   { noNullPrototype: true },
 );

@@ -65,6 +65,8 @@ export class Depot {
   readonly #mending = new Set<BlobHash>();
   /** How many are storing each blob just now, from the moment that its hash is known. */
   readonly #underWay = new Map<BlobHash, number>();
+  /** Blobs that are being read out here, and by how many readers. */
+  readonly #readers = new Map<BlobHash, number>();
 
   constructor(options: DepotOptions) {
     this.#options = options;
@@ -106,6 +108,25 @@ export class Depot {
     const own = await this.#options.store.stat(hash);
     const bytes = own?.bytes ?? (await this.#holder(hash, new Set())).bytes;
     return { bytes, read: (range = { start: 0, end: bytes }) => this.#read(hash, bytes, range) };
+  }
+
+  /**
+   * Keeps the copies that lie here until the reader says that it is done: a job may leave the table, and a dataset be
+   * replaced, while somebody slow reads what it was. To be called before the reading; what this gives is to be called once.
+   */
+  retain(hashes: readonly BlobHash[]): () => void {
+    for (const hash of hashes) this.#readers.set(hash, (this.#readers.get(hash) ?? 0) + 1);
+    return () => {
+      for (const hash of hashes) {
+        const count = (this.#readers.get(hash) ?? 0) - 1;
+        if (count > 0) this.#readers.set(hash, count);
+        else this.#readers.delete(hash);
+      }
+    };
+  }
+
+  isRetained(hash: BlobHash): boolean {
+    return this.#readers.has(hash);
   }
 
   /** Has this node hold a copy, from whoever has one. */
