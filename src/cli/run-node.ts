@@ -53,6 +53,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     },
     log,
     prng: realPrng,
+    planner: { plan: (request) => executor.plan(request) },
     ...(data === null ? {} : { data }),
   });
   const { host, port } = splitAddress(config.listen);
