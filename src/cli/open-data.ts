@@ -9,11 +9,13 @@ import type { Logger } from '../base/log.ts';
 import type { NodeApi } from '../daemon/api.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
+import { Guest } from '../data/depot/guest.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
 import type { DataPlane } from '../http/route.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
+import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
@@ -54,6 +56,29 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
       peers.close();
     },
   };
+}
+
+/** For a worker that votes for nothing: it has no table that would tell it what is garbage, so others keep for it. */
+export async function openGuest({
+  config,
+  log,
+  api,
+}: OpenDataOptions): Promise<{ readonly guest: Guest; close(): void }> {
+  const peers = createBlobPeers(() => api().status().id);
+  // What all nodes share is at hand here, too; else there is nothing, and every read goes to a voter.
+  const isShared = config.blobs.kind !== 'local';
+  const store = isShared ? await openBlobs(config) : openMemoryBlobs(new MemoryBlobs());
+  const late: Pick<NodeApi, 'id' | 'status' | 'read'> = {
+    id: config.id,
+    status: () => api().status(),
+    read: (consistency, look, done) => api().read(consistency, look, done),
+  };
+  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas: null, isShared });
+  const voters = () =>
+    api()
+      .status()
+      .members.flatMap(({ role, address }) => (role === 'learner' ? [] : [address]));
+  return { guest: new Guest({ depot, peers, voters }), close: () => peers.close() };
 }
 
 /** What a former life left there belongs to nobody. */

@@ -8,7 +8,7 @@
 import { createWriteStream } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { InvariantError } from '../base/assert.ts';
+import { InvariantError, must } from '../base/assert.ts';
 import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
@@ -24,7 +24,7 @@ import { loadTypes } from '../jobtype/loader.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
-import { openData } from './open-data.ts';
+import { openData, openGuest } from './open-data.ts';
 
 const BUNDLED_JOBS = fileURLToPath(new URL('../../jobs', import.meta.url));
 const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url));
@@ -72,7 +72,8 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     hostEntry: HOST_ENTRY,
     nodeId: config.id,
   });
-  if (data !== null) executor.useBlobs(createTaskBlobs(data.depot));
+  const guest = data === null ? await openGuest({ config, log, api: theNode }) : null;
+  executor.useBlobs(createTaskBlobs(data?.depot ?? must(guest, 'a node without blobs is a guest').guest));
   const env: Env = {
     clock: realClock,
     timers: realTimers,
@@ -95,6 +96,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   const running = node;
   stopOnSignal(log, async () => {
     await data?.stop();
+    guest?.close();
     await new Promise<void>((resolve) => running.stop(resolve));
     await network.close();
     await app.close();

@@ -25,6 +25,7 @@ const rangeSchema = z.strictObject({
   start: z.coerce.number().int().min(0).max(BLOB_BYTES_MAX).optional(),
   end: z.coerce.number().int().min(0).max(BLOB_BYTES_MAX).optional(),
 });
+const keepSchema = z.strictObject({ max: z.coerce.number().int().min(0).max(BLOB_BYTES_MAX).optional() });
 const condemnSchema = z.strictObject({
   hashes: z.array(z.string().refine(isBlobHash, 'is no blob hash')).min(1).max(CONDEMNED_PER_ENTRY_MAX),
 });
@@ -40,6 +41,7 @@ export function blobRoutes(context: DataContext): readonly HttpRoute[] {
   return [
     route('GET', ONE, read),
     route('PUT', ONE, take, true),
+    route('POST', '/data/blobs', keep, true),
     route('GET', `${ONE}/digests`, digests),
     route('POST', `${ONE}/stamp`, restamp),
     route('POST', '/data/condemn', condemn),
@@ -65,6 +67,12 @@ async function take({ api, data }: DataContext, request: FastifyRequest, reply: 
   const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
   await data.store.put(request.body as Readable, { stamp, maxBytes: BLOB_BYTES_MAX, expected });
   return reply.code(201).send({ stamp });
+}
+
+/** For a node that keeps nothing itself: as if the content had been put here. */
+async function keep({ data }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { max = BLOB_BYTES_MAX } = parse(keepSchema, request.query, 'the query');
+  return reply.code(201).send(await data.depot.keep(request.body as Readable, max));
 }
 
 async function digests({ data }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -54,7 +54,7 @@ test('batches come in pieces of commitEvery points', async () => {
 test('a loop that is left and one that follows share the points', async () => {
   const { bench, input } = await open(10);
   const epoch = bench.run('reads', { input, end: 4, metadata: { by: 'first' } });
-  expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete' });
+  expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', error: '' });
   await bench.line('reached the end');
   expect(bench.lines()).toEqual(['0=100', '1=101', '2=102', '3=103', 'reached the end']);
 });
@@ -125,7 +125,7 @@ test('a task that is told to stop while it waits for rows ends without an error'
   const epoch = waiting.run('reads', { input, metadata: { by: 'rows' } });
   await waiting.when((happening) => (happening.kind === 'host-started' ? true : null));
   waiting.executor.release(epoch);
-  expect(await waiting.ending(epoch)).toMatchObject({ ending: 'release', cursor: 0, begun: 0 });
+  expect(await waiting.ending(epoch)).toMatchObject({ ending: 'release', cursor: 0 });
   await bench.close();
 });
 

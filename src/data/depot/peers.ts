@@ -11,10 +11,11 @@ import { Agent, type ClientRequest, type IncomingMessage, request as sendRequest
 import { pipeline } from 'node:stream/promises';
 import { splitAddress } from '../../base/config.ts';
 import { ERRORS, type ErrorCode, errorText, PolarisError } from '../../base/errors.ts';
-import type { BlobHash } from '../../base/handle.ts';
+import { type BlobHash, isBlobHash } from '../../base/handle.ts';
 import { BLOB_ANSWER_BYTES_MAX, BLOB_SILENCE_MS, BLOB_SOCKETS_MAX } from '../../base/limits.ts';
 import type { Address, ClusterId, LogIndex } from '../../base/types.ts';
 import type { BlobStat, ByteRange } from '../../store/blobs/types.ts';
+import type { KeptBlob } from './depot.ts';
 
 export const CLUSTER_HEADER = 'polaris-cluster';
 export const STAMP_HEADER = 'polaris-stamp';
@@ -28,6 +29,8 @@ export interface BlobPeers {
   restamp(peer: Address, hash: BlobHash): Promise<LogIndex | null>;
   /** Sends the content, and gives the stamp of the copy that was made: it is durable. */
   push(peer: Address, hash: BlobHash, source: AsyncIterable<Uint8Array>): Promise<LogIndex>;
+  /** Has the peer keep the content as its own, on as many voters as must have it. */
+  keep(peer: Address, source: AsyncIterable<Uint8Array>, maxBytes: number): Promise<KeptBlob>;
   /** The digests of its pieces, not judged yet. */
   digests(peer: Address, hash: BlobHash): Promise<Uint8Array>;
   /** Its bytes, not judged yet. */
@@ -69,6 +72,12 @@ export function createBlobPeers(clusterId: () => ClusterId | null): BlobPeers {
       const headers = { 'content-type': 'application/octet-stream' };
       const answer = await ask(peer, { method: 'PUT', path: pathOf(hash), headers, body: source });
       return numberOf(await jsonOf(peer, answer), 'stamp');
+    },
+    async keep(peer, source, maxBytes) {
+      const headers = { 'content-type': 'application/octet-stream' };
+      const path = `/data/blobs?max=${maxBytes}`;
+      const kept = await jsonOf(peer, await ask(peer, { method: 'POST', path, headers, body: source }));
+      return { hash: hashIn(kept), bytes: numberOf(kept, 'bytes'), stamp: numberOf(kept, 'stamp') };
     },
     async digests(peer, hash) {
       return bytesOf(await expectOk(peer, await ask(peer, { method: 'GET', path: `${pathOf(hash)}/digests` })));
@@ -184,6 +193,12 @@ function numberOf(value: unknown, name: string): number {
   const number = (value as Readonly<Record<string, unknown>> | null)?.[name];
   if (typeof number === 'number' && Number.isSafeInteger(number) && number >= 0) return number;
   throw new PolarisError('BAD_FRAME', `a peer's answer has no ${name}`);
+}
+
+function hashIn(value: unknown): BlobHash {
+  const { hash } = (value ?? {}) as { readonly hash?: unknown };
+  if (typeof hash === 'string' && isBlobHash(hash)) return hash;
+  throw new PolarisError('BAD_FRAME', "a peer's answer names no blob");
 }
 
 function numberIn(answer: IncomingMessage, header: string): number {
