@@ -6,7 +6,7 @@
  */
 import type { RecordBatch } from 'apache-arrow';
 import { PolarisError } from '../../src/base/errors.ts';
-import { QUERY_TASK_BYTES_MAX } from '../../src/base/limits.ts';
+import { QUERY_TASK_BYTES_MAX } from '../../src/base/limits-query.ts';
 import { Master, type OverseenJob } from '../../src/jobtype/master.ts';
 import { queryBatches } from '../../src/query/memory.ts';
 import { TABLE_ANSWERS } from '../../src/query/plan.ts';

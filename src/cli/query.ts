@@ -6,7 +6,7 @@
  */
 import { CLIENT_KEYS } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
-import { QUERY_TABLE_ROWS_MAX } from '../base/limits.ts';
+import { QUERY_TABLE_ROWS_MAX } from '../base/limits-query.ts';
 import { FORMAT_NAMES, MEDIA_TYPES } from '../base/media-types.ts';
 import type { QueryContent } from '../client/query.ts';
 import type { PlanJson } from '../http/query.ts';

@@ -4,7 +4,8 @@
  */
 import type { RecordBatch, Table } from 'apache-arrow';
 import { PolarisError } from '../base/errors.ts';
-import { CLIENT_LOAD_TRIES_MAX, CLIENT_TIMEOUT_MS, QUERY_MS_MAX } from '../base/limits.ts';
+import { CLIENT_LOAD_TRIES_MAX, CLIENT_TIMEOUT_MS } from '../base/limits.ts';
+import { QUERY_MS_MAX } from '../base/limits-query.ts';
 import { MEDIA_TYPES } from '../base/media-types.ts';
 import type { PlanJson } from '../http/query.ts';
 import { noAnswer, parseAnswer, problemError, type Tried } from './answers.ts';

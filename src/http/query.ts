@@ -12,7 +12,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
-import { QUERY_DATASETS_MAX, QUERY_NEIGHBOURS_MAX } from '../base/limits.ts';
+import { QUERY_DATASETS_MAX, QUERY_NEIGHBOURS_MAX } from '../base/limits-query.ts';
 import type { LogIndex } from '../base/types.ts';
 import { arrowFileOf, type QueryDesk } from '../query/desk.ts';
 import type { Plan } from '../query/plan.ts';

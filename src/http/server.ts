@@ -117,7 +117,7 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
     ...jobRoutes(reading),
     ...failureRoutes(reading),
     ...workerRoutes(reading),
-    ...taskRoutes(context, patience),
+    ...taskRoutes(context, patience, data?.depot ?? null),
     ...scheduleRoutes(reading),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),

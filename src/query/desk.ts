@@ -20,7 +20,7 @@ import {
   QUERY_MEMORY_MB,
   QUERY_MS_MAX,
   QUERY_RESULT_BYTES_MAX,
-} from '../base/limits.ts';
+} from '../base/limits-query.ts';
 import type { Logger } from '../base/log.ts';
 import type { ArrowFile } from '../data/arrow-file.ts';
 import type { Depot, OpenBlob } from '../data/depot/depot.ts';

@@ -11,12 +11,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { PolarisError } from '../base/errors.ts';
-import {
-  HOST_MEMORY_CHECK_MS,
-  JOB_LOG_LINES_PER_SECOND,
-  QUERY_ENGINES_MAX,
-  QUERY_ERROR_CHARACTERS_MAX,
-} from '../base/limits.ts';
+import { HOST_MEMORY_CHECK_MS, JOB_LOG_LINES_PER_SECOND } from '../base/limits.ts';
+import { QUERY_ENGINES_MAX, QUERY_ERROR_CHARACTERS_MAX } from '../base/limits-query.ts';
 import { captureLines } from '../jobtype/lines.ts';
 import { residentMb, signalGroup } from '../jobtype/proc.ts';
 import { removeRecord, writeRecord } from '../jobtype/records.ts';

@@ -2,7 +2,7 @@
  * Gather: batches as many at a time as may be asked at once.
  */
 import type { RecordBatch } from 'apache-arrow';
-import { QUERY_TASK_BYTES_MAX } from '../base/limits.ts';
+import { QUERY_TASK_BYTES_MAX } from '../base/limits-query.ts';
 import type { BatchSource } from '../data/sources.ts';
 
 /** No list is empty, and none has more bytes than that unless it is one batch. */

@@ -4,7 +4,7 @@
  */
 import type { RecordBatch } from 'apache-arrow';
 import { PolarisError } from '../base/errors.ts';
-import { QUERY_TASK_BYTES_MAX } from '../base/limits.ts';
+import { QUERY_TASK_BYTES_MAX } from '../base/limits-query.ts';
 import { readArrowFile, writeArrowFile } from '../data/arrow-file.ts';
 import { bytesOf } from '../data/sources.ts';
 import { loadPolars, type Polars, refusalText, understand } from './polars.ts';

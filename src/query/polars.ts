@@ -7,7 +7,7 @@
  * The engine takes its own SQL to be open to change, so its version is fixed to the last digit in package.json.
  */
 import { PolarisError } from '../base/errors.ts';
-import { QUERY_COLUMNS_SHOWN_MAX, QUERY_ERROR_CHARACTERS_MAX } from '../base/limits.ts';
+import { QUERY_COLUMNS_SHOWN_MAX, QUERY_ERROR_CHARACTERS_MAX } from '../base/limits-query.ts';
 
 export type Polars = typeof import('nodejs-polars');
 

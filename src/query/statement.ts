@@ -12,7 +12,7 @@
  * whatever it reads was found here.
  */
 import { must } from '../base/assert.ts';
-import { QUERY_DATASETS_MAX, QUERY_DEPTH_MAX } from '../base/limits.ts';
+import { QUERY_DATASETS_MAX, QUERY_DEPTH_MAX } from '../base/limits-query.ts';
 import { mayPrecedeBracket } from './functions.ts';
 import { badQuery, type Token, textOf, tokensOf } from './tokens.ts';
 

@@ -9,7 +9,7 @@
  * Invariant: cutting what was written down gives the same tokens again.
  */
 import { PolarisError } from '../base/errors.ts';
-import { QUERY_SQL_CHARACTERS_MAX } from '../base/limits.ts';
+import { QUERY_SQL_CHARACTERS_MAX } from '../base/limits-query.ts';
 
 export type TokenKind =
   /** A keyword, or a name without quotes. */

@@ -6,7 +6,7 @@ import { type Table, tableFromArrays } from 'apache-arrow';
 import { afterEach, describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
-import { QUERIES_OPEN_MAX } from '../../src/base/limits.ts';
+import { QUERIES_OPEN_MAX } from '../../src/base/limits-query.ts';
 import { PolarisClient } from '../../src/client/client.ts';
 import { bytesOf } from '../../src/data/sources.ts';
 import { QueryCluster, type QueryClusterOptions } from './cluster.ts';

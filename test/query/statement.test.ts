@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PolarisError } from '../../src/base/errors.ts';
-import { QUERY_DATASETS_MAX, QUERY_DEPTH_MAX, QUERY_SQL_CHARACTERS_MAX } from '../../src/base/limits.ts';
+import { QUERY_DATASETS_MAX, QUERY_DEPTH_MAX, QUERY_SQL_CHARACTERS_MAX } from '../../src/base/limits-query.ts';
 import { parseStatement } from '../../src/query/statement.ts';
 import { type TokenKind, textOf, tokensOf } from '../../src/query/tokens.ts';
 
