@@ -86,12 +86,16 @@ export class DataNode extends FakeNode {
 export class DataCluster {
   /** Of its own: a port that one cluster gave back may be another's by now, in another process. */
   readonly id = randomUUID();
-  readonly pen = new Pen();
+  readonly pen: Pen;
   readonly nodes: DataNode[] = [];
   now = 0;
 
-  static async open(count: number, replicas: number | null = null): Promise<DataCluster> {
-    const cluster = new DataCluster();
+  constructor(pen: Pen) {
+    this.pen = pen;
+  }
+
+  static async open(count: number, replicas: number | null = null, pen = new Pen()): Promise<DataCluster> {
+    const cluster = new DataCluster(pen);
     for (let number = 1; number <= count; number++) {
       const node = new DataNode(cluster, `n${number}`, replicas);
       node.leading = number === 1;
