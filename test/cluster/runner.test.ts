@@ -70,7 +70,7 @@ test.skipIf(!hasPython())(
     const points = 2_000;
     const options = { commitEvery: COMMIT_EVERY, taskSize: 500 };
     const metadata = { sink: join(scene.dir, 'out') };
-    const { id } = await scene.submit({ name: 'thumbnails', start: 0, end: points, metadata, options });
+    const { id } = await scene.submit({ name: 'shout', start: 0, end: points, metadata, options });
     const before = await scene.untilRanges(id, 'tasks of both under way', (ranges) => {
       return underWay(ranges, '@py-1').length === 1 && underWay(ranges, '@py-2').length === 1;
     });

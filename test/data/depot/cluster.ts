@@ -90,16 +90,20 @@ export class DataNode extends FakeNode {
 export class DataCluster {
   /** Of its own: a port that one cluster gave back may be another's by now, in another process. */
   readonly id = randomUUID();
-  readonly pen = new Pen();
+  readonly pen: Pen;
   readonly nodes: DataNode[] = [];
   now = 0;
+
+  constructor(pen: Pen) {
+    this.pen = pen;
+  }
 
   static async open(
     count: number,
     replicas: number | null = null,
-    deskOf: ((node: DataNode) => QueryDesk) | null = null,
+    { pen = new Pen(), deskOf }: { readonly pen?: Pen; readonly deskOf?: (node: DataNode) => QueryDesk } = {},
   ): Promise<DataCluster> {
-    const cluster = new DataCluster();
+    const cluster = new DataCluster(pen);
     for (let number = 1; number <= count; number++) {
       const node = new DataNode(cluster, `n${number}`, replicas);
       node.queries = deskOf?.(node) ?? null;
