@@ -30,11 +30,11 @@ export function requestOf(args: CliArguments): JobRequest & { readonly options: 
   return { ...workOf(args), ...rangeOf(args) };
 }
 
-/** The same, where an input may stand for its range. @throws PolarisError USAGE, BAD_RANGE */
+/** The same, where an input or the Master of the type may stand for its range. @throws PolarisError USAGE, BAD_RANGE */
 export function submissionOf(args: CliArguments): SubmitRequest & { readonly options: Assigned } {
   const input = textOf(args, 'input');
-  const isAll = input !== null && args['start'] === undefined && args['end'] === undefined;
-  return { ...workOf(args), ...(isAll ? {} : rangeOf(args)), ...(input === null ? {} : { input }) };
+  const isUnsaid = args['start'] === undefined && args['end'] === undefined;
+  return { ...workOf(args), ...(isUnsaid ? {} : rangeOf(args)), ...(input === null ? {} : { input }) };
 }
 
 function workOf(args: CliArguments): Pick<JobRequest, 'name' | 'metadata'> & { readonly options: Assigned } {

@@ -51,6 +51,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     },
     log,
     prng: realPrng,
+    planner: { plan: (request) => executor.plan(request) },
     ...(data.plane === null ? {} : { data: data.plane }),
   });
   const { host, port } = splitAddress(config.listen);
@@ -61,14 +62,8 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
 
   const network = createPeers({ log, prng: realPrng, address, turnAway: endWith });
   network.attach(app.server);
-  const executor = createExecutor({
-    types,
-    slots: config.slots,
-    dataDir: config.dataDir,
-    log,
-    hostEntry: HOST_ENTRY,
-    nodeId: config.id,
-  });
+  const { slots, dataDir } = config;
+  const executor = createExecutor({ types, slots, dataDir, log, hostEntry: HOST_ENTRY, nodeId: config.id });
   executor.useBlobs(data.tasks);
   const env: Env = {
     clock: realClock,
@@ -82,7 +77,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     ...(config.traceFile === null ? {} : { trace: traceTo(config.traceFile) }),
     fatal: (error) => exitFatal(error, log),
   };
-  const { id, role, join, promote, slots, sessionTtlMs } = config;
+  const { id, role, join, promote, sessionTtlMs } = config;
   const peers = foundingVoters(config, address);
   node = new Node(env, { id, address, role, peers, join, promote, slots, sessionTtlMs }, contents);
   node.start();

@@ -51,7 +51,7 @@ export interface JobRequest {
 }
 
 export interface SubmitRequest extends Omit<JobRequest, 'start' | 'end'> {
-  /** With an input both may be left out: all of its rows. */
+  /** Both may be left out with an input, for all of its rows, and for a job type whose Master plans. */
   readonly start?: number;
   readonly end?: number;
   /** Name of a dataset: point p is its row p, as it is at the submit, whatever is put in its place later. */

@@ -5,7 +5,7 @@
  * entry of a Master of another epoch is refused, so a leader that does not know yet that it is none can spoil nothing. What the
  * Master itself does wrong pauses the job, with the reason; what its host or the node does wrong is tried again.
  */
-import { FOLDS_AT_ONCE_MAX } from '../base/limits.ts';
+import { FOLDS_AT_ONCE_MAX } from '../base/limits-masters.ts';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { JobId, LogIndex } from '../base/types.ts';

@@ -17,7 +17,7 @@ import {
   FOLD_OUTPUTS_MAX,
   FOLD_RETRY_MS_MAX,
   FOLD_RETRY_MS_MIN,
-} from '../base/limits.ts';
+} from '../base/limits-masters.ts';
 import type { Prng } from '../base/prng.ts';
 import type { LogIndex } from '../base/types.ts';
 import type { JobView, Output } from '../ranges/types.ts';

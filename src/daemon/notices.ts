@@ -6,7 +6,12 @@
  * and always under the same key, `<job>/<run>`, so that the receiver can count to one.
  */
 import { must } from '../base/assert.ts';
-import { NOTICE_ATTEMPTS_MAX, NOTICE_RETRY_MS_MAX, NOTICE_RETRY_MS_MIN, NOTICES_ASKING_MAX } from '../base/limits.ts';
+import {
+  NOTICE_ATTEMPTS_MAX,
+  NOTICE_RETRY_MS_MAX,
+  NOTICE_RETRY_MS_MIN,
+  NOTICES_ASKING_MAX,
+} from '../base/limits-masters.ts';
 import type { Logger } from '../base/log.ts';
 import type { Prng } from '../base/prng.ts';
 import type { JobId } from '../base/types.ts';

@@ -5,7 +5,7 @@
  * happened meanwhile is in the next report. A call that fails is not repeated, for the next one says more. The end of a
  * run is another matter, and goes through notices.ts.
  */
-import { MASTER_CALLS_MAX, MASTER_PROGRESS_MS } from '../base/limits.ts';
+import { MASTER_CALLS_MAX, MASTER_PROGRESS_MS } from '../base/limits-masters.ts';
 import type { Logger } from '../base/log.ts';
 import type { JobId } from '../base/types.ts';
 import { isFinished } from '../ranges/job.ts';

@@ -8,7 +8,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import { errorText } from '../base/errors.ts';
-import { OUTSIDE_BYTES_MAX, OUTSIDE_WAIT_MS, PIPES_CLOSE_MS } from '../base/limits.ts';
+import { PIPES_CLOSE_MS } from '../base/limits.ts';
+import { OUTSIDE_BYTES_MAX, OUTSIDE_WAIT_MS } from '../base/limits-masters.ts';
 import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from './probe.ts';
 import { realTimers } from './real.ts';
 

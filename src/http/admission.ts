@@ -5,7 +5,6 @@
  * the job type is known, whether that type takes the metadata, and whether it can keep the delivery that is wanted.
  */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
-import { assert } from '../base/assert.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { CANDIDATES_MAX, METADATA_BYTES_MAX } from '../base/limits.ts';
 import { isRunner } from '../base/runner-id.ts';
@@ -15,6 +14,7 @@ import { fillOptions } from '../ranges/options.ts';
 import { canonicalJson } from '../ranges/spec.ts';
 import type { Delivery, JobSpec, Table } from '../ranges/types.ts';
 import { inputBefore, resolveInput } from './job-input.ts';
+import { type JobPoints, pointsOfPlan, refusePlanless } from './job-plan.ts';
 import type { HttpContext } from './route.ts';
 import type { JsonObject, WantedJob } from './schema.ts';
 import { readTable } from './settle.ts';
@@ -22,12 +22,12 @@ import { readTable } from './settle.ts';
 const KEPT_BY_POLARIS: readonly Delivery[] = ['at-least-once', 'at-most-once'];
 
 /** A job that is sound in itself: `spec` lacks its id and what the leader adds. */
-export interface SoundJob extends Pick<WantedJob, 'range' | 'input' | 'metadata'> {
+export interface SoundJob extends Pick<WantedJob, 'range' | 'input' | 'planned' | 'metadata'> {
   readonly spec: Pick<JobSpec, 'name' | 'metadata' | 'options'>;
 }
 
 /** @throws PolarisError METADATA_TOO_LARGE, BAD_METADATA, BAD_OPTION */
-export function soundJob({ name, range, input, metadata, options }: WantedJob): SoundJob {
+export function soundJob({ name, range, input, planned, metadata, options }: WantedJob): SoundJob {
   const text = canonicalJson(metadata);
   const bytes = Buffer.byteLength(text);
   if (bytes > METADATA_BYTES_MAX) {
@@ -36,19 +36,26 @@ export function soundJob({ name, range, input, metadata, options }: WantedJob): 
       `metadata has ${bytes} bytes as canonical JSON, and may have ${METADATA_BYTES_MAX}`,
     );
   }
-  return { spec: { name, metadata: text, options: fillOptions(options) }, range, input, metadata };
+  return { spec: { name, metadata: text, options: fillOptions(options) }, range, input, planned, metadata };
 }
 
 /** The same wish as a body, to send on. */
-export function wantedBody({ name, range, input, metadata, options }: WantedJob): JsonObject {
+export function wantedBody({ name, range, input, planned, metadata, options }: WantedJob): JsonObject {
   const points = range === null ? {} : { start: range.start, end: range.end };
-  return { name, ...points, ...(input === null ? {} : { input }), metadata, options };
+  return {
+    name,
+    ...points,
+    ...(input === null ? {} : { input }),
+    ...(planned === null ? {} : { planned }),
+    metadata,
+    options,
+  };
 }
 
 /**
  * The spec without its id, on the leader. `id` names the job that may have it already, null where none can.
  *
- * @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION, NOT_FOUND or BAD_RANGE for its input
+ * @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION, NOT_FOUND, BAD_RANGE or DATASET_CONFLICT for its input
  */
 export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | null): Promise<Omit<JobSpec, 'id'>> {
   const { spec, metadata } = job;
@@ -64,25 +71,31 @@ export async function admitJob(context: HttpContext, job: SoundJob, id: JobId | 
     const others = here.length === 0 ? '' : `; the leader itself has ${here.join(', ')}`;
     throw new PolarisError('UNKNOWN_JOB_TYPE', `no worker ever offered the job type "${spec.name}"${others}`);
   }
-  const refusal = type === undefined ? null : metadataRefusal(type, metadata);
-  if (refusal !== null) throw new PolarisError('BAD_METADATA', refusal);
+  if (type !== undefined) checkMetadata(type, metadata);
   checkDelivery(spec, metadata, type);
   checkMemory(spec, type);
   // Offers carry no exposure. Runners are held to the window; for others 'task' can only overstate what may run twice.
   const exposure = known.before?.exposure ?? type?.exposure ?? (known.byRunners ? 'window' : 'task');
   const overseen = known.before?.overseen ?? type?.overseen ?? false;
-  return { ...spec, ...(await pointsOf(context, job, known.before)), exposure, overseen, collects: false };
+  const collects = known.before?.collects ?? (type?.collects ?? null) !== null;
+  return { ...spec, ...(await pointsOf(context, job, known.before)), exposure, overseen, collects };
 }
 
 /** The same words mean what they meant at the first submit, though the dataset has moved on since. */
 async function pointsOf(
   context: HttpContext,
-  { input, range }: SoundJob,
+  { spec: { name }, input, range, planned }: SoundJob,
   before: JobSpec | undefined,
-): Promise<Pick<JobSpec, 'start' | 'end' | 'input' | 'inputName'>> {
+): Promise<JobPoints> {
   if (input !== null) return inputBefore(before, input, range) ?? resolveInput(context, input, range);
-  assert(range !== null, 'a job without an input has a range of its own');
-  return { ...range, input: null, inputName: null };
+  if (range !== null) return { ...range, input: null, inputName: null };
+  // Who said neither takes what was planned for the job when it was new.
+  if (before !== undefined) return pointsIn(before);
+  return planned === null ? refusePlanless(name) : pointsOfPlan(context, planned);
+}
+
+function pointsIn({ start, end, input, inputName }: JobSpec): JobPoints {
+  return { start, end, input, inputName };
 }
 
 /** Whether those that offer it now are runners, all of them. */
@@ -119,10 +132,10 @@ function checkMemory({ name, options: { memoryMb } }: SoundJob['spec'], type: Jo
 const ajv = new Ajv2020({ strict: false, validateSchema: false, logger: false });
 const validators = new WeakMap<object, ValidateFunction>();
 
-/** Why the job type refuses the metadata, as a sentence; null when it takes it. */
-function metadataRefusal({ name, metadataSchema }: JobTypeInfo, metadata: JsonObject): string | null {
+/** @throws PolarisError BAD_METADATA where the job type refuses it */
+export function checkMetadata({ name, metadataSchema }: JobTypeInfo, metadata: JsonObject): void {
   const complaint = metadataSchema === null ? null : complaintOf(metadataSchema, name, metadata);
-  return complaint === null ? null : `the job type "${name}" refuses it: ${complaint}`;
+  if (complaint !== null) throw new PolarisError('BAD_METADATA', `the job type "${name}" refuses it: ${complaint}`);
 }
 
 /** What is wrong with the metadata by a schema of the type; null when nothing is. */

@@ -43,7 +43,8 @@ export function inputBefore(before: JobSpec | undefined, inputName: string, want
   return { input, inputName, ...(wanted ?? { start, end }) };
 }
 
-function rangeWithin(rows: number, inputName: string, wanted: Range | null): Range {
+/** @throws PolarisError BAD_RANGE */
+export function rangeWithin(rows: number, inputName: string, wanted: Range | null): Range {
   if (rows === 0)
     throw new PolarisError('BAD_RANGE', `the dataset "${inputName}" has no rows, so there is no point to work`);
   const { start, end } = wanted ?? { start: 0, end: rows };

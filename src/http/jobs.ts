@@ -6,13 +6,14 @@ import type { JobView, Table } from '../ranges/types.ts';
 import { findJob } from './find-job.ts';
 import { onLeader } from './forward.ts';
 import { type JobJson, jobJson, offeredNames, rangesJson, verifyJson } from './job-json.ts';
+import { withPlan } from './job-plan.ts';
 import { pageText } from './page.ts';
 import { parseConsistency, parseListQuery } from './queries.ts';
 import { answerText, pathId, type ReadContext } from './read.ts';
 import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing } from './schema.ts';
-import { readTable, submitJob } from './settle.ts';
-import { admit, readSubmission } from './submit.ts';
+import { readTable } from './settle.ts';
+import { carryOut, readSubmission } from './submit.ts';
 
 export function jobRoutes(context: ReadContext): readonly HttpRoute[] {
   return [
@@ -37,9 +38,10 @@ function jobLook({ api }: HttpContext, table: Table): (job: JobView) => JobJson 
 
 async function submit(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
-  const submission = readSubmission(context, request.body, request.headers['idempotency-key']);
+  const read = readSubmission(context, request.body, request.headers['idempotency-key']);
+  const submission = await withPlan(context, request, read);
   return onLeader(context, { request, reply, write: true, body: submission.body }, async () => {
-    const outcome = await submitJob(context.api, await admit(context, submission));
+    const outcome = await carryOut(context, await withPlan(context, request, submission));
     // Local on the leader that applied it: at least as new as the answer.
     const job = await readTable(context.api, 'local', (table) => viewJob(context, findJob(table, outcome.id), table));
     if (outcome.kind === 'created') reply.code(201).header('location', `/v1/jobs/${outcome.id}`);

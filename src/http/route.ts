@@ -7,6 +7,7 @@ import type { Prng } from '../base/prng.ts';
 import type { NodeApi } from '../daemon/api.ts';
 import type { Depot } from '../data/depot/depot.ts';
 import type { Keeper } from '../data/depot/keeper.ts';
+import type { Planner } from '../jobtype/planner.ts';
 import type { PieceCache } from '../store/blobs/cache.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
@@ -15,6 +16,8 @@ export interface HttpContext {
   readonly log: Logger;
   /** Draws the ids of jobs that come without one. */
   readonly prng: Prng;
+  /** Has Masters say what jobs work on. A node without one leaves that to the leader. */
+  readonly planner?: Planner;
 }
 
 /** Where the bytes are that this node keeps, and those that it can reach. */

@@ -28,10 +28,12 @@ export type JsonObject = { readonly [key: string]: Json };
 /** A job as it is asked for; `options` are judged by `fillOptions`. */
 export interface WantedJob {
   readonly name: string;
-  /** Null where it is to be all rows of the input. */
+  /** Null where it is to be all rows of the input, or what the Master of its type plans. */
   readonly range: Range | null;
   /** Name of the dataset that it works through; null when it has none. */
   readonly input: string | null;
+  /** What a Master planned; null where there is no plan, or none yet. */
+  readonly planned: Planned | null;
   readonly metadata: JsonObject;
   readonly options: JsonObject;
 }
@@ -56,6 +58,15 @@ const wantedSchema = z.strictObject({
   metadata: jsonObject.optional(),
   options: jsonObject.optional(),
 });
+const POINT = z.number().refine(Number.isSafeInteger, 'must be an integer within ±(2^53-1)');
+const plannedSchema = z.strictObject({
+  input: z.strictObject({ name: z.string(), version: z.number() }).nullable(),
+  start: POINT.nullable(),
+  end: POINT.nullable(),
+});
+/** What a Master planned, on its way to the leader: rows of a version of a dataset, or a range of its own. */
+export type Planned = z.infer<typeof plannedSchema>;
+
 const submissionSchema = wantedSchema.extend({
   id: z.string('must be a UUIDv4').optional(),
   input: z
@@ -65,6 +76,8 @@ const submissionSchema = wantedSchema.extend({
       `may have 1 to ${DATASET_NAME_LENGTH_MAX} of A-Z a-z 0-9 . _ -, beginning with a letter or a digit`,
     )
     .optional(),
+  /** From one node to another: what the Master at the first one said. */
+  planned: plannedSchema.optional(),
 });
 
 const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
@@ -76,11 +89,10 @@ const CODE_OF_FIELD: { readonly [field: string]: ErrorCode } = {
 /** @throws PolarisError BAD_JSON, BAD_REQUEST, BAD_ID, BAD_RANGE, BAD_METADATA or BAD_OPTION */
 export function parseSubmission(body: unknown): Submission {
   if (body === undefined) throw new PolarisError('BAD_JSON', 'the body is empty; send a JSON object');
-  const { id, input = null, start, end, ...rest } = parse(submissionSchema, body, 'the body');
+  const { id, input = null, planned = null, start, end, ...rest } = parse(submissionSchema, body, 'the body');
   const { metadata = {}, options = {}, name } = rest;
-  const isAll = input !== null && start === undefined && end === undefined;
-  const range = isAll ? null : parseRange(start, end);
-  return { id: id === undefined ? null : parseJobId(id), name, metadata, options, input, range };
+  const range = start === undefined && end === undefined ? null : parseRange(start, end);
+  return { id: id === undefined ? null : parseJobId(id), name, metadata, options, input, range, planned };
 }
 
 /** A job without an id; `what` names it in an error. @throws PolarisError as parseSubmission does */
@@ -89,7 +101,7 @@ export function parseWanted(value: unknown, what: string): WantedJob {
 }
 
 function wantedJob({ name, start, end, metadata = {}, options = {} }: z.infer<typeof wantedSchema>): WantedJob {
-  return { name, range: parseRange(start, end), input: null, metadata, options };
+  return { name, range: parseRange(start, end), input: null, planned: null, metadata, options };
 }
 
 /** A UUIDv4, lower case whatever the case it came in (RFC 9562 §4). @throws PolarisError BAD_ID */

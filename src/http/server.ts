@@ -106,6 +106,7 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
       return context.api;
     },
     ...{ log: context.log, prng: context.prng, turnstile: new Turnstile() },
+    ...(context.planner === undefined ? {} : { planner: context.planner }),
   };
   return [
     ...jobRoutes(reading),

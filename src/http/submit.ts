@@ -9,18 +9,19 @@ import { v4 } from 'uuid';
 import { derivedId } from '../base/derived-id.ts';
 import { PolarisError } from '../base/errors.ts';
 import { IDEMPOTENCY_KEY_LENGTH_MAX } from '../base/limits.ts';
-import type { JobId, Json } from '../base/types.ts';
+import type { JobId } from '../base/types.ts';
 import type { JobSpec } from '../ranges/types.ts';
 import { admitJob, type SoundJob, soundJob, wantedBody } from './admission.ts';
 import type { HttpContext } from './route.ts';
-import { parseSubmission } from './schema.ts';
+import { type JsonObject, parseSubmission } from './schema.ts';
+import { type SubmitOutcome, submitJob } from './settle.ts';
 
 /** A submit that is sound in itself. */
 export interface ReadySubmission {
   readonly id: JobId;
   readonly job: SoundJob;
   /** The same request with its id, to send on. */
-  readonly body: Json;
+  readonly body: JsonObject;
 }
 
 /** @throws PolarisError for everything that is wrong whatever the state of the cluster */
@@ -33,6 +34,18 @@ export function readSubmission(context: HttpContext, body: unknown, idempotencyK
 /** The whole spec, on the leader. @throws PolarisError UNKNOWN_JOB_TYPE, BAD_METADATA, BAD_OPTION */
 export async function admit(context: HttpContext, { id, job }: ReadySubmission): Promise<JobSpec> {
   return { id, ...(await admitJob(context, job, id)) };
+}
+
+/** On the leader. @throws PolarisError as `admit` does, SPEC_CONFLICT */
+export async function carryOut(context: HttpContext, ready: ReadySubmission): Promise<SubmitOutcome> {
+  try {
+    return await submitJob(context.api, await admit(context, ready));
+  } catch (thrown) {
+    // The same words may have been planned twice at the same time: the plan that came first is the one that stands.
+    const isPlanned = ready.job.planned !== null && thrown instanceof PolarisError && thrown.code === 'SPEC_CONFLICT';
+    if (!isPlanned) throw thrown;
+    return submitJob(context.api, await admit(context, ready));
+  }
 }
 
 function chooseId(context: HttpContext, id: JobId | null, idempotencyKey: unknown): JobId {

@@ -6,7 +6,8 @@
  * Invariant: every order is answered exactly once, with the end of the host at the latest.
  */
 import { errorText, PolarisError } from '../base/errors.ts';
-import { ABORT_GRACE_MS, ERROR_TEXT_MAX, MASTER_ASKS_MAX, MASTER_CALL_MS } from '../base/limits.ts';
+import { ABORT_GRACE_MS, ERROR_TEXT_MAX } from '../base/limits.ts';
+import { MASTER_ASKS_MAX, MASTER_CALL_MS } from '../base/limits-masters.ts';
 import type { HostOrder, HostReport, MasterOrder, MasterReturn } from './protocol.ts';
 
 /** Who hears of an order. */

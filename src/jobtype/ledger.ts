@@ -7,7 +7,8 @@
 import { open } from 'node:fs/promises';
 import type { RecordBatch } from 'apache-arrow';
 import { PolarisError } from '../base/errors.ts';
-import { BLOB_BYTES_MAX, MASTER_STATE_BYTES_MAX } from '../base/limits.ts';
+import { BLOB_BYTES_MAX } from '../base/limits.ts';
+import { MASTER_STATE_BYTES_MAX } from '../base/limits-masters.ts';
 import { type ArrowFile, readArrowFile, writeArrowFile } from '../data/arrow-file.ts';
 import type { BatchSource } from '../data/sources.ts';
 import { rangesOf, writeAll } from '../data/spool.ts';

@@ -9,7 +9,8 @@
 import { Worker } from 'node:worker_threads';
 import { must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
-import { JOB_LOG_LINES_PER_SECOND, MASTER_CALL_MS } from '../base/limits.ts';
+import { JOB_LOG_LINES_PER_SECOND } from '../base/limits.ts';
+import { MASTER_CALL_MS } from '../base/limits-masters.ts';
 import { captureLines } from './lines.ts';
 import type {
   AskAnswer,

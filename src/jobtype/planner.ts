@@ -5,7 +5,7 @@
  * which remembers what it answered: the job gets the very version whose rows were counted.
  */
 import { ERRORS, type ErrorCode, PolarisError } from '../base/errors.ts';
-import { PLANS_AT_ONCE_MAX } from '../base/limits.ts';
+import { PLANS_AT_ONCE_MAX } from '../base/limits-masters.ts';
 import type { JobId, Point } from '../base/types.ts';
 import type { MasterReturn } from './protocol.ts';
 

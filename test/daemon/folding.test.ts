@@ -8,7 +8,7 @@ import {
   FOLD_INTERVAL_MS,
   FOLD_OUTPUTS_MAX,
   FOLD_RETRY_MS_MAX,
-} from '../../src/base/limits.ts';
+} from '../../src/base/limits-masters.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import { backlogOf, type FoldedJob, Folding } from '../../src/daemon/folding.ts';
 import { jobId, specOf } from '../ranges/fixtures.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
-import { NOTICE_ATTEMPTS_MAX, NOTICE_RETRY_MS_MAX, NOTICES_ASKING_MAX } from '../../src/base/limits.ts';
+import { NOTICE_ATTEMPTS_MAX, NOTICE_RETRY_MS_MAX, NOTICES_ASKING_MAX } from '../../src/base/limits-masters.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Done } from '../../src/daemon/api.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { MASTER_CALLS_MAX, MASTER_PROGRESS_MS } from '../../src/base/limits.ts';
+import { MASTER_CALLS_MAX, MASTER_PROGRESS_MS } from '../../src/base/limits-masters.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { Oversight } from '../../src/daemon/oversight.ts';
 import { jobId, Pen } from '../ranges/fixtures.ts';

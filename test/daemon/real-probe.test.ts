@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { OUTSIDE_BYTES_MAX } from '../../src/base/limits.ts';
+import { OUTSIDE_BYTES_MAX } from '../../src/base/limits-masters.ts';
 import type { ProbeAnswer, ProbeRequest } from '../../src/daemon/probe.ts';
 import { createProbe } from '../../src/daemon/real-probe.ts';
 

@@ -11,7 +11,8 @@
  * to rest is given nothing.
  */
 import { must } from '../../src/base/assert.ts';
-import { BUCKET_BURST_MS, OUTSIDE_WAIT_MS } from '../../src/base/limits.ts';
+import { BUCKET_BURST_MS } from '../../src/base/limits.ts';
+import { OUTSIDE_WAIT_MS } from '../../src/base/limits-masters.ts';
 import type { JobId, LogIndex, NodeId, Term } from '../../src/base/types.ts';
 import type { Node } from '../../src/daemon/node.ts';
 import type { Replica } from '../../src/daemon/replica.ts';

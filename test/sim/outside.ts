@@ -9,7 +9,7 @@
  * notice is taken.
  */
 
-import { OUTSIDE_WAIT_MS } from '../../src/base/limits.ts';
+import { OUTSIDE_WAIT_MS } from '../../src/base/limits-masters.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { JobId, Term } from '../../src/base/types.ts';
 import type { Probe, ProbeAnswer, ProbeDone, ProbeRequest } from '../../src/daemon/probe.ts';
