@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { tableFromArrays, tableFromIPC } from 'apache-arrow';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { QUERY_TABLE_ROWS_MAX } from '../../src/base/limits.ts';
+import { QUERY_TABLE_ROWS_MAX } from '../../src/base/limits-query.ts';
 import { PolarisClient } from '../../src/client/client.ts';
 import { run } from '../cli/fake-io.ts';
 import { QueryCluster } from './cluster.ts';
