@@ -118,6 +118,11 @@ export class Dispatch {
       case 'task-ended':
         this.#pace.ended(event.job, event.worker, event.epoch, event.how === 'completed', now);
         return this.heard(event.worker, true);
+      case 'task-checkpointed':
+      case 'outputs-added':
+      case 'outputs-folded':
+      case 'master-taken':
+        return;
       case 'job-evicted':
         return this.#forgetJob(event.job);
       default:

@@ -8,7 +8,7 @@
 import { MASTER_CALLS_MAX, MASTER_PROGRESS_MS } from '../base/limits-masters.ts';
 import type { Logger } from '../base/log.ts';
 import type { JobId } from '../base/types.ts';
-import { isFinished } from '../ranges/job.ts';
+import { isFinished } from '../ranges/course.ts';
 import type { JobView, Table } from '../ranges/types.ts';
 import type { Clock, Executor } from './env.ts';
 import { isOverseenBy, masterCall } from './job-report.ts';

@@ -5,9 +5,11 @@
  * that the log sees a handful of entries a round trip however many tasks run. A worker is answered when everything it
  * said is applied, with what the table then holds: the log is the only truth about an epoch.
  */
-import { CURSORS_PER_ENTRY_MAX } from '../base/limits.ts';
+import { CURSORS_PER_ENTRY_MAX, OUTPUTS_PER_ENTRY_MAX, OUTPUTS_PER_REPORT_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, LogIndex, NodeId, Point } from '../base/types.ts';
-import type { Command, Headway, Outcome, Table, Task } from '../ranges/types.ts';
+import { goesFurther } from '../ranges/checkpoints.ts';
+import { freshOutputs } from '../ranges/outputs.ts';
+import type { Command, Headway, Outcome, StampedCheckpoint, Table, Task } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, TaskReport } from '../wire/messages.ts';
 import type { Done } from './api.ts';
 
@@ -32,7 +34,9 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #options: ReportsOptions;
-  readonly #gathered = new Map<Epoch, Omit<Headway, 'epoch' | 'outputs'>>();
+  readonly #gathered = new Map<Epoch, Omit<Headway, 'epoch'>>();
+  /** Checkpoints proposed and not applied, by lease. */
+  readonly #checkpoints = new Map<Epoch, { readonly stage: number; readonly index: LogIndex }>();
   /** Endings proposed and not applied, with the index of their entry: a repeated report does not propose again. */
   readonly #endings = new Map<Epoch, LogIndex>();
   /** Cursors that ended tasks were acknowledged with, until their worker is answered. */
@@ -52,6 +56,8 @@ export class Reports {
       // What no honest worker says is left unsaid; the answer tells it what the table holds.
       if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
       if (report.claimed < report.cursor) continue;
+      if (report.checkpoint !== null)
+        waiting.index = Math.max(waiting.index, this.#checkpoint(task, report.checkpoint));
       if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));
       else this.#gather(task, report);
     }
@@ -60,22 +66,32 @@ export class Reports {
     this.#waiting.set(worker, waiting);
   }
 
-  #gather(task: Task, { epoch, cursor, claimed }: TaskReport): void {
-    const known = this.#gathered.get(epoch) ?? task;
+  #gather(task: Task, { epoch, cursor, claimed, outputs }: TaskReport): void {
+    const before = this.#gathered.get(epoch);
+    const known = before ?? { cursor: task.cursor, claimed: task.claimed, outputs: [] };
+    const fresh = freshOutputs(outputs, { start: task.start, cursor: known.cursor }, cursor);
+    // The same again: what no honest worker says, or what it will say again, when the entry before it is applied.
+    if (fresh === null || known.outputs.length + fresh.length > OUTPUTS_PER_REPORT_MAX) return;
     // What was asked for before the task was shrunk may lie beyond its end.
     const wanted = Math.min(claimed, task.end);
     if (cursor <= known.cursor && wanted <= known.claimed) return;
     const next = Math.max(known.cursor, cursor);
-    this.#gathered.set(epoch, { cursor: next, claimed: Math.max(known.claimed, wanted, next) });
+    this.#gathered.set(epoch, {
+      cursor: next,
+      claimed: Math.max(known.claimed, wanted, next),
+      outputs: [...known.outputs, ...fresh],
+    });
   }
 
   /** Proposes what has gathered, unless the entry before it is still under way. */
   flush(): void {
     if (this.#progressing || this.#gathered.size === 0) return;
     const cursors: Headway[] = [];
+    let outputs = 0;
     for (const [epoch, headway] of this.#gathered) {
-      if (cursors.length >= CURSORS_PER_ENTRY_MAX) break;
-      cursors.push({ epoch, ...headway, outputs: [] });
+      outputs += headway.outputs.length;
+      if (cursors.length >= CURSORS_PER_ENTRY_MAX || outputs > OUTPUTS_PER_ENTRY_MAX) break;
+      cursors.push({ epoch, ...headway });
       this.#gathered.delete(epoch);
     }
     this.#progressing = true;
@@ -108,16 +124,30 @@ export class Reports {
     this.#settled.delete(worker);
   }
 
+  #checkpoint({ epoch, checkpoint: committed }: Task, { stamp, ...checkpoint }: StampedCheckpoint): LogIndex {
+    const { stage } = checkpoint;
+    const underWay = this.#checkpoints.get(epoch);
+    if (underWay !== undefined && underWay.stage >= stage) return underWay.index;
+    if (!goesFurther(checkpoint, { checkpoint: committed })) return 0;
+    const at = this.#options.stamp();
+    const index = this.#options.propose({ kind: 'checkpoint', at, epoch, checkpoint, stamp }, () => {
+      if (this.#checkpoints.get(epoch)?.stage === stage) this.#checkpoints.delete(epoch);
+    });
+    if (index === null) return 0;
+    this.#checkpoints.set(epoch, { stage, index });
+    return index;
+  }
+
   #end(worker: NodeId, report: TaskReport, ending: 'complete' | 'fail' | 'release'): LogIndex {
-    const { epoch, cursor, begun, error } = report;
+    const { epoch, cursor, begun, error, outputs } = report;
     const underWay = this.#endings.get(epoch);
     if (underWay !== undefined) return underWay;
     this.#gathered.delete(epoch);
     const at = this.#options.stamp();
     const command: Command =
       ending === 'fail'
-        ? { kind: 'fail', at, epoch, cursor, begun, error, outputs: [] }
-        : { kind: ending, at, epoch, cursor, begun, outputs: [] };
+        ? { kind: 'fail', at, epoch, cursor, begun, error, outputs }
+        : { kind: ending, at, epoch, cursor, begun, outputs };
     const index = this.#options.propose(command, (result) => {
       this.#endings.delete(epoch);
       if (!result.ok || result.value.kind === 'refused') return;

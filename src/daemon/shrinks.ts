@@ -6,7 +6,7 @@
  * nothing beyond it from that moment on; then the leader commits that end, and the rest is granted like any other range.
  * No point is ever leased twice for it. An answer that is lost costs nothing: the task ends early, and its end says so.
  *
- * Left alone are programs (they have begun their whole task), jobs with a rate (they would pay twice for the same points)
+ * Left alone are programs (they have begun their whole task), tasks with a checkpoint (it is of all their points), jobs with a rate (they would pay twice for the same points)
  * and whatever is nearly over.
  */
 import {
@@ -81,7 +81,8 @@ export class Shrinks {
     let longest = SHRINK_LEFT_MS_MIN;
     for (const task of job.tasks) {
       const points = task.end - Math.max(task.cursor, task.claimed);
-      if (points < SHRINK_POINTS_MIN || this.#asked.has(task.epoch) || this.#underWay.has(task.epoch)) continue;
+      if (points < SHRINK_POINTS_MIN || task.checkpoint !== null) continue;
+      if (this.#asked.has(task.epoch) || this.#underWay.has(task.epoch)) continue;
       const left = this.#options.pace.left(task, now);
       if (left === null || left < longest) continue;
       // Of two that stand still, the one with more to give.

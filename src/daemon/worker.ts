@@ -14,10 +14,12 @@
  */
 import { unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
-import { KEEP_ALIVES_PER_TTL, SESSION_TTL_MS } from '../base/limits.ts';
+import { KEEP_ALIVES_PER_TTL, OUTPUTS_PER_MESSAGE_MAX, SESSION_TTL_MS } from '../base/limits.ts';
 import type { Address, Epoch, Incarnation, InstanceId, LogIndex, Point } from '../base/types.ts';
 import { forward, windowEnd } from '../ranges/lease.ts';
+import type { StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, TaskOrder, TaskReport, WorkerMessage } from '../wire/messages.ts';
+import { Emitted } from './emitted.ts';
 import type { Env, ExecutorEnding } from './env.ts';
 
 export interface WorkerOptions {
@@ -47,8 +49,12 @@ interface Held {
   end: Point;
   ending: TaskReport['ending'];
   error: string;
+  /** What it made beside its cursor, until that is committed. */
+  readonly emitted: Emitted;
   /** Asked back by the leader, or by our own draining. */
   releasing: boolean;
+  /** It has a checkpoint, or made one: its range stays as it is. */
+  isWhole: boolean;
   /** Aborted at the deadline, whatever came after. */
   fenced: boolean;
 }
@@ -88,8 +94,10 @@ export class Worker {
     this.#options = options;
     this.#ttlMs = options.sessionTtlMs;
     options.env.executor.start({
-      progress: (epoch, cursor, begun) => options.turn(() => this.#progress(epoch, cursor, begun)),
-      checkpoint: () => {},
+      progress: (epoch, cursor, begun, outputs) => {
+        options.turn(() => this.#progress(epoch, cursor, begun, outputs));
+      },
+      checkpoint: (epoch, checkpoint) => options.turn(() => this.#checkpoint(epoch, checkpoint)),
       ended: (ending) => options.turn(() => this.#ended(ending)),
     });
   }
@@ -125,18 +133,32 @@ export class Worker {
     const now = this.#options.env.clock.now();
     if (this.#reportSentAt !== null && now - this.#reportSentAt < 2 * this.#repeatMs()) return;
     const reports: TaskReport[] = [];
-    for (const [epoch, task] of this.#held) {
-      const { cursor, begun, ending, error } = task;
-      const claimed = this.#wantedClaim(task);
-      const isNews = ending !== null || cursor > task.committed || claimed > task.claimed;
-      if (task.phase !== 'lost' && isNews) {
-        reports.push({ epoch, cursor, begun, claimed, ending, error, outputs: [], checkpoint: null });
-      }
-    }
+    let room = OUTPUTS_PER_MESSAGE_MAX;
     this.#dirty = false;
+    for (const [epoch, task] of this.#held) {
+      const report = this.#reportOn(epoch, task, room);
+      if (report === null) continue;
+      reports.push(report);
+      room -= report.outputs.length;
+    }
     if (reports.length === 0) return;
     this.#reportSentAt = now;
     this.#options.send({ type: 'report', incarnation: this.#incarnation, sequence: ++this.#reportSequence, reports });
+  }
+
+  /** What is new of a task, as far as it fits; null when there is nothing. What does not fit is left for the next report. */
+  #reportOn(epoch: Epoch, task: Held, room: number): TaskReport | null {
+    if (task.phase === 'lost') return null;
+    const { begun, error, emitted } = task;
+    const { checkpoint } = emitted;
+    const { cursor, outputs, isCut } = emitted.portion(task.cursor, room);
+    if (isCut) this.#dirty = true;
+    const ending = isCut ? null : task.ending;
+    const claimed = this.#wantedClaim(task, cursor);
+    const isNews = ending !== null || cursor > task.committed || claimed > task.claimed || checkpoint !== null;
+    if (!isNews) return null;
+    if (checkpoint !== null) emitted.sent(this.#reportSequence + 1);
+    return { epoch, cursor, begun, claimed, ending, error, outputs, checkpoint };
   }
 
   message(message: LeaderMessage): void {
@@ -336,6 +358,8 @@ export class Worker {
       end,
       ending: null,
       error: '',
+      emitted: new Emitted(),
+      isWhole: order.checkpoint !== null,
       releasing: false,
       fenced: false,
     };
@@ -364,7 +388,7 @@ export class Worker {
   /** Somebody else could take the far half of what we have not begun: says which end is kept, and keeps to it. */
   #shrink(epoch: Epoch): void {
     const task = this.#held.get(epoch);
-    if (task === undefined || task.phase !== 'running' || task.releasing) return;
+    if (task === undefined || task.phase !== 'running' || task.releasing || task.isWhole) return;
     const { env, turn } = this.#options;
     env.executor.keep(epoch, (end) => turn(() => this.#kept(epoch, task, end)));
   }
@@ -399,11 +423,25 @@ export class Worker {
 
   // ---- progress -------------------------------------------------------------------------------------------------
 
-  #progress(epoch: Epoch, cursor: Point, begun: Point): void {
+  #progress(epoch: Epoch, cursor: Point, begun: Point, outputs: readonly StampedOutput[]): void {
     const task = this.#held.get(epoch);
     if (task === undefined || task.phase !== 'running') return;
+    task.emitted.add(outputs);
     task.cursor = Math.max(task.cursor, cursor);
     task.begun = Math.max(task.begun, begun, task.cursor);
+    this.#dirty = true;
+  }
+
+  #checkpoint(epoch: Epoch, checkpoint: StampedCheckpoint): void {
+    const task = this.#held.get(epoch);
+    if (task === undefined || task.phase !== 'running') return;
+    // It would be of points that others have by now.
+    if (task.end < task.order.end) {
+      this.#options.env.log.warn({ epoch, stage: checkpoint.stage }, 'checkpoint-of-a-cut-task');
+      return;
+    }
+    task.isWhole = true;
+    task.emitted.reached(checkpoint);
     this.#dirty = true;
   }
 
@@ -414,6 +452,7 @@ export class Worker {
     this.#fence(this.#options.env.clock.now());
     if (task.phase === 'lost') this.#forget(ending.epoch);
     else if (task.phase === 'running') {
+      task.emitted.add(ending.outputs);
       task.cursor = Math.max(task.cursor, ending.cursor);
       task.begun = Math.max(task.begun, ending.begun, task.cursor);
       // Code that was stopped because we lost touch with the leader did not fail; where it was stopped, nobody can say.
@@ -431,7 +470,7 @@ export class Worker {
   }
 
   /** At most once, code that takes points is kept `commitEvery` points of claims ahead; other code begins all at once. */
-  #wantedClaim({ order, phase, cursor, claimed, end, releasing, fenced }: Held): Point {
+  #wantedClaim({ order, phase, claimed, end, releasing, fenced }: Held, cursor: Point): Point {
     const held = Math.max(cursor, claimed);
     if (order.options.delivery !== 'at-most-once' || phase !== 'running' || releasing || fenced) return held;
     return Math.max(held, this.#takesPoints(order) ? forward(cursor, order.options.commitEvery, end) : end);
@@ -457,14 +496,18 @@ export class Worker {
       if (task === undefined) continue;
       if (state === 'ended') this.#forget(epoch);
       else if (state === 'stale') this.#lose(epoch, task);
-      else this.#committed(task, result);
+      else this.#committed(task, result, sequence);
     }
     // What happened since the report was sent is still marked; what the log could not take is said again at the next beat.
     this.#fill();
   }
 
-  #committed(task: Held, { epoch, cursor, claimed, end }: ReportResult): void {
+  #committed(task: Held, { epoch, cursor, claimed, end, checkpoint }: ReportResult, sequence: number): void {
     task.end = Math.min(task.end, end);
+    task.emitted.committed(cursor);
+    if (task.emitted.checkpointed(checkpoint, sequence) && checkpoint !== null && task.phase === 'running') {
+      this.#options.env.executor.checkpointed(epoch, checkpoint);
+    }
     if (cursor <= task.committed && claimed <= task.claimed) return;
     task.committed = Math.max(task.committed, cursor);
     task.claimed = Math.max(task.claimed, claimed);

@@ -38,6 +38,10 @@ export class Blobs {
     return this.#references.has(hash);
   }
 
+  referencesTo(hash: BlobHash): number {
+    return this.#references.get(hash) ?? 0;
+  }
+
   /** In no order that means anything. */
   held(): Iterable<BlobHash> {
     return this.#references.keys();

@@ -386,8 +386,14 @@ export function fieldsToSchedule(fields: Fields): ScheduleSpec {
     key: readKey(fields),
     cron: fields.text(1, CRON_LENGTH_MAX),
     timeZone: fields.text(1, TIME_ZONE_LENGTH_MAX),
-    spec: fields.nested('the job of a schedule', readWork),
+    spec: fields.nested('the job of a schedule', readPlannedAnew),
   };
+}
+
+/** Data would be other data each time: who submits by schedule has none of its own. */
+function readPlannedAnew(fields: Fields): ScheduledSpec {
+  const spec = readWork(fields);
+  return spec.input === null ? spec : fields.fail('has an input, which a schedule cannot keep');
 }
 
 function readKey(fields: Fields): string {

@@ -6,17 +6,19 @@
  * and the tests, which call it after every command.
  */
 import { assert } from '../base/assert.ts';
-import type { BlobHash } from '../base/handle.ts';
+import type { BlobHash, Handle } from '../base/handle.ts';
 import {
   FAILED_RANGES_MAX,
   OPEN_RANGES_MAX,
+  OUTPUTS_HELD_MAX,
   REEXECUTED_RANGES_MAX,
   REEXECUTED_WORKERS_MAX,
   UNCERTAIN_RANGES_MAX,
   UNTOLD_RUNS_MAX,
 } from '../base/limits.ts';
 import type { Range } from '../base/types.ts';
-import { isFinished } from './job.ts';
+import { handlesOf } from './checkpoints.ts';
+import { isFinished } from './course.ts';
 import type { JobView, Table } from './types.ts';
 
 /** @throws InvariantError */
@@ -34,12 +36,7 @@ export function checkTable(table: Table): void {
       epochsOf.set(task.worker, [...epochs, task.epoch]);
     }
   }
-  const held = new Set<BlobHash>();
-  for (const { version, handle } of table.datasets()) {
-    assert(version <= table.appliedIndex, 'a version is the index of an applied entry');
-    held.add(handle.hash);
-  }
-  assert([...table.heldBlobs()].every((hash) => held.delete(hash)) && held.size === 0, 'what is held is referred to');
+  checkHeld(table);
   for (const worker of table.workers()) {
     const epochs = (epochsOf.get(worker.id) ?? []).sort((left, right) => left - right);
     assert(worker.epochs.join() === epochs.join(), 'a worker holds exactly its tasks, in order of their epochs');
@@ -51,6 +48,20 @@ export function checkTable(table: Table): void {
   }
 }
 
+/** Every blob is held exactly as often as something refers to it. */
+function checkHeld(table: Table): void {
+  const references = new Map<BlobHash, number>();
+  const refer = ({ hash }: Handle): void => void references.set(hash, (references.get(hash) ?? 0) + 1);
+  for (const { version, handle } of table.datasets()) {
+    assert(version <= table.appliedIndex, 'a version is the index of an applied entry');
+    refer(handle);
+  }
+  for (const job of table.jobs()) for (const handle of handlesOf(job)) refer(handle);
+  const held = [...table.heldBlobs()];
+  assert(held.length === references.size, 'what is held is referred to');
+  for (const hash of held) assert(table.referencesTo(hash) === references.get(hash), 'references are counted right');
+}
+
 /** @throws InvariantError */
 export function checkJob(job: JobView): void {
   checkTiling(job);
@@ -58,6 +69,8 @@ export function checkJob(job: JobView): void {
   checkReturned(job);
   checkUncertain(job);
   checkReexecuted(job);
+  checkOutputs(job);
+  checkMaster(job);
   checkState(job);
 }
 
@@ -97,6 +110,7 @@ function checkTasks(job: JobView): void {
     assert(claims || task.claimed === task.cursor, 'only at-most-once jobs claim');
     const acknowledged = task.cursor === task.start || covers(job.covered, { start: task.start, end: task.cursor });
     assert(acknowledged, 'points below a cursor are covered');
+    assert(task.checkpoint === null || task.cursor === task.start, 'a checkpoint is of points that are not covered');
   }
 }
 
@@ -144,6 +158,31 @@ function checkReexecuted(job: JobView): void {
   assert(Math.min(points, Number.MAX_SAFE_INTEGER) === job.reexecutedPoints, 're-executed points are counted right');
 }
 
+function checkOutputs(job: JobView): void {
+  const { outputs, schema } = job;
+  assert(outputs.length <= OUTPUTS_HELD_MAX, 'the outputs of a job are bounded');
+  assert(outputs.length === 0 || schema !== null, 'the first output says what all look like');
+  let before = job.spec.start;
+  for (const output of outputs) {
+    assert(before <= output.start && output.start < output.end, 'outputs ascend and are not empty');
+    assert(output.handle.schema === schema?.schema, 'the outputs of a job have one schema');
+    assert(covers(job.covered, output), 'what was emitted belongs to covered points');
+    const isKnown = job.uncertain.every(({ start, end }) => end <= output.start || output.end <= start);
+    assert(isKnown, 'uncertain points emitted nothing');
+    before = output.end;
+  }
+}
+
+function checkMaster(job: JobView): void {
+  const { spec, state, master, result } = job;
+  assert(spec.overseen || !spec.collects, 'only a Master collects');
+  assert(spec.collects || master === null, 'only a job that collects is taken by its Master');
+  assert(result === null || (master !== null && state === 'done'), 'a result is of a done job, by its Master');
+  assert(state !== 'done' || !spec.collects || job.outputs.length === 0, 'a done job that collects is folded');
+  const rows = spec.input?.rows ?? Number.POSITIVE_INFINITY;
+  assert(spec.input === null || (spec.start >= 0 && spec.end <= rows), 'every point of a job with an input has a row');
+}
+
 function checkState(job: JobView): void {
   const { state } = job;
   const total = job.spec.end - job.spec.start;
@@ -165,7 +204,9 @@ function checkState(job: JobView): void {
   const over = job.tasks.length === 0 && job.coveredPoints + job.failedPoints === total;
   // A cancel may leave everything that was open uncertain, and so covered.
   const isSettled = state === 'done' || state === 'failed' || (over && state === 'cancelled');
-  assert(over === isSettled, 'a job is finished when covered and failed ranges tile it');
+  // And a Master has the last word.
+  const isAwaited = spec.collects && job.failedPoints === 0 && !isFinished(state);
+  assert(over === isSettled || (over && isAwaited), 'a job is finished when covered and failed ranges tile it');
   assert(state !== 'pending' || job.startedAt === null, 'a pending job was never granted');
   assert(state !== 'running' || job.startedAt !== null, 'a running job was granted');
   assert((job.startedAt === null) === (job.frontier === job.spec.start), 'the first grant moves the frontier');

@@ -8,72 +8,64 @@
  *
  * Invariants: covered, rests of leases, returned, failed and [frontier, end) tile [start, end) · coverage grows only by
  * [old cursor, reported cursor) of a live lease, and at-most-once by what a lease leaves uncertain · a finished job has
- * no lease and changes only by a retry.
+ * no lease and changes only by a retry · what it emitted came with the coverage of its points.
  */
 import { assert } from '../base/assert.ts';
 import type { Handle } from '../base/handle.ts';
 import {
   ERROR_TEXT_MAX,
-  FAILED_RANGES_MAX,
-  FIRST_FAILURES_MAX,
   OPEN_RANGES_MAX,
+  OUTPUTS_PER_JOB_MAX,
   RETURNED_RANGES_MAX,
-  UNCERTAIN_RANGES_MAX,
   UNTOLD_RUNS_MAX,
 } from '../base/limits.ts';
-import type { Epoch, Incarnation, JobId, NodeId, Point, Range } from '../base/types.ts';
-import { addFailed } from './failed.ts';
+import type { Epoch, Incarnation, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
+import type { Blobs } from './blobs.ts';
+import { blameWhole, goesFurther, handlesOf } from './checkpoints.ts';
+import { Collecting, masterComplaint } from './collecting.ts';
+import { Course, type CourseImage } from './course.ts';
 import { IntervalSet } from './interval-set.ts';
 import { begunEnd, type Closing, type Emit, exposedEnd, forward, type Lease } from './lease.ts';
-import { controlsOf, toleratedPoints } from './options.ts';
-import { addReexecuted, reexecutedPoints } from './reexecuted.ts';
+import { Leases } from './leases.ts';
+import { liveView } from './live-view.ts';
+import { Losses, type LossesImage } from './losses.ts';
+import { controlsOf } from './options.ts';
+import { NOTHING, OK, type Refusal, refused } from './outcomes.ts';
+import { freshOutputs, Outputs, TOO_MANY_OUTPUTS } from './outputs.ts';
 import { ReturnedRanges, untried } from './returned.ts';
 import { blame } from './suspects.ts';
 import { clipText } from './text.ts';
 import type {
+  Command,
   Controls,
   Ending,
-  FailedRange,
+  Headway,
   JobSpec,
   JobState,
   JobView,
   MasterView,
+  Outcome,
   Output,
   OutputSchema,
-  Reexecuted,
   Returned,
-  RunEnd,
-  Uncertain,
+  StampedOutput,
 } from './types.ts';
-import { addUncertain, cutOut } from './uncertain.ts';
+
+type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>;
 
 /** All of a job that cannot be worked out from the rest: what a snapshot holds. */
-export interface JobImage {
+export interface JobImage extends LossesImage, CourseImage {
   readonly spec: JobSpec;
   readonly controls: Controls;
-  readonly state: JobState;
-  readonly waitsFor: JobId | null;
-  readonly untold: readonly RunEnd[];
-  readonly reason: string | null;
   readonly createdAt: number;
-  readonly startedAt: number | null;
-  readonly finishedAt: number | null;
   readonly frontier: Point;
   readonly covered: readonly Range[];
   readonly returned: readonly Returned[];
   readonly tasks: readonly Lease[];
-  readonly failed: readonly FailedRange[];
-  readonly uncertain: readonly Uncertain[];
-  readonly reexecuted: readonly Reexecuted[];
-  readonly run: number;
   readonly outputs: readonly Output[];
   readonly schema: OutputSchema | null;
   readonly master: MasterView | null;
   readonly result: Handle | null;
-  /** Failed and uncertain points that a person has seen: those of the last start, resume or retry. */
-  readonly forgiven: number;
-  /** Tasks that failed in a row since then; null once anything was acknowledged. */
-  readonly firstFailures: number | null;
 }
 
 export interface GrantRequest {
@@ -90,83 +82,72 @@ export class Job {
   readonly createdAt: number;
   /** What others see: each field as it stands now; lists once given out never change. */
   readonly view: JobView;
-  #state: JobState = 'pending';
-  #reason: string | null = null;
-  #startedAt: number | null = null;
-  #finishedAt: number | null = null;
+  readonly #blobs: Blobs;
+  readonly #course: Course;
   #frontier: Point;
   readonly #covered: IntervalSet;
   readonly #returned = new ReturnedRanges();
-  /** By epoch; a Map keeps the order of insertion, and epochs only grow. */
-  readonly #leases = new Map<Epoch, Lease>();
-  #leasedPoints = 0;
-  #tasks: readonly Lease[] | null = null;
-  #failed: readonly FailedRange[] = Object.freeze([]);
-  #failedPoints = 0;
-  #uncertain: readonly Uncertain[] = Object.freeze([]);
-  #uncertainPoints = 0;
-  #reexecuted: readonly Reexecuted[] = Object.freeze([]);
-  #reexecutedPoints = 0;
+  readonly #leases = new Leases();
+  readonly #losses = new Losses();
+  readonly #outputs: Outputs;
+  readonly #collecting: Collecting;
   #controls: Controls;
-  #waitsFor: JobId | null = null;
-  #untold: readonly RunEnd[] = Object.freeze([]);
-  #run = 1;
-  #forgiven = 0;
-  #firstFailures: number | null = 0;
   /** While a cancel ends the leases, none of them settles the job. */
   #isCancelling = false;
 
-  constructor(spec: JobSpec, createdAt: number, covered: readonly Range[] = []) {
+  /** It holds its input as long as it is in the table. */
+  constructor(spec: JobSpec, createdAt: number, blobs: Blobs, covered: readonly Range[] = []) {
     this.spec = spec;
     this.createdAt = createdAt;
+    this.#blobs = blobs;
+    this.#course = new Course(spec);
+    this.#outputs = new Outputs(blobs);
+    this.#collecting = new Collecting(blobs);
     this.#controls = Object.freeze(controlsOf(spec.options));
     this.#frontier = spec.start;
     this.#covered = IntervalSet.from(covered);
     this.view = this.#makeView();
+    if (spec.input !== null) blobs.hold(spec.input.hash);
   }
 
-  static restore(image: JobImage): Job {
-    const job = new Job(image.spec, image.createdAt, image.covered);
-    job.#state = image.state;
-    job.#reason = image.reason;
-    job.#startedAt = image.startedAt;
-    job.#finishedAt = image.finishedAt;
+  static restore(image: JobImage, blobs: Blobs): Job {
+    const job = new Job(image.spec, image.createdAt, blobs, image.covered);
+    job.#course.restore(image);
     job.#frontier = image.frontier;
     for (const range of image.returned) job.#returned.restore(range);
-    for (const lease of image.tasks) {
-      job.#leases.set(lease.epoch, lease);
-      job.#leasedPoints += lease.end - lease.cursor;
-    }
-    job.#setFailed(Object.freeze([...image.failed]));
-    job.#setUncertain(Object.freeze([...image.uncertain]));
-    job.#setReexecuted(Object.freeze([...image.reexecuted]));
+    for (const lease of image.tasks) job.#leases.set(lease);
+    job.#losses.restore(image);
+    job.#outputs.restore(image.outputs, image.schema);
+    job.#collecting.restore(image.master, image.result);
     job.#controls = Object.freeze(image.controls);
-    job.#waitsFor = image.waitsFor;
-    job.#untold = image.untold;
-    job.#run = image.run;
-    job.#forgiven = image.forgiven;
-    job.#firstFailures = image.firstFailures;
+    for (const { hash } of handlesOf({ ...job.view, spec: { ...image.spec, input: null } })) blobs.hold(hash);
     job.#checkTally();
     return job;
   }
 
   get image(): JobImage {
-    const tasks = this.#listLeases();
-    return { ...this.view, tasks, forgiven: this.#forgiven, firstFailures: this.#firstFailures };
+    const { forgiven, firstFailures } = this.#losses;
+    return { ...this.view, tasks: this.#leases.list, forgiven, firstFailures };
   }
 
   get finished(): boolean {
-    return isFinished(this.#state);
+    return this.#course.finished;
   }
 
   lease(epoch: Epoch): Lease | undefined {
     return this.#leases.get(epoch);
   }
 
+  /** It leaves the table. */
+  evicted(): void {
+    for (const { hash } of handlesOf(this.view)) this.#blobs.release(hash);
+  }
+
   /** A lease on a range picked here, or null when there is nothing to give. */
   grant(request: GrantRequest, emit: Emit): Lease | null {
-    if (this.#state !== 'pending' && this.#state !== 'running') return null;
-    if (this.#waitsFor !== null || request.at < (this.spec.options.at ?? 0)) return null;
+    const { state, waitsFor } = this.#course.now;
+    if ((state !== 'pending' && state !== 'running') || waitsFor !== null) return null;
+    if (request.at < (this.spec.options.at ?? 0)) return null;
     const picked = request.retry === null ? this.#pick(request.size) : this.#returned.takeTried(request.retry);
     if (picked === null) return null;
     const { start, end, touched, attempts, error, checkpoint } = picked;
@@ -174,53 +155,39 @@ export class Job {
     const { id: job } = this.spec;
     const from = { cursor: start, claimed: start, attempts, error, checkpoint };
     const lease: Lease = { epoch, job, start, end, worker, incarnation, ...from };
-    this.#leases.set(epoch, lease);
-    this.#leasedPoints += end - start;
-    this.#tasks = null;
-    if (touched > start) this.#setReexecuted(addReexecuted(this.#reexecuted, { start, end: touched }, worker));
-    this.#startedAt ??= request.at;
+    this.#leases.set(lease);
+    if (touched > start) this.#losses.ranAgain({ start, end: touched }, worker);
     this.#checkTally();
     emit({ kind: 'task-granted', job: this.spec.id, epoch, worker });
-    this.#become('running', null, emit);
+    this.#course.granted(request.at, emit);
     return lease;
   }
 
   /**
-   * False when the epoch is not live here or the cursor or the claim lies beyond its end. A cursor or claim that goes back
-   * says nothing new.
+   * False when the epoch is not live here, the cursor or the claim lies beyond its end, or what was emitted cannot be kept.
+   * A cursor or claim that goes back says nothing new.
    */
-  progress(epoch: Epoch, cursor: Point, claimed: Point, emit: Emit): boolean {
+  progress(headway: Headway, at: number, emit: Emit): boolean {
+    const { epoch, claimed } = headway;
     const lease = this.#leases.get(epoch);
     if (lease === undefined || claimed > lease.end) return false;
-    if (this.#claims && claimed > lease.claimed) {
-      this.#leases.set(epoch, { ...lease, claimed });
-      this.#tasks = null;
-    }
-    return this.#advance(epoch, cursor, emit) !== null;
-  }
-
-  /** Progress, then the end: short of the committed end the rest goes back. False when the epoch is stale. */
-  complete(ending: Ending, at: number, emit: Emit): boolean {
-    const lease = this.#advance(ending.epoch, ending.cursor, emit);
-    if (lease === null) return false;
-    const how = lease.cursor === lease.end ? 'completed' : 'released';
-    this.#close(lease, { how, touched: begunEnd(lease, ending), error: '', at }, emit);
+    const moved = this.#advance(headway, exposedEnd(lease, this.spec), at, emit);
+    if ('code' in moved) return false;
+    if (this.#claims && claimed > moved.claimed) this.#leases.set({ ...moved, claimed });
     return true;
   }
 
-  fail(ending: Ending, error: string, at: number, emit: Emit): boolean {
-    const lease = this.#advance(ending.epoch, ending.cursor, emit);
-    if (lease === null) return false;
-    const clipped = clipText(error, ERROR_TEXT_MAX);
-    this.#close(lease, { how: 'failed', touched: begunEnd(lease, ending), error: clipped, at }, emit);
-    return true;
+  /** Progress, then the end: short of the committed end the rest goes back. Refused when the epoch is stale. */
+  complete(ending: Ending, at: number, emit: Emit): Outcome {
+    return this.#end(ending, '', at, emit, ({ cursor, end }) => (cursor === end ? 'completed' : 'released'));
   }
 
-  release(ending: Ending, at: number, emit: Emit): boolean {
-    const lease = this.#advance(ending.epoch, ending.cursor, emit);
-    if (lease === null) return false;
-    this.#close(lease, { how: 'released', touched: begunEnd(lease, ending), error: '', at }, emit);
-    return true;
+  fail(ending: Ending, error: string, at: number, emit: Emit): Outcome {
+    return this.#end(ending, clipText(error, ERROR_TEXT_MAX), at, emit, () => 'failed');
+  }
+
+  release(ending: Ending, at: number, emit: Emit): Outcome {
+    return this.#end(ending, '', at, emit, () => 'released');
   }
 
   /** The worker is lost, and with it the word on what it had begun: all that it was allowed to may have run. */
@@ -232,21 +199,80 @@ export class Job {
 
   /**
    * The worker hands out nothing at or beyond `end`: what lies behind goes back untouched. False when the epoch is not
-   * live; true, and nothing changes, where there is nothing to cut off or no room for one range more.
+   * live; true, and nothing changes, where there is nothing to cut off or no room for one range more, and for a range with a checkpoint.
    */
   shrink(epoch: Epoch, end: Point, emit: Emit): boolean {
     const lease = this.#leases.get(epoch);
     if (lease === undefined) return false;
     const kept = Math.max(end, lease.claimed);
-    const crowded = this.#returned.count + this.#leases.size >= OPEN_RANGES_MAX;
-    if (kept >= lease.end || crowded || this.spec.exposure === 'task') return true;
-    this.#leases.set(epoch, { ...lease, end: kept });
-    this.#leasedPoints -= lease.end - kept;
-    this.#tasks = null;
+    const isWhole = this.spec.exposure === 'task' || lease.checkpoint !== null;
+    if (kept >= lease.end || isWhole || this.#isCrowded) return true;
+    this.#leases.set({ ...lease, end: kept });
     this.#returned.put(untried({ start: kept, end: lease.end }, kept));
     this.#checkTally();
     emit({ kind: 'task-shrunk', job: this.spec.id, epoch, worker: lease.worker, end: kept });
     return true;
+  }
+
+  /** A pipeline has come further with the whole range of a live lease. */
+  checkpoint({ epoch, checkpoint, stamp, at }: CommandOf<'checkpoint'>, emit: Emit): Outcome {
+    const lease = this.#leases.get(epoch);
+    if (lease === undefined) return refused('STALE_EPOCH', `epoch ${epoch} has ended`);
+    if (lease.cursor > lease.start || !goesFurther(checkpoint, lease)) return NOTHING;
+    const lost = this.#blobs.refusal(checkpoint.handle.hash, stamp);
+    if (lost !== null) {
+      // Its code waits for this checkpoint, and would wait for ever.
+      this.#close(lease, { how: 'released', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
+      return refused('BLOB_CONDEMNED', lost);
+    }
+    this.#blobs.hold(checkpoint.handle.hash);
+    this.#leases.set({ ...this.#withoutCheckpoint(lease), checkpoint });
+    const { worker } = lease;
+    emit({ kind: 'task-checkpointed', job: this.spec.id, epoch, worker, stage: checkpoint.stage });
+    return OK;
+  }
+
+  /** Whoever leads now is its Master from here on. */
+  takeMaster(epoch: LogIndex, emit: Emit): Outcome {
+    if (this.finished || !this.spec.collects) return this.#hasNothingTo('collect');
+    this.#collecting.take(epoch);
+    emit({ kind: 'master-taken', job: this.spec.id, epoch });
+    return { kind: 'taken', epoch };
+  }
+
+  /** Outputs go, and the state in which they are comes, at once. */
+  fold({ epoch, outputs, state, stamp }: CommandOf<'fold'>, emit: Emit): Outcome {
+    const refusal = this.#refuseMaster(epoch, state, stamp);
+    if (refusal !== null) return refusal;
+    if (!this.#outputs.fold(outputs)) {
+      return refused('WRONG_STATE', `job ${this.spec.id} has no output at some of the points that are to be folded`);
+    }
+    this.#collecting.fold(outputs.length, state);
+    emit({ kind: 'outputs-folded', job: this.spec.id, count: outputs.length });
+    const { now } = this.#course;
+    const isPausedForThem = now.state === 'paused' && now.reason === TOO_MANY_OUTPUTS;
+    if (isPausedForThem && this.#outputs.count <= OUTPUTS_PER_JOB_MAX / 2) this.#course.become('running', null, emit);
+    return OK;
+  }
+
+  /** Its Master has the last word: everything is covered and folded. */
+  finishMaster({ epoch, result, stamp, at }: CommandOf<'finish-master'>, emit: Emit): Outcome {
+    const refusal = this.#refuseMaster(epoch, result, stamp);
+    if (refusal !== null) return refusal;
+    if (this.#leases.count > 0 || this.#covered.points < this.#total || this.#outputs.count > 0) {
+      return refused('WRONG_STATE', `job ${this.spec.id} is not covered, or has outputs that are not folded`);
+    }
+    this.#collecting.setResult(result);
+    this.#course.finish('done', null, at, emit);
+    return OK;
+  }
+
+  /** Somebody has to look at what its Master does wrong. */
+  masterFailed({ epoch, error }: CommandOf<'master-failed'>, emit: Emit): Outcome {
+    const refusal = this.#refuseMaster(epoch, null, 0);
+    if (refusal !== null) return refusal;
+    if (this.#course.now.state !== 'paused') this.#course.become('paused', masterComplaint(error), emit);
+    return OK;
   }
 
   /** Other controls for what is to come. False when it is finished. */
@@ -259,42 +285,34 @@ export class Job {
 
   /** It is not to begin before that job is done. */
   waitFor(job: JobId): void {
-    assert(this.#startedAt === null, 'only a job that has not begun waits for another');
-    this.#waitsFor = job;
+    this.#course.waitFor(job);
   }
 
   /** The job that it waits for has ended. */
   followed(how: JobState, emit: Emit): void {
-    const { id } = this.spec;
-    if (this.#waitsFor === null || this.finished) return;
-    if (how !== 'done') return this.#become('paused', `job ${this.#waitsFor}, which it waits for, ended ${how}`, emit);
-    this.#waitsFor = null;
-    // Its state is what it was, and yet it can be granted from now on.
-    emit({ kind: 'job-state', job: id, state: this.#state, reason: this.#reason });
+    this.#course.followed(how, emit);
   }
 
   /** Somebody took the word of this run, or nobody ever will. False when it was said already. */
   notified(run: number): boolean {
-    const left = this.#untold.filter((end) => end.run !== run);
-    if (left.length === this.#untold.length) return false;
-    this.#untold = Object.freeze(left);
-    return true;
+    return this.#course.notified(run);
   }
 
   pause(emit: Emit): boolean {
     if (this.finished) return false;
-    this.#become('paused', 'by request', emit);
+    this.#course.become('paused', 'by request', emit);
     return true;
   }
 
   resume(emit: Emit): boolean {
     if (this.finished) return false;
-    if (this.#state === 'paused') {
-      this.#forgive();
+    const { state, startedAt } = this.#course.now;
+    if (state === 'paused') {
+      this.#losses.forgive();
       // A person lets it go on, whatever became of the job before it.
-      this.#waitsFor = null;
+      this.#course.waitFor(null);
     }
-    this.#become(this.#startedAt === null ? 'pending' : 'running', null, emit);
+    this.#course.become(startedAt === null ? 'pending' : 'running', null, emit);
     return true;
   }
 
@@ -303,44 +321,39 @@ export class Job {
    * job begins its next run, a paused one goes on. Gives why not, or null when it is done.
    */
   retry(range: Range | null, withUncertain: boolean, emit: Emit): string | null {
-    if (this.#state === 'cancelled') return 'it was cancelled';
-    if (this.#untold.length >= UNTOLD_RUNS_MAX) return `nobody took the word of its last ${UNTOLD_RUNS_MAX} runs yet`;
-    const failed = cutOut(this.#failed, range);
-    const uncertain = withUncertain
-      ? cutOut(this.#uncertain, range)
-      : { inside: Object.freeze([]), outside: this.#uncertain };
-    const back: readonly Range[] = [...failed.inside, ...uncertain.inside];
+    const { state, untold } = this.#course.now;
+    if (state === 'cancelled') return 'it was cancelled';
+    if (untold.length >= UNTOLD_RUNS_MAX) return `nobody took the word of its last ${UNTOLD_RUNS_MAX} runs yet`;
+    const cut = this.#losses.cut(range, withUncertain);
+    const back: readonly Range[] = [...cut.failed, ...cut.uncertain];
     if (back.length === 0) return withUncertain ? 'nothing there failed or is uncertain' : 'nothing there failed';
-    const open = this.#returned.count + this.#leases.size + back.length;
-    if (open > OPEN_RANGES_MAX || failed.outside.length > FAILED_RANGES_MAX) return 'choose a range with fewer of them';
-    this.#setFailed(failed.outside);
-    this.#setUncertain(uncertain.outside);
-    for (const { start, end } of uncertain.inside) this.#covered.subtract(start, end);
+    const open = this.#returned.count + this.#leases.count + back.length;
+    if (open > OPEN_RANGES_MAX || !this.#losses.leave(cut)) return 'choose a range with fewer of them';
+    for (const { start, end } of cut.uncertain) this.#covered.subtract(start, end);
     // They ran, or may have: whoever gets them runs them again.
     for (const range of back) this.#returned.put(untried(range, range.end));
     this.#checkTally();
-    this.#forgive();
-    if (this.finished) {
-      this.#run += 1;
-      this.#finishedAt = null;
-    }
-    if (this.#state !== 'running') this.#enter('running', null, emit);
+    this.#losses.forgive();
+    if (this.finished) this.#collecting.setResult(null);
+    this.#course.goOn(emit);
     return null;
   }
 
   /** Ends all leases at once. A job of which nothing was left but the last word of a worker is finished, not cancelled. */
   cancel(at: number, emit: Emit): boolean {
-    if (this.#state === 'cancelled') return true;
+    if (this.#course.now.state === 'cancelled') return true;
     if (this.finished) return false;
     // What a lease leaves uncertain is no reason to call the job done: it was cancelled before that was known.
-    this.#isCancelling = this.#leasedPoints > 0 || this.#covered.points + this.#failedPoints < this.#total;
-    for (const lease of this.#leases.values()) {
+    this.#isCancelling = this.#leases.points > 0 || !this.#isWorked || this.#awaitsMaster;
+    for (const lease of this.#leases.list) {
       this.#close(lease, { how: 'cancelled', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
     }
     this.#isCancelling = false;
     if (this.finished) return true;
+    for (const { checkpoint } of this.#returned.list)
+      if (checkpoint !== null) this.#blobs.release(checkpoint.handle.hash);
     this.#returned.compact();
-    this.#finish('cancelled', null, at, emit);
+    this.#course.finish('cancelled', null, at, emit);
     this.#checkTally();
     return true;
   }
@@ -348,7 +361,7 @@ export class Job {
   /** The next range without a failure: one that came back, else from the frontier. */
   #pick(size: number): Returned | null {
     assert(size >= 1, 'a grant asks for at least one point');
-    const crowded = this.#returned.count + this.#leases.size >= OPEN_RANGES_MAX;
+    const crowded = this.#isCrowded;
     // Cutting a range makes one more of them; a crowded job gives whole ones only.
     const back = this.#returned.takeFresh(crowded ? Number.MAX_SAFE_INTEGER : size);
     if (back !== null) return back;
@@ -358,53 +371,110 @@ export class Job {
     return untried({ start, end: this.#frontier }, start);
   }
 
-  /** Moves the cursor of a live lease forward, the one way in which coverage grows. Null when the report is stale. */
-  #advance(epoch: Epoch, cursor: Point, emit: Emit): Lease | null {
+  /**
+   * Moves the cursor of a live lease forward, and brings what its points emitted: the one way in which coverage grows. A
+   * lease that brings what cannot be kept is closed; `touched` is how far it may have run then.
+   */
+  #advance(said: Omit<Headway, 'claimed'>, touched: Point, at: number, emit: Emit): Lease | Refusal {
+    const { epoch, cursor, outputs } = said;
     const lease = this.#leases.get(epoch);
-    if (lease === undefined || cursor > lease.end) return null;
+    if (lease === undefined) return refused('STALE_EPOCH', `epoch ${epoch} has ended`);
+    const fresh = cursor > lease.end ? null : freshOutputs(outputs, lease, cursor);
+    if (fresh === null) return refused('STALE_EPOCH', `epoch ${epoch} ends before ${cursor}, or emitted otherwise`);
+    const refusal = this.#refuseOutputs(fresh);
+    if (refusal !== null) {
+      const isConflict = refusal.code === 'SCHEMA_CONFLICT';
+      const error = isConflict ? clipText(refusal.detail, ERROR_TEXT_MAX) : '';
+      this.#close(lease, { how: isConflict ? 'failed' : 'released', touched, error, at }, emit);
+      return refusal;
+    }
     if (cursor <= lease.cursor) return lease;
     const from = lease.cursor;
-    const fresh = this.#covered.add(from, cursor);
-    assert(fresh === cursor - from, 'a covered point is never leased again');
-    const moved = { ...lease, cursor, claimed: Math.max(lease.claimed, cursor) };
-    this.#leases.set(epoch, moved);
-    this.#leasedPoints -= cursor - from;
-    this.#tasks = null;
-    this.#firstFailures = null;
+    const added = this.#covered.add(from, cursor);
+    assert(added === cursor - from, 'a covered point is never leased again');
+    const moved = { ...this.#withoutCheckpoint(lease), cursor, claimed: Math.max(lease.claimed, cursor) };
+    this.#leases.set(moved);
+    this.#losses.acknowledged();
+    this.#outputs.add(fresh);
     this.#checkTally();
     emit({ kind: 'task-progressed', job: this.spec.id, epoch, worker: lease.worker, from, to: cursor });
+    this.#judgeOutputs(fresh, emit);
     return moved;
+  }
+
+  #end(ending: Ending, error: string, at: number, emit: Emit, howOf: (lease: Lease) => Closing['how']): Outcome {
+    const lease = this.#leases.get(ending.epoch);
+    if (lease === undefined) return refused('STALE_EPOCH', `epoch ${ending.epoch} has ended`);
+    const moved = this.#advance(ending, begunEnd(lease, ending), at, emit);
+    if ('code' in moved) return moved;
+    this.#close(moved, { how: howOf(moved), touched: begunEnd(moved, ending), error, at }, emit);
+    return OK;
+  }
+
+  /** Why these cannot be kept; null when they can. */
+  #refuseOutputs(outputs: readonly StampedOutput[]): Refusal | null {
+    const lost = this.#outputs.lost(outputs);
+    if (lost !== null) return refused('BLOB_CONDEMNED', lost);
+    const conflict = this.#outputs.conflict(outputs);
+    if (conflict !== null) return refused('SCHEMA_CONFLICT', conflict);
+    return this.#outputs.hasRoomFor(outputs.length) ? null : refused('OVERLOADED', TOO_MANY_OUTPUTS);
+  }
+
+  #judgeOutputs([first]: readonly StampedOutput[], emit: Emit): void {
+    if (first === undefined) return;
+    emit({ kind: 'outputs-added', job: this.spec.id, from: first.start });
+    if (this.#outputs.count >= OUTPUTS_PER_JOB_MAX && !this.#isCancelling)
+      this.#course.become('paused', TOO_MANY_OUTPUTS, emit);
+  }
+
+  /** Why what a Master says does not count; null when it does. */
+  #refuseMaster(epoch: LogIndex, handle: Handle | null, stamp: LogIndex): Refusal | null {
+    if (this.finished || !this.spec.collects) return this.#hasNothingTo('collect');
+    if (!this.#collecting.isMaster(epoch)) {
+      return refused('STALE_EPOCH', `another Master took job ${this.spec.id} after epoch ${epoch}`);
+    }
+    const lost = handle === null ? null : this.#blobs.refusal(handle.hash, stamp);
+    return lost === null ? null : refused('BLOB_CONDEMNED', lost);
+  }
+
+  #hasNothingTo(action: string): Refusal {
+    return refused('WRONG_STATE', `job ${this.spec.id} is ${this.#course.now.state}: there is nothing to ${action}`);
+  }
+
+  /** The lease without its checkpoint, which is let go. */
+  #withoutCheckpoint(lease: Lease): Lease {
+    if (lease.checkpoint !== null) this.#blobs.release(lease.checkpoint.handle.hash);
+    return { ...lease, checkpoint: null };
   }
 
   #close(lease: Lease, closing: Closing, emit: Emit): void {
     const { epoch, worker, cursor, end } = lease;
-    this.#leases.delete(epoch);
-    this.#leasedPoints -= end - cursor;
-    this.#tasks = null;
+    this.#leases.remove(epoch);
     const rest = cursor < end ? { start: cursor, end } : null;
     emit({ kind: 'task-ended', job: this.spec.id, epoch, worker, how: closing.how, rest });
     if (rest !== null) this.#placeRest(lease, closing, emit);
     this.#checkTally();
-    if (closing.how === 'failed' && this.#firstFailures !== null) this.#firstFailures += 1;
+    if (closing.how === 'failed') this.#losses.taskFailed();
     this.#settle(closing.at, emit);
     this.#judgeTrouble(lease.worker, closing.error, emit);
   }
 
   /** What a lease left behind its cursor: uncertain, failed, or back on a shelf. */
   #placeRest(lease: Lease, closing: Closing, emit: Emit): void {
-    const { cursor, end, attempts, error } = lease;
+    const { cursor, end, attempts, error, checkpoint } = lease;
     if (this.#claims) return this.#placeClaimed(lease, closing, emit);
     if (closing.how === 'failed') return this.#placeFailure(lease, closing, emit);
-    this.#returned.put({ start: cursor, end, touched: closing.touched, attempts, error, checkpoint: null });
+    this.#returned.put({ start: cursor, end, touched: closing.touched, attempts, error, checkpoint });
   }
 
   /** At most once: what was begun and not acknowledged never runs again by itself; what was not begun goes back unharmed. */
   #placeClaimed(lease: Lease, { touched, at }: Closing, emit: Emit): void {
     const { cursor, end, epoch, worker } = lease;
+    this.#withoutCheckpoint(lease);
     if (touched > cursor) {
       const range = { start: cursor, end: touched };
       this.#covered.add(cursor, touched);
-      this.#setUncertain(addUncertain(this.#uncertain, { ...range, epoch, worker, at }));
+      this.#losses.addUncertain({ ...range, epoch, worker, at });
       emit({ kind: 'range-uncertain', job: this.spec.id, range, worker });
     }
     if (touched < end) this.#returned.put(untried({ start: touched, end }, touched));
@@ -412,182 +482,99 @@ export class Job {
 
   /** The suspects of a failed lease: back on the shelf, whole or in halves, or failed for good. */
   #placeFailure(lease: Lease, { touched, error, at }: Closing, emit: Emit): void {
-    const maySplit = this.#returned.count + this.#leases.size + 3 <= OPEN_RANGES_MAX;
-    const { back, failed } = blame(lease, touched, error, this.spec.options.maxAttempts, maySplit);
+    const { maxAttempts } = this.spec.options;
+    const maySplit = this.#returned.count + this.#leases.count + 3 <= OPEN_RANGES_MAX;
+    const isWhole = lease.checkpoint !== null;
+    const { back, failed } = isWhole
+      ? blameWhole(lease, touched, error, maxAttempts)
+      : blame(lease, touched, error, maxAttempts, maySplit);
     for (const range of back) this.#returned.put(range);
     if (failed === null) return;
     const { start, end, attempts } = failed;
-    const longer = addFailed(this.#failed, { start, end, error, attempts, worker: lease.worker, at });
-    if (longer !== null) {
-      this.#setFailed(longer);
+    this.#withoutCheckpoint(lease);
+    if (this.#losses.addFailed({ start, end, error, attempts, worker: lease.worker, at })) {
       emit({ kind: 'range-failed', job: this.spec.id, range: { start, end }, error });
       return;
     }
     // Nothing is dropped and nothing grows without a bound: a person must look at a job that is torn like this.
-    this.#become('paused', `it has ${this.#failed.length} failed ranges that cannot be merged`, emit);
+    this.#course.become('paused', `it has ${this.#losses.failed.length} failed ranges that cannot be merged`, emit);
     this.#returned.put({ start, end, touched, attempts, error, checkpoint: null });
   }
 
   /** Pauses a job that fares worse than it may. */
   #judgeTrouble(worker: NodeId, error: string, emit: Emit): void {
-    if (this.finished || this.#isCancelling || this.#state === 'paused') return;
-    const trouble = this.#failedPoints + this.#uncertainPoints - this.#forgiven;
-    const tolerated = toleratedPoints(this.#controls.tolerate, this.#total);
-    if ((this.#firstFailures ?? 0) >= FIRST_FAILURES_MAX) {
-      const last = `the last on ${worker}: ${error}`;
-      this.#become('paused', `its first ${FIRST_FAILURES_MAX} tasks failed in a row, ${last}`, emit);
-    } else if (trouble > tolerated) {
-      const counts = `${this.#failedPoints} points failed and ${this.#uncertainPoints} are uncertain`;
-      this.#become('paused', `${counts}, more than it tolerates (${this.#controls.tolerate})`, emit);
-    } else if (this.#uncertain.length > UNCERTAIN_RANGES_MAX) {
-      this.#become('paused', `it has ${this.#uncertain.length} uncertain ranges`, emit);
-    }
-  }
-
-  /** A person has seen what went wrong so far. */
-  #forgive(): void {
-    this.#forgiven = this.#failedPoints + this.#uncertainPoints;
-    this.#firstFailures = 0;
+    if (this.finished || this.#isCancelling || this.#course.now.state === 'paused') return;
+    const complaint = this.#losses.complaint(this.#controls.tolerate, this.#total, `${worker}: ${error}`);
+    if (complaint !== null) this.#course.become('paused', complaint, emit);
   }
 
   get #claims(): boolean {
     return this.spec.options.delivery === 'at-most-once';
   }
 
+  /** One range more would be more than a job may have. */
+  get #isCrowded(): boolean {
+    return this.#returned.count + this.#leases.count >= OPEN_RANGES_MAX;
+  }
+
+  /** Every point is covered or has failed. */
+  get #isWorked(): boolean {
+    return this.#covered.points + this.#losses.failedPoints === this.#total;
+  }
+
+  /** It could be done if its Master were. */
+  get #awaitsMaster(): boolean {
+    return this.spec.collects && this.#losses.failedPoints === 0;
+  }
+
   #settle(at: number, emit: Emit): void {
-    if (this.#isCancelling || this.#leases.size > 0) return;
-    if (this.#covered.points + this.#failedPoints < this.#total) return;
-    if (this.#failedPoints === 0) this.#finish('done', null, at, emit);
-    else this.#finish('failed', `${this.#failedPoints} points failed`, at, emit);
-  }
-
-  #finish(state: RunEnd['state'], reason: string | null, at: number, emit: Emit): void {
-    this.#finishedAt = at;
-    this.#waitsFor = null;
-    if (this.spec.overseen || this.spec.options.onDone !== null) {
-      this.#untold = Object.freeze([...this.#untold, { run: this.#run, state }]);
-    }
-    this.#become(state, reason, emit);
-    emit({ kind: 'job-finished', job: this.spec.id, run: this.#run, state });
-  }
-
-  #become(state: JobState, reason: string | null, emit: Emit): void {
-    if (this.#state === state) return;
-    assert(!this.finished, 'a finished job changes only by a retry');
-    this.#enter(state, reason, emit);
-  }
-
-  #enter(state: JobState, reason: string | null, emit: Emit): void {
-    this.#state = state;
-    this.#reason = reason;
-    emit({ kind: 'job-state', job: this.spec.id, state, reason });
+    if (this.#isCancelling || this.#leases.count > 0 || !this.#isWorked || this.#awaitsMaster) return;
+    const { failedPoints } = this.#losses;
+    if (failedPoints === 0) this.#course.finish('done', null, at, emit);
+    else this.#course.finish('failed', `${failedPoints} points failed`, at, emit);
   }
 
   get #total(): number {
     return this.spec.end - this.spec.start;
   }
 
-  #setFailed(failed: readonly FailedRange[]): void {
-    this.#failed = failed;
-    this.#failedPoints = failed.reduce((points, range) => points + (range.end - range.start), 0);
-  }
-
-  #setUncertain(uncertain: readonly Uncertain[]): void {
-    this.#uncertain = uncertain;
-    this.#uncertainPoints = uncertain.reduce((points, range) => points + (range.end - range.start), 0);
-  }
-
-  #setReexecuted(reexecuted: readonly Reexecuted[]): void {
-    this.#reexecuted = reexecuted;
-    this.#reexecutedPoints = reexecutedPoints(reexecuted);
-  }
-
-  #listLeases(): readonly Lease[] {
-    this.#tasks ??= Object.freeze([...this.#leases.values()]);
-    return this.#tasks;
-  }
-
   /** The cheap half of the tiling invariant, after every change; invariants.ts has the whole. */
   #checkTally(): void {
     const ahead = this.spec.end - this.#frontier;
-    const points = this.#covered.points + this.#leasedPoints + this.#returned.points + this.#failedPoints + ahead;
+    const apart = this.#leases.points + this.#returned.points + this.#losses.failedPoints;
     assert(
-      points === this.#total,
+      this.#covered.points + apart + ahead === this.#total,
       'covered, leased, returned, failed and never granted points are all points of a job',
     );
   }
 
-  /** Own getters, not a class: whoever spreads the view gets the values of that moment. */
   #makeView(): JobView {
-    const job = this;
-    return Object.freeze({
-      spec: job.spec,
-      createdAt: job.createdAt,
-      get controls() {
-        return job.#controls;
-      },
-      get waitsFor() {
-        return job.#waitsFor;
-      },
-      get untold() {
-        return job.#untold;
-      },
-      get state() {
-        return job.#state;
-      },
-      get reason() {
-        return job.#reason;
-      },
-      get startedAt() {
-        return job.#startedAt;
-      },
-      get finishedAt() {
-        return job.#finishedAt;
-      },
-      get frontier() {
-        return job.#frontier;
-      },
-      get covered() {
-        return job.#covered.ranges;
-      },
-      get coveredPoints() {
-        return job.#covered.points;
-      },
-      get returned() {
-        return job.#returned.list;
-      },
-      get tasks() {
-        return job.#listLeases();
-      },
-      get failed() {
-        return job.#failed;
-      },
-      get failedPoints() {
-        return job.#failedPoints;
-      },
-      get uncertain() {
-        return job.#uncertain;
-      },
-      get uncertainPoints() {
-        return job.#uncertainPoints;
-      },
-      get run() {
-        return job.#run;
-      },
-      get reexecuted() {
-        return job.#reexecuted;
-      },
-      get reexecutedPoints() {
-        return job.#reexecutedPoints;
-      },
-      outputs: [],
-      schema: null,
-      master: null,
-      result: null,
+    return liveView<JobView>({
+      spec: () => this.spec,
+      createdAt: () => this.createdAt,
+      controls: () => this.#controls,
+      waitsFor: () => this.#course.now.waitsFor,
+      untold: () => this.#course.now.untold,
+      state: () => this.#course.now.state,
+      reason: () => this.#course.now.reason,
+      startedAt: () => this.#course.now.startedAt,
+      finishedAt: () => this.#course.now.finishedAt,
+      frontier: () => this.#frontier,
+      covered: () => this.#covered.ranges,
+      coveredPoints: () => this.#covered.points,
+      returned: () => this.#returned.list,
+      tasks: () => this.#leases.list,
+      failed: () => this.#losses.failed,
+      failedPoints: () => this.#losses.failedPoints,
+      uncertain: () => this.#losses.uncertain,
+      uncertainPoints: () => this.#losses.uncertainPoints,
+      run: () => this.#course.now.run,
+      reexecuted: () => this.#losses.reexecuted,
+      reexecutedPoints: () => this.#losses.reexecutedPoints,
+      outputs: () => this.#outputs.list,
+      schema: () => this.#outputs.schema,
+      master: () => this.#collecting.master,
+      result: () => this.#collecting.result,
     });
   }
-}
-
-export function isFinished(state: JobState): boolean {
-  return state === 'done' || state === 'failed' || state === 'cancelled';
 }

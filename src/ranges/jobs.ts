@@ -88,6 +88,7 @@ export class Jobs {
       this.#finished.delete(id);
       this.#byId.delete(id);
       this.#metadataBytes -= utf8Length(job.spec.metadata);
+      job.evicted();
       emit({ kind: 'job-evicted', job: id });
     }
   }

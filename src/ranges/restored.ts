@@ -13,7 +13,9 @@ import { assert, InvariantError } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { RESTORE_INDEX_GAP } from '../base/limits.ts';
 import type { LogIndex } from '../base/types.ts';
-import { isFinished, Job, type JobImage } from './job.ts';
+import { Blobs } from './blobs.ts';
+import { isFinished } from './course.ts';
+import { Job, type JobImage } from './job.ts';
 import { decodeTable, encodeTable, type TableImage } from './snapshot.ts';
 import { JobTable } from './table.ts';
 
@@ -55,7 +57,7 @@ function withoutWorkers(image: TableImage, at: number): TableImage {
 
 function withoutLeases(image: JobImage, at: number): JobImage {
   if (isFinished(image.state)) return image;
-  const job = Job.restore(image);
+  const job = Job.restore(image, new Blobs());
   for (const { epoch } of image.tasks) job.expire(epoch, at, () => {});
   if (job.finished) return job.image;
   return { ...job.image, state: 'paused', reason: RESTORED_REASON };

@@ -69,11 +69,11 @@ export class ReturnedRanges {
     this.#changed(range.end - range.start);
   }
 
-  /** Takes at most `size` points off the front of the first fresh range. */
+  /** Takes at most `size` points off the front of the first fresh range; the whole of one with a checkpoint. */
   takeFresh(size: number): Returned | null {
     const first = this.#fresh[0];
     if (first === undefined) return null;
-    if (first.end - first.start <= size) {
+    if (first.end - first.start <= size || first.checkpoint !== null) {
       this.#fresh.shift();
       this.#changed(first.start - first.end);
       return first;
@@ -95,7 +95,7 @@ export class ReturnedRanges {
   }
 
   /**
-   * For a job that will never grant again: whatever touches becomes one range, errors and attempts are forgotten, and
+   * For a job that will never grant again: whatever touches becomes one range, errors, attempts and checkpoints are forgotten, and
    * `touched` may overstate. A cancelled job then costs its holes and no more.
    */
   compact(): void {
@@ -137,6 +137,7 @@ function firstFrom(shelf: readonly Returned[], start: Point): number {
 }
 
 function melts(left: Returned, right: Returned): boolean {
+  if (left.checkpoint !== null || right.checkpoint !== null) return false;
   return left.end === right.start && (left.touched === left.end || right.touched === right.start);
 }
 

@@ -18,21 +18,30 @@ import { DATASETS_MAX, SCHEDULES_MAX, WORKERS_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
 import { Blobs } from './blobs.ts';
 import { decodeCommand } from './codec.ts';
+import { isFinished } from './course.ts';
 import { type Dataset, Datasets } from './datasets.ts';
 import { checkTable } from './invariants.ts';
-import { isFinished, Job } from './job.ts';
+import { Job } from './job.ts';
 import { Jobs } from './jobs.ts';
+import { NOTHING, OK, refused } from './outcomes.ts';
 import { Schedules } from './schedules.ts';
 import { decodeTable, encodeTable, type TableImage } from './snapshot.ts';
 import { sameSpec } from './spec.ts';
-import type { Command, JobState, JobView, Outcome, Schedule, Table, TableEvent, Task, WorkerView } from './types.ts';
+import type {
+  Command,
+  JobSpec,
+  JobState,
+  JobView,
+  Outcome,
+  Schedule,
+  Table,
+  TableEvent,
+  Task,
+  WorkerView,
+} from './types.ts';
 import { type Worker, Workers } from './workers.ts';
 
 type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>;
-type RefusalCode = Extract<Outcome, { readonly kind: 'refused' }>['code'];
-
-const OK: Outcome = { kind: 'ok' };
-const NOTHING: Outcome = { kind: 'nothing' };
 
 export class JobTable implements Table {
   #appliedIndex: LogIndex = 0;
@@ -105,6 +114,10 @@ export class JobTable implements Table {
     return this.#blobs.held();
   }
 
+  referencesTo(hash: BlobHash): number {
+    return this.#blobs.referencesTo(hash);
+  }
+
   isHeld(hash: BlobHash): boolean {
     return this.#blobs.isHeld(hash);
   }
@@ -155,7 +168,7 @@ export class JobTable implements Table {
     for (const worker of image.workers) this.#workers.add(worker);
     this.#workers.setOfferedNames(image.offeredNames);
     for (const jobImage of image.jobs) {
-      const job = Job.restore(jobImage);
+      const job = Job.restore(jobImage, this.#blobs);
       this.#jobs.add(job);
       for (const task of jobImage.tasks) this.#link(job, task);
     }
@@ -201,12 +214,16 @@ export class JobTable implements Table {
         return refused('NOT_FOUND', `there is no dataset "${command.name}"`);
       case 'condemn':
         return this.#condemn(index, command.hashes);
-      case 'checkpoint':
+      case 'checkpoint': {
+        const { epoch } = command;
+        const job = this.#jobOfEpoch.get(epoch);
+        return job?.checkpoint(command, this.#emit) ?? refused('STALE_EPOCH', `epoch ${epoch} has ended`);
+      }
       case 'take-master':
       case 'fold':
       case 'finish-master':
       case 'master-failed':
-        return refused('WRONG_STATE', 'no job of this table has outputs');
+        return this.#collect(index, command);
       case 'shrink': {
         const { epoch, end } = command;
         if (this.#jobOfEpoch.get(epoch)?.shrink(epoch, end, this.#emit)) return OK;
@@ -232,12 +249,14 @@ export class JobTable implements Table {
     }
   }
 
-  #submit({ spec, at }: CommandOf<'submit-job'>): Outcome {
+  #submit({ spec, at, stamp }: CommandOf<'submit-job'>): Outcome {
     const known = this.#jobs.get(spec.id);
     if (known !== undefined) {
       if (sameSpec(known.spec, spec)) return { kind: 'exists', id: spec.id };
       return refused('SPEC_CONFLICT', `job ${spec.id} exists and was asked for otherwise`);
     }
+    const lost = this.#lostInput(spec, stamp);
+    if (lost !== null) return refused('BLOB_CONDEMNED', lost);
     const refusal = this.#jobs.refusal(spec);
     if (refusal !== null) return refused('TOO_MANY_JOBS', refusal);
     const { after } = spec.options;
@@ -245,13 +264,20 @@ export class JobTable implements Table {
     if (after !== null && before === undefined) {
       return refused('JOB_NOT_FOUND', `there is no job ${after}, after which ${spec.id} is to run`);
     }
-    const job = new Job(spec, at);
+    const job = new Job(spec, at, this.#blobs);
     this.#jobs.add(job);
     this.#emit({ kind: 'job-submitted', job: spec.id });
     if (before !== undefined) this.#chain(job, before);
     // At last, since it may be the one that this one comes after.
     this.#jobs.evict(at, null, this.#emit);
     return { kind: 'created', id: spec.id };
+  }
+
+  /** Why the input of a job is not to be relied on; null when it is. */
+  #lostInput({ input }: JobSpec, stamp: LogIndex | null): string | null {
+    if (input === null || this.#blobs.isHeld(input.hash)) return null;
+    if (stamp !== null) return this.#blobs.refusal(input.hash, stamp);
+    return `nothing refers to blob ${input.hash} any more; store it again`;
   }
 
   #control({ id, action, at }: CommandOf<'control-job'>): Outcome {
@@ -394,11 +420,11 @@ export class JobTable implements Table {
     return lease === null ? NOTHING : { kind: 'granted', epoch: lease.epoch };
   }
 
-  #progress({ cursors }: CommandOf<'progress'>): Outcome {
+  #progress({ cursors, at }: CommandOf<'progress'>): Outcome {
     const stale: Epoch[] = [];
-    for (const { epoch, cursor, claimed } of cursors) {
-      const live = this.#jobOfEpoch.get(epoch)?.progress(epoch, cursor, claimed, this.#emit) ?? false;
-      if (!live) stale.push(epoch);
+    for (const headway of cursors) {
+      const live = this.#jobOfEpoch.get(headway.epoch)?.progress(headway, at, this.#emit) ?? false;
+      if (!live) stale.push(headway.epoch);
     }
     return { kind: 'progressed', stale };
   }
@@ -406,11 +432,6 @@ export class JobTable implements Table {
   #end(command: CommandOf<'complete' | 'fail' | 'release'>): Outcome {
     const job = this.#jobOfEpoch.get(command.epoch);
     if (job === undefined) return refused('STALE_EPOCH', `epoch ${command.epoch} has ended`);
-    if (this.#endIn(job, command)) return OK;
-    return refused('STALE_EPOCH', `epoch ${command.epoch} ends before ${command.cursor}`);
-  }
-
-  #endIn(job: Job, command: CommandOf<'complete' | 'fail' | 'release'>): boolean {
     switch (command.kind) {
       case 'complete':
         return job.complete(command, command.at, this.#emit);
@@ -418,6 +439,24 @@ export class JobTable implements Table {
         return job.fail(command, command.error, command.at, this.#emit);
       case 'release':
         return job.release(command, command.at, this.#emit);
+      default:
+        return unreachable(command);
+    }
+  }
+
+  /** What Masters say. */
+  #collect(index: LogIndex, command: CommandOf<'take-master' | 'fold' | 'finish-master' | 'master-failed'>): Outcome {
+    const job = this.#jobs.get(command.job);
+    if (job === undefined) return refused('JOB_NOT_FOUND', `there is no job ${command.job}`);
+    switch (command.kind) {
+      case 'take-master':
+        return job.takeMaster(index, this.#emit);
+      case 'fold':
+        return job.fold(command, this.#emit);
+      case 'finish-master':
+        return job.finishMaster(command, this.#emit);
+      case 'master-failed':
+        return job.masterFailed(command, this.#emit);
       default:
         return unreachable(command);
     }
@@ -458,8 +497,4 @@ export class JobTable implements Table {
   #jobAt(epoch: Epoch): Job {
     return must(this.#jobOfEpoch.get(epoch), 'a live epoch has a job');
   }
-}
-
-function refused(code: RefusalCode, detail: string): Outcome {
-  return { kind: 'refused', code, detail };
 }

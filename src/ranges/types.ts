@@ -569,6 +569,8 @@ export interface Table {
   datasets(): Iterable<Dataset>;
   /** Blobs that something refers to, in no order. */
   heldBlobs(): Iterable<BlobHash>;
+  /** How many times a blob is referred to. */
+  referencesTo(hash: BlobHash): number;
   isHeld(hash: BlobHash): boolean;
   /** Whether a copy with this stamp is garbage for good. */
   mayDeleteBlob(hash: BlobHash, stamp: LogIndex): boolean;

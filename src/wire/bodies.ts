@@ -44,6 +44,7 @@ import {
   type Struct,
   struct,
   text,
+  upTo,
 } from './shapes.ts';
 
 const nodeId = text(limits.ID_LENGTH_MAX);
@@ -118,8 +119,13 @@ const hash = (isHash: (text: string) => boolean): Shape<string> => ({
   },
 });
 
-const handle = struct<Handle>({ hash: hash(isBlobHash), bytes: count, rows: count, schema: hash(isSchemaHash) });
-const checkpoint = { stage: count, fingerprint: text(limits.FINGERPRINT_LENGTH_MAX), handle };
+const handle = struct<Handle>({
+  hash: hash(isBlobHash),
+  bytes: upTo(limits.BLOB_BYTES_MAX),
+  rows: count,
+  schema: hash(isSchemaHash),
+});
+const checkpoint = { stage: upTo(limits.STAGES_MAX - 1), fingerprint: text(limits.FINGERPRINT_LENGTH_MAX), handle };
 
 const order = struct<TaskOrder>({
   epoch: count,

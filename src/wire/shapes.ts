@@ -28,6 +28,18 @@ export const count: Shape<number> = {
   },
 };
 
+/** A count of at most so much. */
+export function upTo(max: number): Shape<number> {
+  return {
+    encode: same,
+    decode(raw, name) {
+      const value = count.decode(raw, name);
+      if (value > max) throw badFrame(`${name} is more than ${max}`);
+      return value;
+    },
+  };
+}
+
 /** A safe integer: ranges may lie below zero. */
 export const point: Shape<number> = {
   encode: same,

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
+import { OUTPUTS_PER_ENTRY_MAX, OUTPUTS_PER_REPORT_MAX } from '../../src/base/limits.ts';
 import type { Done } from '../../src/daemon/api.ts';
 import { Reports } from '../../src/daemon/reports.ts';
-import type { Command, Outcome } from '../../src/ranges/types.ts';
+import type { Command, Outcome, StampedOutput } from '../../src/ranges/types.ts';
 import type { LeaderMessage, ReportResult, TaskReport } from '../../src/wire/messages.ts';
-import { Pen } from '../ranges/fixtures.ts';
+import { handleOf, jobId, Pen } from '../ranges/fixtures.ts';
 
 interface Answer {
   readonly to: string;
@@ -319,4 +320,132 @@ test('a worker whose session ended is not answered', () => {
   desk.commit();
   desk.turn();
   expect(desk.answers).toEqual([]);
+});
+
+describe('outputs', () => {
+  /** Output of points [start, end), stored just now. */
+  function output(desk: Desk, start: number, end: number): StampedOutput {
+    return { start, end, handle: handleOf(start + 1), stamp: desk.pen.table.appliedIndex };
+  }
+
+  test('go into the entry with their cursor, and those of reports that gather together', () => {
+    const desk = new Desk();
+    const [first, second] = [desk.grant(), desk.grant()];
+    desk.say('w1', 1, { epoch: first, cursor: 2 });
+    desk.turn();
+    desk.say('w1', 2, { epoch: first, cursor: 4, outputs: [output(desk, 2, 4)] });
+    desk.say(
+      'w1',
+      3,
+      {
+        epoch: first,
+        cursor: 6,
+        outputs: [output(desk, 2, 4), output(desk, 5, 6)],
+      },
+      { epoch: second, cursor: 12, outputs: [output(desk, 11, 12)] },
+    );
+    desk.commit();
+    desk.turn();
+    desk.commit();
+    expect(desk.pen.job().outputs.map(({ start, end }) => [start, end])).toEqual([
+      [2, 4],
+      [5, 6],
+      [11, 12],
+    ]);
+  });
+
+  test('that contradict their cursor are left unsaid', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 5, outputs: [output(desk, 3, 6)] });
+    desk.turn();
+    expect(desk.proposed).toEqual([]);
+  });
+
+  test('of an ending go with it', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, cursor: 10, ending: 'complete', outputs: [output(desk, 0, 10)] });
+    desk.turn();
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers()).toMatchObject([{ results: [{ epoch, state: 'ended' }] }]);
+    expect(desk.pen.job().outputs).toHaveLength(1);
+  });
+
+  test('of another schema end the task, and its worker hears that it is stale', () => {
+    const desk = new Desk();
+    const [first, second] = [desk.grant(), desk.grant()];
+    desk.say('w1', 1, { epoch: first, cursor: 10, ending: 'complete', outputs: [output(desk, 0, 10)] });
+    desk.commit();
+    const other = { ...output(desk, 10, 20), handle: handleOf(11, 'ffffffffffffffff') };
+    desk.say('w1', 2, { epoch: second, cursor: 20, ending: 'complete', outputs: [other] });
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers().at(-1)?.results).toMatchObject([{ epoch: second, state: 'stale' }]);
+  });
+
+  test('in one entry are bounded: the rest goes with the next, and its worker waits for that', () => {
+    const desk = new Desk();
+    const tasks = OUTPUTS_PER_ENTRY_MAX / OUTPUTS_PER_REPORT_MAX + 1;
+    desk.pen.submit({ id: jobId(2), end: tasks * 100 });
+    const epochs = Array.from({ length: tasks }, () => desk.pen.grant(100, { job: jobId(2) }));
+    const reports = epochs.map((epoch, at) => {
+      const from = at * 100;
+      const outputs = Array.from({ length: OUTPUTS_PER_REPORT_MAX }, (_, one) =>
+        output(desk, from + one, from + one + 1),
+      );
+      return { epoch, cursor: from + OUTPUTS_PER_REPORT_MAX, outputs };
+    });
+    desk.say('w1', 1, ...reports);
+    desk.turn();
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers()).toEqual([]);
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers()).toHaveLength(1);
+    expect(desk.pen.job(jobId(2)).outputs).toHaveLength(tasks * OUTPUTS_PER_REPORT_MAX);
+  });
+});
+
+describe('checkpoints', () => {
+  const checkpointOf = (stage: number) => ({ stage, fingerprint: 'code', handle: handleOf(900 + stage), stamp: 0 });
+
+  test('are proposed once, before the end of their task, and the answer names the stage that is committed', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, checkpoint: checkpointOf(0) });
+    desk.say('w1', 2, { epoch, checkpoint: checkpointOf(0) });
+    expect(desk.proposed.map(({ command }) => command.kind)).toEqual(['checkpoint']);
+    desk.turn();
+    expect(desk.takeAnswers()).toEqual([]);
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers()).toMatchObject([{ sequence: 2, results: [{ epoch, state: 'live', checkpoint: 0 }] }]);
+    desk.say('w1', 3, { epoch, checkpoint: checkpointOf(1), ending: 'release' });
+    expect(desk.proposed.map(({ command }) => command.kind)).toEqual(['checkpoint', 'release']);
+    desk.commit();
+    desk.commit();
+    expect(desk.pen.job().returned).toMatchObject([{ checkpoint: { stage: 1 } }]);
+  });
+
+  test('that are committed are not proposed again', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.say('w1', 1, { epoch, checkpoint: checkpointOf(0) });
+    desk.commit();
+    desk.say('w1', 2, { epoch, checkpoint: checkpointOf(0) });
+    expect(desk.proposed).toEqual([]);
+  });
+
+  test('that the log could not take are proposed when they are said again', () => {
+    const desk = new Desk();
+    const epoch = desk.grant();
+    desk.full = true;
+    desk.say('w1', 1, { epoch, checkpoint: checkpointOf(0) });
+    desk.full = false;
+    desk.say('w1', 2, { epoch, checkpoint: checkpointOf(0) });
+    expect(desk.proposed).toHaveLength(1);
+  });
 });

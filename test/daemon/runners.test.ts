@@ -142,7 +142,15 @@ describe('progress', () => {
     office.leader.flush();
     expect(question.result).toBeNull();
     office.run();
-    expect(answerOf(question).task).toEqual({ epoch, cursor: 10, claimed: 10, end: 50, state: 'live', limit: 20 });
+    expect(answerOf(question).task).toEqual({
+      epoch,
+      cursor: 10,
+      claimed: 10,
+      end: 50,
+      state: 'live',
+      limit: 20,
+      checkpoint: null,
+    });
     expect(office.pen.job().coveredPoints).toBe(10);
   });
 
@@ -315,7 +323,9 @@ describe('an ending', () => {
     const { session, epoch } = granted();
     report(session, epoch, { cursor: 5, begun: 6, ending: 'release' });
     office.run();
-    expect(office.pen.job().returned).toEqual([{ start: 5, end: 20, touched: 6, attempts: 0, error: '' }]);
+    expect(office.pen.job().returned).toEqual([
+      { start: 5, end: 20, touched: 6, attempts: 0, error: '', checkpoint: null },
+    ]);
   });
 
   test('without a word of what was begun, everything may have been that was allowed', () => {

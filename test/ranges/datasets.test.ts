@@ -2,20 +2,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import type { Handle } from '../../src/base/handle.ts';
 import { CONDEMNED_MAX, CONDEMNED_PER_ENTRY_MAX, DATASETS_MAX } from '../../src/base/limits.ts';
 import { encodeCommand } from '../../src/ranges/codec.ts';
 import { Datasets, expiresAt, isDatasetName } from '../../src/ranges/datasets.ts';
 import { JobTable } from '../../src/ranges/table.ts';
 import type { Command, Outcome } from '../../src/ranges/types.ts';
-import { Pen } from './fixtures.ts';
+import { handleOf, Pen } from './fixtures.ts';
 
 function hashOf(number: number): string {
   return number.toString(16).padStart(64, '0');
-}
-
-function handleOf(number: number): Handle {
-  return { hash: hashOf(number), bytes: 1_000 + number, rows: number, schema: '0123456789abcdef' };
 }
 
 interface Put {

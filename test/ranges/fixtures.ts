@@ -4,13 +4,19 @@
  */
 import { expect } from 'vitest';
 import { must } from '../../src/base/assert.ts';
+import type { Handle } from '../../src/base/handle.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { checkTable } from '../../src/ranges/invariants.ts';
 import { fillOptions } from '../../src/ranges/options.ts';
 import { JobTable } from '../../src/ranges/table.ts';
-import type { Command, JobSpec, JobView, Outcome, TableEvent } from '../../src/ranges/types.ts';
+import type { Command, JobSpec, JobView, Outcome, StampedOutput, TableEvent } from '../../src/ranges/types.ts';
 
 export const MAIL = 'mail';
+
+/** A blob that is easy to tell from others. */
+export function handleOf(number: number, schema = '0123456789abcdef'): Handle {
+  return { hash: number.toString(16).padStart(64, '0'), bytes: 1_000 + number, rows: number, schema };
+}
 
 /** A UUIDv4 that is easy to tell from others. */
 export function jobId(number: number): string {
@@ -93,8 +99,8 @@ export class Pen {
     return this.table.appliedIndex;
   }
 
-  progress(epoch: number, cursor: number, claimed = cursor): Outcome {
-    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor, claimed, outputs: [] }] });
+  progress(epoch: number, cursor: number, claimed = cursor, outputs: readonly StampedOutput[] = []): Outcome {
+    return this.apply({ kind: 'progress', cursors: [{ epoch, cursor, claimed, outputs }] });
   }
 
   /** Completes a task up to its end. */

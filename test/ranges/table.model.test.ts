@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isFinished } from '../../src/ranges/job.ts';
+import { isFinished } from '../../src/ranges/course.ts';
 import { ClusterModel, type Move, POINTS } from './cluster-model.ts';
 
 const choice = fc.nat({ max: 999 });

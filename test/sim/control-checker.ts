@@ -11,7 +11,7 @@
  */
 import { must } from '../../src/base/assert.ts';
 import type { JobId } from '../../src/base/types.ts';
-import { isFinished } from '../../src/ranges/job.ts';
+import { isFinished } from '../../src/ranges/course.ts';
 import type { Command, JobState, JobView, Table, TableEvent } from '../../src/ranges/types.ts';
 import type { AppliedCommand, Auditor } from './auditor.ts';
 import type { Notice, Outside } from './outside.ts';

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   APPEND_BYTES_MAX,
+  BLOB_BYTES_MAX,
   ERROR_TEXT_MAX,
   FRAME_BYTES_MAX,
   HOOK_WORDS_MAX,
@@ -22,7 +23,7 @@ import { ENDS } from './frames.ts';
 const FAR = Number.MAX_SAFE_INTEGER;
 const epochs = Array.from({ length: SLOTS_MAX }, (_, at) => FAR - at);
 
-const handle = { hash: 'f'.repeat(64), bytes: FAR, rows: FAR, schema: 'f'.repeat(16) };
+const handle = { hash: 'f'.repeat(64), bytes: BLOB_BYTES_MAX, rows: FAR, schema: 'f'.repeat(16) };
 
 const order: TaskOrder = {
   ...{ epoch: FAR, job: 'f'.repeat(36), name: 'n'.repeat(64), start: -FAR, end: FAR, cursor: 0, claimed: 0 },

@@ -36,11 +36,11 @@ const append = fc
 
 const handle = fc.record({
   hash: fc.constantFrom('ab'.repeat(32), 'cd'.repeat(32)),
-  bytes: count,
+  bytes: fc.nat(),
   rows: count,
   schema: fc.constantFrom('0123456789abcdef', 'fedcba9876543210'),
 });
-const checkpoint = { stage: count, fingerprint: id, handle };
+const checkpoint = { stage: fc.nat({ max: 63 }), fingerprint: id, handle };
 
 const order = fc.record(
   {
