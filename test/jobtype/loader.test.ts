@@ -29,7 +29,7 @@ function load(userDir: string | null = directory) {
 describe('a directory of job types', () => {
   it('without one there are the bundled types, in name order', async () => {
     const types = await load(null);
-    expect([...types.keys()]).toEqual(['append', 'exec']);
+    expect([...types.keys()]).toEqual(['append', 'csv-clean', 'exec', 'hash-files', 'trades', 'wordcount']);
     expect(types.get('append')?.info).toMatchObject({ name: 'append', exposure: 'window' });
     expect(types.get('exec')).toMatchObject({ kind: 'program', info: { exposure: 'task' } });
     expect(types.get('exec')?.info.metadataSchema).toMatchObject({ required: ['command'] });
@@ -81,7 +81,15 @@ describe('a directory of job types', () => {
     symlinkSync(join(TYPES_DIR, 'count'), join(directory, 'linked'));
     mkdirSync(join(directory, 'helpers'));
     write('.git', 'export class Git { async work() {} }');
-    expect([...(await load()).keys()]).toEqual(['append', 'exec', 'linked']);
+    expect([...(await load()).keys()]).toEqual([
+      'append',
+      'csv-clean',
+      'exec',
+      'hash-files',
+      'linked',
+      'trades',
+      'wordcount',
+    ]);
   });
 
   it.each([
