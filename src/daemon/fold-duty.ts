@@ -12,7 +12,7 @@ import type { JobId, LogIndex } from '../base/types.ts';
 import type { Command, JobView, Outcome, Table } from '../ranges/types.ts';
 import type { Done, Result } from './api.ts';
 import type { Clock, Executor, FoldEnding } from './env.ts';
-import { backlogOf, Folding } from './folding.ts';
+import { backlogOf, Folding, mayFold } from './folding.ts';
 
 interface Watch {
   readonly job: JobId;
@@ -44,10 +44,11 @@ export class FoldDuty {
   }
 
   /** Takes notice of a job and of what became of it. */
-  follow({ spec, state }: JobView): void {
+  follow(job: JobView): void {
+    const { spec, state } = job;
     if (!spec.collects) return;
     const watch = this.#watches.get(spec.id);
-    if (state !== 'pending' && state !== 'running') {
+    if (state !== 'pending' && !mayFold(job)) {
       // One that is resumed goes on with the same Master; one that is tried again is another run under the same leader.
       if (watch !== undefined) this.#giveUp(watch);
       if (state === 'done' || state === 'cancelled') this.#watches.delete(spec.id);

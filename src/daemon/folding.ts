@@ -20,6 +20,7 @@ import {
 } from '../base/limits-masters.ts';
 import type { Prng } from '../base/prng.ts';
 import type { LogIndex } from '../base/types.ts';
+import { TOO_MANY_OUTPUTS } from '../ranges/outputs.ts';
 import type { JobView, Output } from '../ranges/types.ts';
 import type { Collecting, FoldEnding } from './env.ts';
 
@@ -31,7 +32,7 @@ export type FoldMove =
   /** An order to the Master: these outputs, or (null) to finish. */
   | { readonly kind: 'order'; readonly epoch: LogIndex; readonly outputs: readonly Output[] | null };
 
-export type FoldedJob = Pick<JobView, 'spec' | 'state' | 'covered' | 'coveredPoints' | 'outputs' | 'master'>;
+export type FoldedJob = Pick<JobView, 'spec' | 'state' | 'reason' | 'covered' | 'coveredPoints' | 'outputs' | 'master'>;
 
 const REST: FoldMove = { kind: 'rest', until: Number.POSITIVE_INFINITY };
 
@@ -58,7 +59,7 @@ export class Folding {
 
   /** To be asked when nothing of it is under way. */
   next(job: FoldedJob, now: number): FoldMove {
-    if (job.state !== 'running') return REST;
+    if (!mayFold(job)) return REST;
     const isCovered = job.coveredPoints === job.spec.end - job.spec.start;
     const ready = this.#collecting === 'in-order' ? job.outputs.slice(0, countReady(job)) : job.outputs;
     if (ready.length === 0 && !(isCovered && job.outputs.length === 0)) return REST;
@@ -106,6 +107,11 @@ export class Folding {
     this.#retryAt = Number.NEGATIVE_INFINITY;
     this.#trouble = null;
   }
+}
+
+/** It runs; or it waits for nothing else than for us. */
+export function mayFold({ state, reason }: Pick<JobView, 'state' | 'reason'>): boolean {
+  return state === 'running' || (state === 'paused' && reason === TOO_MANY_OUTPUTS);
 }
 
 /** Why nothing new of a job is granted: its Master is behind. Null when it is not. */

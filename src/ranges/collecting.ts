@@ -9,8 +9,10 @@
  */
 import { assert } from '../base/assert.ts';
 import type { Handle } from '../base/handle.ts';
+import { ERROR_TEXT_MAX } from '../base/limits.ts';
 import type { LogIndex } from '../base/types.ts';
 import type { Blobs } from './blobs.ts';
+import { clipText } from './text.ts';
 import type { MasterView } from './types.ts';
 
 export class Collecting {
@@ -68,4 +70,9 @@ export class Collecting {
     assert(this.#master !== null, 'only a Master that took the job folds');
     return this.#master;
   }
+}
+
+/** Why a job is paused whose Master did something wrong. */
+export function masterComplaint(error: string): string {
+  return clipText(`its Master failed: ${error}`, ERROR_TEXT_MAX);
 }

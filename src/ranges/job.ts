@@ -22,7 +22,7 @@ import {
 import type { Epoch, Incarnation, JobId, LogIndex, NodeId, Point, Range } from '../base/types.ts';
 import type { Blobs } from './blobs.ts';
 import { blameWhole, goesFurther, handlesOf } from './checkpoints.ts';
-import { Collecting } from './collecting.ts';
+import { Collecting, masterComplaint } from './collecting.ts';
 import { Course, type CourseImage } from './course.ts';
 import { IntervalSet } from './interval-set.ts';
 import { begunEnd, type Closing, type Emit, exposedEnd, forward, type Lease } from './lease.ts';
@@ -267,11 +267,11 @@ export class Job {
     return OK;
   }
 
-  /** A person must look at what its Master cannot do. */
+  /** Somebody has to look at what its Master does wrong. */
   masterFailed({ epoch, error }: CommandOf<'master-failed'>, emit: Emit): Outcome {
     const refusal = this.#refuseMaster(epoch, null, 0);
     if (refusal !== null) return refusal;
-    this.#course.become('paused', error, emit);
+    if (this.#course.now.state !== 'paused') this.#course.become('paused', masterComplaint(error), emit);
     return OK;
   }
 

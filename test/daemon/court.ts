@@ -69,7 +69,14 @@ export class Court {
       else covered.push({ start: point, end: point + 1 });
     }
     const spec = specOf({ end: this.points, collects: true, overseen: true });
-    const view = { spec, state: this.state, covered, coveredPoints: this.#covered.size, outputs: this.#outputs };
+    const view = {
+      spec,
+      state: this.state,
+      reason: this.reason,
+      covered,
+      coveredPoints: this.#covered.size,
+      outputs: this.#outputs,
+    };
     return { ...view, master: this.#master } as unknown as JobView;
   }
 

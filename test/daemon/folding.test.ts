@@ -11,6 +11,7 @@ import {
 } from '../../src/base/limits-masters.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import { backlogOf, type FoldedJob, Folding } from '../../src/daemon/folding.ts';
+import { TOO_MANY_OUTPUTS } from '../../src/ranges/outputs.ts';
 import { jobId, specOf } from '../ranges/fixtures.ts';
 import { Court } from './court.ts';
 
@@ -22,6 +23,7 @@ function jobWith(starts: readonly number[], changes: Partial<FoldedJob> = {}, by
   return {
     spec: specOf({ end: 10_000, collects: true }),
     state: 'running',
+    reason: null,
     covered: [{ start: 0, end: 5_000 }],
     coveredPoints: 5_000,
     outputs: starts.map((start) => ({ start, end: start + 1, handle })),
@@ -54,6 +56,8 @@ describe('what is folded next', () => {
     const folding = takenBy();
     expect(folding.next(jobWith([3], { state: 'paused' }), 0)).toEqual(RESTS);
     expect(folding.next(jobWith([3], { state: 'failed' }), 0)).toEqual(RESTS);
+    // That pause ends by folding.
+    expect(ordered(folding, jobWith([3], { state: 'paused', reason: TOO_MANY_OUTPUTS }))).toEqual([3]);
     expect(folding.next(jobWith([3], { master: { epoch: 10, state: null, folded: 0 } }), 0)).toEqual(RESTS);
   });
 

@@ -44,6 +44,20 @@ describe('a Master', () => {
     expect(pen.job().master).toEqual({ epoch: present, state: null, folded: 0 });
   });
 
+  test('that fails pauses its job with the reason, and a former one pauses nothing', () => {
+    const { pen } = collecting();
+    const [former, epoch] = [take(pen), take(pen)];
+    const fail = (by: number) =>
+      pen.apply({ kind: 'master-failed', job: jobId(1), epoch: by, error: 'the ledger is full' });
+    expect(fail(former)).toMatchObject({ code: 'STALE_EPOCH' });
+    expect(pen.job().state).toBe('running');
+    expect(fail(epoch)).toEqual({ kind: 'ok' });
+    expect(pen.job()).toMatchObject({ state: 'paused', reason: 'its Master failed: the ledger is full' });
+    expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
+    pen.control('resume');
+    expect(fold(pen, epoch, [0, 10, 20], handleOf(90))).toEqual({ kind: 'ok' });
+  });
+
   test('folds outputs into a state: they go, it is held, and the one before it is let go, at once', () => {
     const { pen } = collecting();
     const epoch = take(pen);
