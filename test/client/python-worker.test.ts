@@ -26,7 +26,7 @@ let python: ChildProcess;
 beforeEach(async () => {
   office = new Office(TTL);
   office.lead();
-  cluster = await DataCluster.open(3, null, office.pen);
+  cluster = await DataCluster.open(3, null, { pen: office.pen });
   cluster.node(0).answerRunner = (question, done) => office.leader.runners.ask(question, done);
   turns = setInterval(() => {
     office.pass(TURN_MS);
