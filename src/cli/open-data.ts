@@ -8,11 +8,13 @@ import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { builtPath } from '../base/package.ts';
 import type { NodeApi } from '../daemon/api.ts';
+import type { TaskBlobs } from '../daemon/env.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
 import { Guest } from '../data/depot/guest.ts';
 import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
+import { createTaskBlobs } from '../data/task-blobs.ts';
 import type { DataPlane } from '../http/route.ts';
 import { recordsDirOf } from '../jobtype/records.ts';
 import { QueryDesk } from '../query/desk.ts';
@@ -35,6 +37,26 @@ export interface OpenDataOptions {
   readonly log: Logger;
   /** The node is made later. */
   readonly api: () => NodeApi;
+}
+
+/** What a node has of batches, whatever its role. */
+export interface NodeData {
+  /** Null for a worker: it has no table, and so cannot know what is garbage; it keeps nothing, and others serve for it. */
+  readonly plane: RunningData | null;
+  /** For the job code that runs here. */
+  readonly tasks: TaskBlobs;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** @throws PolarisError BLOB_STORE_FAILED, BLOB_STORE_FULL, USAGE */
+export async function openNodeData(options: OpenDataOptions): Promise<NodeData> {
+  if (options.config.role === 'worker') {
+    const { guest, close } = await openGuest(options);
+    return { plane: null, tasks: createTaskBlobs(guest), start: () => {}, stop: async () => close() };
+  }
+  const plane = await openData(options);
+  return { plane, tasks: createTaskBlobs(plane.depot), start: () => plane.start(), stop: () => plane.stop() };
 }
 
 /** @throws PolarisError BLOB_STORE_FAILED, BLOB_STORE_FULL, USAGE */

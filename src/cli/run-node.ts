@@ -7,7 +7,7 @@
  */
 import { createWriteStream } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { InvariantError, must } from '../base/assert.ts';
+import { InvariantError } from '../base/assert.ts';
 import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
@@ -17,14 +17,13 @@ import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
 import { realClock, realPrng, realTimers } from '../daemon/real.ts';
 import { createProbe } from '../daemon/real-probe.ts';
-import { createTaskBlobs } from '../data/task-blobs.ts';
 import { createHttpServer, endWith } from '../http/server.ts';
 import { createExecutor, endLeftoverHosts } from '../jobtype/executor.ts';
 import { loadTypes } from '../jobtype/loader.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
-import { openData, openGuest } from './open-data.ts';
+import { openNodeData } from './open-data.ts';
 
 const BUNDLED_JOBS = builtPath('jobs');
 const HOST_ENTRY = builtPath('src/jobtype/host.js');
@@ -45,8 +44,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     if (node === null) throw new PolarisError('NO_LEADER', `${config.id} is starting`);
     return node;
   };
-  // A worker has no table, and so cannot know what is garbage: it keeps nothing, and others serve for it.
-  const data = config.role === 'worker' ? null : await openData({ config, log, api: theNode });
+  const data = await openNodeData({ config, log, api: theNode });
   const app = createHttpServer({
     get api() {
       return theNode();
@@ -54,7 +52,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     log,
     prng: realPrng,
     planner: { plan: (request) => executor.plan(request) },
-    ...(data === null ? {} : { data, queries: data.queries }),
+    ...(data.plane === null ? {} : { data: data.plane, queries: data.plane.queries }),
   });
   const { host, port } = splitAddress(config.listen);
   await app.listen({ host, port }).catch((cause: unknown) => {
@@ -66,8 +64,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   network.attach(app.server);
   const { slots, dataDir } = config;
   const executor = createExecutor({ types, slots, dataDir, log, hostEntry: HOST_ENTRY, nodeId: config.id });
-  const guest = data === null ? await openGuest({ config, log, api: theNode }) : null;
-  executor.useBlobs(createTaskBlobs(data?.depot ?? must(guest, 'a node without blobs is a guest').guest));
+  executor.useBlobs(data.tasks);
   const env: Env = {
     clock: realClock,
     timers: realTimers,
@@ -84,11 +81,10 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   const peers = foundingVoters(config, address);
   node = new Node(env, { id, address, role, peers, join, promote, slots, sessionTtlMs }, contents);
   node.start();
-  data?.start();
+  data.start();
   const running = node;
   stopOnSignal(log, async () => {
-    await data?.stop();
-    guest?.close();
+    await data.stop();
     await new Promise<void>((resolve) => running.stop(resolve));
     await network.close();
     await app.close();

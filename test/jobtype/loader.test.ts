@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hashFolder } from '../../src/jobtype/hash.ts';
@@ -29,7 +29,7 @@ function load(userDir: string | null = directory) {
 describe('a directory of job types', () => {
   it('without one there are the bundled types, in name order', async () => {
     const types = await load(null);
-    expect([...types.keys()]).toEqual(['append', 'exec']);
+    expect([...types.keys()]).toEqual(['append', 'csv-clean', 'exec', 'hash-files', 'trades', 'wordcount']);
     expect(types.get('append')?.info).toMatchObject({ name: 'append', exposure: 'window' });
     expect(types.get('exec')).toMatchObject({ kind: 'program', info: { exposure: 'task' } });
     expect(types.get('exec')?.info.metadataSchema).toMatchObject({ required: ['command'] });
@@ -39,7 +39,8 @@ describe('a directory of job types', () => {
     write('mail', 'export class Mail { static metadata = { type: "object" }; async work() {} }');
     write('bare', 'export class Bare { async work() {} } export const other = 1;');
     const types = await load();
-    expect([...types.keys()]).toEqual(['append', 'bare', 'exec', 'mail']);
+    const bundled = readdirSync(BUNDLED_DIR).filter((name) => existsSync(join(BUNDLED_DIR, name, 'index.js')));
+    expect([...types.keys()].sort()).toEqual([...bundled, 'bare', 'mail'].sort());
     expect(types.get('mail')?.info.metadataSchema).toEqual({ type: 'object' });
     expect(types.get('bare')?.info.metadataSchema).toBeNull();
   });
@@ -81,7 +82,15 @@ describe('a directory of job types', () => {
     symlinkSync(join(TYPES_DIR, 'count'), join(directory, 'linked'));
     mkdirSync(join(directory, 'helpers'));
     write('.git', 'export class Git { async work() {} }');
-    expect([...(await load()).keys()]).toEqual(['append', 'exec', 'linked']);
+    expect([...(await load()).keys()]).toEqual([
+      'append',
+      'csv-clean',
+      'exec',
+      'hash-files',
+      'linked',
+      'trades',
+      'wordcount',
+    ]);
   });
 
   it.each([

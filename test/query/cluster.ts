@@ -33,7 +33,7 @@ export class QueryCluster {
     const directory = mkdtempSync(join(tmpdir(), 'polaris-query-'));
     const deskOf = ({ depot, spoolDir }: DataNode) =>
       new QueryDesk({ depot, spoolDir, recordsDir: directory, entry: ENGINE_ENTRY, log, ...options });
-    const data = await DataCluster.open(count, null, deskOf);
+    const data = await DataCluster.open(count, null, { deskOf });
     const desks = data.nodes.map(({ queries }) => must(queries, 'each node has a desk'));
     return new QueryCluster(data, desks, directory);
   }
