@@ -47,6 +47,7 @@ export { Client, type TaskContext } from './jobtype/client.ts';
 export {
   type Batches,
   type CollectedTask,
+  type CollectingJob,
   Master,
   type OverseenJob,
   type Plan,

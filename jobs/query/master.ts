@@ -7,18 +7,17 @@
 import type { RecordBatch } from 'apache-arrow';
 import { PolarisError } from '../../src/base/errors.ts';
 import { QUERY_TASK_BYTES_MAX } from '../../src/base/limits-query.ts';
-import { Master, type OverseenJob } from '../../src/jobtype/master.ts';
+import { type CollectingJob, Master, type Plan, type PlannedJob } from '../../src/jobtype/master.ts';
 import { queryBatches } from '../../src/query/memory.ts';
 import { TABLE_ANSWERS } from '../../src/query/plan.ts';
 import type { QueryMetadata } from './metadata.ts';
 
 export class QueryMaster extends Master<QueryMetadata> {
-  readonly #answers: RecordBatch[] = [];
+  override readonly ordered = true;
+  #answers: RecordBatch[] = [];
   #bytes = 0;
-  #final = '';
 
-  override async plan({ metadata }: Pick<OverseenJob<QueryMetadata>, 'metadata'>): Promise<{ readonly input: string }> {
-    this.#final = metadata.final;
+  override plan({ metadata }: Pick<PlannedJob<QueryMetadata>, 'metadata'>): Plan {
     return { input: metadata.dataset };
   }
 
@@ -31,9 +30,19 @@ export class QueryMaster extends Master<QueryMetadata> {
     this.#answers.push(batch);
   }
 
-  /** Empty when no part answered: then nobody knows the columns. */
-  override async finish(): Promise<readonly RecordBatch[]> {
-    if (this.#answers.length === 0) return [];
-    return queryBatches(this.#final, { name: TABLE_ANSWERS, batches: this.#answers });
+  override state(): readonly RecordBatch[] {
+    return this.#answers;
+  }
+
+  override restore(batches: readonly RecordBatch[]): void {
+    for (const batch of batches) this.collect(batch);
+  }
+
+  /** Nothing when no part answered: then nobody knows the columns. */
+  override async finish({
+    metadata,
+  }: Pick<CollectingJob<QueryMetadata>, 'metadata'>): Promise<readonly RecordBatch[] | null> {
+    if (this.#answers.length === 0) return null;
+    return queryBatches(metadata.final, { name: TABLE_ANSWERS, batches: this.#answers });
   }
 }

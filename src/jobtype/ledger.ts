@@ -13,7 +13,7 @@ import { type ArrowFile, readArrowFile, writeArrowFile } from '../data/arrow-fil
 import type { BatchSource } from '../data/sources.ts';
 import { rangesOf, writeAll } from '../data/spool.ts';
 import { eachBatch } from './each-batch.ts';
-import type { CollectedTask, Master } from './master.ts';
+import type { CollectedTask, CollectingJob, Master } from './master.ts';
 
 /** Called after each step that the Master took: one that moves has not hung. */
 export type Moved = () => void;
@@ -42,8 +42,8 @@ export async function saveState(master: Master, path: string, moved: Moved): Pro
 }
 
 /** Whether there is a result. @throws PolarisError BAD_SCHEMA, BLOB_TOO_LARGE */
-export async function writeResult(master: Master, path: string, moved: Moved): Promise<boolean> {
-  const given = (await master.finish?.()) ?? null;
+export async function writeResult(master: Master, path: string, job: CollectingJob, moved: Moved): Promise<boolean> {
+  const given = (await master.finish?.(job)) ?? null;
   if (given === null) return false;
   await write(path, eachBatch(given), BLOB_BYTES_MAX, moved);
   return true;

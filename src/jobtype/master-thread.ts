@@ -122,15 +122,16 @@ async function begin(order: Extract<MasterOrder, { kind: 'begin' }>): Promise<vo
 async function step({ order: { job, metadata }, master }: Session, order: FoldStep): Promise<unknown> {
   // Masters that only oversee never load it.
   const { collectOutput, saveState, writeResult } = await import('./ledger.ts');
+  const about = { job, metadata: JSON.parse(metadata), log };
   switch (order.kind) {
     case 'collect': {
       const { path, start, end } = order;
-      return collectOutput(master, path, { job, metadata: JSON.parse(metadata), start, end, log }, moved);
+      return collectOutput(master, path, { ...about, start, end }, moved);
     }
     case 'save':
       return saveState(master, order.path, moved);
     case 'finish':
-      return writeResult(master, order.path, moved);
+      return writeResult(master, order.path, about, moved);
     default:
       return unreachable(order);
   }

@@ -52,14 +52,18 @@ export interface Plan {
   readonly end?: Point;
 }
 
-/** Where a batch comes from. */
-export interface CollectedTask<M = Readonly<Record<string, Json>>> {
+/** A job whose outputs are taken in. */
+export interface CollectingJob<M = Readonly<Record<string, Json>>> {
   readonly job: JobId;
   readonly metadata: M;
+  log(line: string): void;
+}
+
+/** Where a batch comes from. */
+export interface CollectedTask<M = Readonly<Record<string, Json>>> extends CollectingJob<M> {
   /** The points that emitted it, and perhaps others that did not, are in `[start, end)`. */
   readonly start: Point;
   readonly end: Point;
-  log(line: string): void;
 }
 
 /** Arrow batches in any shape in which they come to hand. */
@@ -82,7 +86,7 @@ export abstract class Master<M = Readonly<Record<string, Json>>> {
   restore?(batches: readonly RecordBatch[]): Promise<void> | void;
 
   /** The result of the job, when everything is taken in; nothing is no result. */
-  finish?(): Promise<Batches | null | undefined> | Batches | null | undefined;
+  finish?(job: CollectingJob<M>): Promise<Batches | null | undefined> | Batches | null | undefined;
 
   /** Something moved: at most once a second, and left out where the leader changes or the last call still runs. */
   onProgress?(job: OverseenJob<M>): Promise<void> | void;
