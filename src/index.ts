@@ -42,5 +42,12 @@ export type { ResultInfoJson } from './http/result-look.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
 export { Client, type TaskContext } from './jobtype/client.ts';
-export { Master, type OverseenJob } from './jobtype/master.ts';
+export {
+  type Batches,
+  type CollectedTask,
+  Master,
+  type OverseenJob,
+  type Plan,
+  type PlannedJob,
+} from './jobtype/master.ts';
 export type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './ranges/types.ts';
