@@ -9,12 +9,10 @@ import { once } from 'node:events';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { builtPath } from '../src/base/package.ts';
 
-/** `dist/bin/polaris.js`, whether this file runs compiled or not. */
-export const PROGRAM = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../dist/bin/polaris.js' : '../bin/polaris.js', import.meta.url),
-);
+/** The program as users run it. */
+export const PROGRAM = builtPath('bin/polaris.js');
 
 /** Longer than a node itself waits for a commit, so that its own answer comes first. */
 const ANSWER_MS = 15_000;

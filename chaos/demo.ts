@@ -6,11 +6,10 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { builtPath } from '../src/base/package.ts';
 import { LocalCluster } from './cluster.ts';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-const HASH_PROGRAM = join(HERE, 'hash-range.js');
+const HASH_PROGRAM = builtPath('chaos/hash-range.js');
 /** Each file waits this long, so that there is time to kill something. */
 const PAUSE_MS = 8;
 const WORKER_DIES_AT = 0.2;
@@ -41,7 +40,7 @@ function say(text: string): void {
 
 /** Every regular file of every package under the nearest node_modules, in name order. */
 function listFiles(): string[] {
-  let root = HERE;
+  let root = builtPath('');
   const files: string[] = [];
   while (files.length === 0 && dirname(root) !== root) {
     root = dirname(root);

@@ -7,9 +7,9 @@
 import { setMaxListeners } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ERRORS, type ErrorCode, PolarisError } from '../src/base/errors.ts';
 import { SESSION_TTL_MS } from '../src/base/limits.ts';
+import { builtPath } from '../src/base/package.ts';
 import type { JobJson, RangesJson, VerifyJson } from '../src/http/job-json.ts';
 import { Arena } from './arena.ts';
 import { faketimeCommand, faketimeLibrary } from './clocks.ts';
@@ -55,9 +55,7 @@ export interface RunOptions {
 }
 
 /** Job types that crash by themselves, compiled as a node wants them. */
-const JOBS_DIR = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../dist/chaos/jobs' : './jobs', import.meta.url),
-);
+const JOBS_DIR = builtPath('chaos/jobs');
 const VOTERS = ['v1', 'v2', 'v3'];
 /** A grant is seen so late at most; a round of looks takes a few ms. */
 const LOOK_EVERY_MS = 50;

@@ -23,6 +23,7 @@ export type {
 } from './client/datasets.ts';
 export type { Content, DatasetContent } from './client/download.ts';
 export type { Health, NodeHealth } from './client/health.ts';
+export type { Queries, QueryContent, QueryOptions } from './client/query.ts';
 export type {
   ResultContent,
   ResultGetOptions,
@@ -38,6 +39,7 @@ export type { ClusterStatus } from './daemon/api.ts';
 export type { CacheJson } from './http/cache.ts';
 export type { DatasetJson } from './http/datasets.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
+export type { PlanJson } from './http/query.ts';
 export type { ResultInfoJson } from './http/result-look.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
@@ -50,4 +52,11 @@ export {
   type Plan,
   type PlannedJob,
 } from './jobtype/master.ts';
+export {
+  type BatchTask,
+  type PipelineClass,
+  pipeline,
+  type StageContext,
+  type StageOptions,
+} from './jobtype/pipeline.ts';
 export type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './ranges/types.ts';

@@ -17,6 +17,7 @@ const LAYERS = [
   'daemon',
   'data',
   'jobtype',
+  'query',
   'http',
   'client',
   'cli',

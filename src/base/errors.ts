@@ -319,6 +319,30 @@ export const ERRORS = {
     retry: false,
     text: 'A pipeline is described wrongly, or a stage gave what it did not declare; the detail names the stage.',
   },
+  BAD_QUERY: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    text: 'The SQL cannot be run, or asks for more than to read datasets; the detail says what, and where.',
+  },
+  QUERY_TOO_LARGE: {
+    status: 413,
+    exit: 1,
+    retry: false,
+    text: 'The query needs more memory, or makes a larger answer, than one query may; the detail says which limit it met.',
+  },
+  QUERY_LOST: {
+    status: 503,
+    exit: 5,
+    retry: true,
+    text: 'The process that ran the query ended before it had an answer; ask again.',
+  },
+  NO_QUERY_ENGINE: {
+    status: 501,
+    exit: 1,
+    retry: false,
+    text: 'The query engine has no build for the platform of this node; ask another node.',
+  },
   INTERNAL: { status: 500, exit: 70, retry: false, text: 'A fault in Polaris itself; its log has the trace.' },
   FAILED_RANGES: { status: 200, exit: 3, retry: false, text: 'The job is finished, but some ranges failed.' },
 } as const satisfies Record<string, ErrorRow>;

@@ -32,6 +32,7 @@ export type CliClient = Pick<
   | ControlMethod
   | MemberMethod
   | 'datasets'
+  | 'queries'
   | 'results'
 >;
 

@@ -108,5 +108,5 @@ async function formed({ body }: ResultContent, format: FormatName): Promise<Asyn
   ]);
   const write = formatNamed(format)?.write;
   if (write == null) throw new PolarisError('NOT_ACCEPTABLE', `${format} is read only`);
-  return write(readArrowStream(body));
+  return write(readArrowStream(body, { keepsEmpty: true }));
 }

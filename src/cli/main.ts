@@ -28,12 +28,13 @@ import { jobVerify } from './job-verify.ts';
 import { jobWait } from './job-wait.ts';
 import { jobWatch } from './job-watch.ts';
 import { node } from './node.ts';
+import { query } from './query.ts';
 import { plainText } from './render.ts';
 import { scheduleList, schedulePut, scheduleRemove } from './schedules.ts';
 import { packageVersion } from './version.ts';
 import { workerDrain, workerList } from './workers.ts';
 
-const TOP: readonly CliCommand[] = [node, dev, chaos];
+const TOP: readonly CliCommand[] = [node, dev, query, chaos];
 const NOUNS: readonly { readonly noun: string; readonly describe: string; readonly verbs: readonly CliCommand[] }[] = [
   {
     noun: 'job',

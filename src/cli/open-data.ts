@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { NodeProcessConfig } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { builtPath } from '../base/package.ts';
 import type { NodeApi } from '../daemon/api.ts';
 import type { TaskBlobs } from '../daemon/env.ts';
 import { realClock, realPrng } from '../daemon/real.ts';
@@ -15,13 +16,18 @@ import { Keeper } from '../data/depot/keeper.ts';
 import { createBlobPeers } from '../data/depot/peers.ts';
 import { createTaskBlobs } from '../data/task-blobs.ts';
 import type { DataPlane } from '../http/route.ts';
+import { recordsDirOf } from '../jobtype/records.ts';
+import { QueryDesk } from '../query/desk.ts';
 import { PieceCache } from '../store/blobs/cache.ts';
 import { openFileBlobs } from '../store/blobs/files.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
+const ENGINE_ENTRY = builtPath('src/query/engine.js');
+
 export interface RunningData extends DataPlane {
+  readonly queries: QueryDesk;
   start(): void;
   stop(): Promise<void>;
 }
@@ -36,7 +42,7 @@ export interface OpenDataOptions {
 /** What a node has of batches, whatever its role. */
 export interface NodeData {
   /** Null for a worker: it has no table, and so cannot know what is garbage; it keeps nothing, and others serve for it. */
-  readonly plane: DataPlane | null;
+  readonly plane: RunningData | null;
   /** For the job code that runs here. */
   readonly tasks: TaskBlobs;
   start(): void;
@@ -70,10 +76,14 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
   const cache = new PieceCache();
   const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
+  const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
+  const recordsDir = recordsDirOf(config.dataDir);
+  const queries = new QueryDesk({ depot, spoolDir, recordsDir, entry: ENGINE_ENTRY, log });
   return {
-    ...{ store, depot, keeper, cache, spoolDir: emptyDirectory(join(config.dataDir, 'spool')) },
+    ...{ store, depot, keeper, cache, spoolDir, queries },
     start: () => keeper.start(),
     stop: async () => {
+      await queries.stop();
       await keeper.stop();
       peers.close();
     },

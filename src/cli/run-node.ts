@@ -7,11 +7,11 @@
  */
 import { createWriteStream } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { InvariantError } from '../base/assert.ts';
 import { isLoopback, type NodeProcessConfig, splitAddress } from '../base/config.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
+import { builtPath } from '../base/package.ts';
 import type { Address } from '../base/types.ts';
 import type { Env } from '../daemon/env.ts';
 import { Node } from '../daemon/node.ts';
@@ -25,8 +25,8 @@ import { openLevelStore } from '../store/level.ts';
 import { createPeers } from '../wire/peers.ts';
 import { openNodeData } from './open-data.ts';
 
-const BUNDLED_JOBS = fileURLToPath(new URL('../../jobs', import.meta.url));
-const HOST_ENTRY = fileURLToPath(new URL('../jobtype/host.js', import.meta.url));
+const BUNDLED_JOBS = builtPath('jobs');
+const HOST_ENTRY = builtPath('src/jobtype/host.js');
 
 /**
  * Resolves when the node runs; the process then lives until a signal or a fatal error ends it.
@@ -52,7 +52,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     log,
     prng: realPrng,
     planner: { plan: (request) => executor.plan(request) },
-    ...(data.plane === null ? {} : { data: data.plane }),
+    ...(data.plane === null ? {} : { data: data.plane, queries: data.plane.queries }),
   });
   const { host, port } = splitAddress(config.listen);
   await app.listen({ host, port }).catch((cause: unknown) => {
@@ -82,8 +82,6 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
   node = new Node(env, { id, address, role, peers, join, promote, slots, sessionTtlMs }, contents);
   node.start();
   data.start();
-  announce(config, address, [...types.keys()], log);
-
   const running = node;
   stopOnSignal(log, async () => {
     await data.stop();
@@ -92,6 +90,8 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     await app.close();
     await store.close();
   });
+  // Only now: whoever reads that it listens may tell it to stop.
+  announce(config, address, [...types.keys()], log);
   process.on('uncaughtException', (error) => exitFatal(error, log));
   process.on('unhandledRejection', (reason) =>
     exitFatal(reason instanceof Error ? reason : new Error(String(reason)), log),

@@ -28,6 +28,7 @@ import type { Controls, JobState } from '../ranges/types.ts';
 import { noAnswer, parseAnswer, problemError, type Tried } from './answers.ts';
 import { Datasets, type ReadOptions } from './datasets.ts';
 import { type Health, healthOf } from './health.ts';
+import { Queries, type QueryOptions } from './query.ts';
 import { Results } from './results.ts';
 import { type StoreOptions, Tables } from './tables.ts';
 import { Tries, type Unsure } from './tries.ts';
@@ -118,6 +119,7 @@ const AIM: { readonly [action in JobAction]: readonly JobState[] } = {
 
 export class PolarisClient {
   readonly datasets: Datasets;
+  readonly queries: Queries;
   /** What jobs have made. */
   readonly results: Results;
   readonly #tries: Tries;
@@ -132,6 +134,7 @@ export class PolarisClient {
       call: (call, unsure) => this.#call(call, unsure),
       pages: (name, limit) => this.#pages(name, limit),
     });
+    this.queries = new Queries(this.#tries);
     this.results = new Results({ tries: this.#tries, call: (call) => this.#call(call) });
     this.#tables = new Tables(this.datasets);
   }
@@ -288,6 +291,16 @@ export class PolarisClient {
   /** Batch by batch, as they come, for datasets larger than memory. */
   loadStream(name: string, options: ReadOptions = {}): AsyncGenerator<RecordBatch, void, void> {
     return this.#tables.loadStream(name, options);
+  }
+
+  /** The answer to SQL over datasets, in memory. @throws PolarisError BAD_QUERY, NOT_FOUND, QUERY_TOO_LARGE, TIMED_OUT */
+  query(sql: string, options: QueryOptions = {}): Promise<Table> {
+    return this.queries.table(sql, options);
+  }
+
+  /** The same batch by batch, as they come. */
+  queryStream(sql: string, options: QueryOptions = {}): AsyncGenerator<RecordBatch, void, void> {
+    return this.queries.batches(sql, options);
   }
 
   // ---- looking at nodes ----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import { MEDIA_TYPES } from '../base/media-types.ts';
 import type { DatasetJson } from '../http/datasets.ts';
 import type { Call } from './client.ts';
 import { type DatasetContent, datasetHeading, download } from './download.ts';
-import { queryText } from './query.ts';
+import { queryText } from './query-text.ts';
 import type { Tries, Unsure } from './tries.ts';
 import { type DataSource, Upload } from './upload.ts';
 

@@ -82,7 +82,8 @@ function contentOf(
   };
 }
 
-async function* receive(
+/** The body of an answer, as it is asked for. @throws PolarisError TRANSFER_BROKEN when the rest does not come */
+export async function* receive(
   chunks: AsyncIterator<Uint8Array>,
   silence: Silence,
   signal: AbortSignal | undefined,

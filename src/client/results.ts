@@ -15,7 +15,7 @@ import type { JobState } from '../ranges/types.ts';
 import type { Call } from './client.ts';
 import type { ReadOptions } from './datasets.ts';
 import { type Content, download } from './download.ts';
-import { queryText } from './query.ts';
+import { queryText } from './query-text.ts';
 import type { Tries } from './tries.ts';
 
 export interface ResultOptions extends ReadOptions {

@@ -10,12 +10,14 @@
  */
 import { errorText } from '../base/errors.ts';
 import type { Epoch, Point } from '../base/types.ts';
+import type { OutputTicket } from '../http/task-data.ts';
 import type { RunnerJson, TaskJson } from '../http/tasks.ts';
 import { timeoutReason } from '../jobtype/attempt.ts';
 import { Cell } from '../jobtype/cell.ts';
 import type { TaskContext } from '../jobtype/client.ts';
 import { RunningTask } from '../jobtype/task.ts';
 import type { Delivery } from '../ranges/types.ts';
+import { type MadeOutput, RunnerData, type RunnerDataOptions } from './runner-data.ts';
 
 export type Work = (task: TaskContext) => Promise<void>;
 export type TaskStanding = NonNullable<RunnerJson['task']>;
@@ -28,6 +30,10 @@ export interface RunnerAttemptOptions {
   readonly deadline: number;
   /** Says it until it is answered; null: the lease is lost. */
   readonly report: (word: string, fields: object) => Promise<TaskStanding | null>;
+  /** Rows of the input, as an Arrow stream. */
+  readonly read: RunnerDataOptions['read'];
+  /** Sends what points made until it is durable, and gives the ticket for it; null: the lease is lost. */
+  readonly send: (output: MadeOutput) => Promise<OutputTicket | null>;
   readonly log: (line: string) => void;
 }
 
@@ -41,6 +47,7 @@ export class RunnerAttempt {
   readonly #options: RunnerAttemptOptions;
   readonly #cell: Cell;
   readonly #task: RunningTask;
+  #data: RunnerData | null = null;
   #isLost = false;
   /** Its code has returned: what is left to say is said with its end. */
   #isOver = false;
@@ -69,7 +76,12 @@ export class RunnerAttempt {
       worker,
       nudge: () => this.#due(),
       log,
-      ...{ data: null, codeHash: '', isWhole: false },
+      data: (signal) => {
+        const { read } = options;
+        this.#data = new RunnerData({ order, signal, read, due: () => this.#due() });
+        return this.#data;
+      },
+      ...{ codeHash: '', isWhole: false },
     });
   }
 
@@ -83,6 +95,7 @@ export class RunnerAttempt {
     const interval = setInterval(() => this.#look(), commitIntervalMs);
     const timer = taskTimeoutMs === null ? undefined : setTimeout(() => this.#timeOut(), taskTimeoutMs);
     const word = await this.#work();
+    this.#task.close();
     clearInterval(interval);
     clearTimeout(timer);
     this.#isOver = true;
@@ -120,6 +133,7 @@ export class RunnerAttempt {
     if (this.#task.stopped) return { ending: 'release', error: '' };
     try {
       await this.#options.work(this.#task);
+      await this.#task.settle();
       if (this.#timedOut) return this.#tooLong();
       return this.#task.finish();
     } catch (thrown) {
@@ -166,7 +180,10 @@ export class RunnerAttempt {
 
   async #progress(): Promise<void> {
     const keep = this.#keep;
-    const fields = { cursor: this.#cell.cursor, ...(keep === null ? {} : { keep }) };
+    const cursor = this.#cell.cursor;
+    const outputs = await this.#handIn(cursor);
+    if (outputs === null) return;
+    const fields = { cursor, outputs, ...(keep === null ? {} : { keep }) };
     const standing = await this.#options.report('progress', fields);
     if (standing === null) return;
     if (this.#keep === keep) this.#keep = null;
@@ -178,9 +195,20 @@ export class RunnerAttempt {
     // The cursor first: begun can only have grown meanwhile.
     const cursor = this.#cell.cursor;
     const { begun } = this.#cell;
-    if (ending === 'complete') return (await this.#options.report('complete', { cursor })) !== null;
-    const fields = ending === 'fail' ? { cursor, begun, error } : { cursor, begun };
+    const outputs = await this.#handIn(cursor);
+    if (outputs === null) return false;
+    if (ending === 'complete') return (await this.#options.report('complete', { cursor, outputs })) !== null;
+    const fields = ending === 'fail' ? { cursor, outputs, begun, error } : { cursor, outputs, begun };
     await this.#options.report(ending, fields);
     return false;
+  }
+
+  /** Tickets for what points below the cursor made since the last report; null when the lease is lost. */
+  async #handIn(cursor: Point): Promise<readonly OutputTicket[] | null> {
+    const made = this.#data?.take(cursor) ?? null;
+    if (made === null) return [];
+    const ticket = await this.#options.send(made);
+    this.#data?.wake();
+    return ticket === null ? null : [ticket];
   }
 }

@@ -5,8 +5,13 @@
  * how far they are) is another thing each time, and the moment of sending decides how long tasks may run.
  */
 import { errorText, PolarisError } from '../base/errors.ts';
+import { CLIENT_TRY_MS } from '../base/limits.ts';
+import { MEDIA_TYPES } from '../base/media-types.ts';
+import type { OutputTicket } from '../http/task-data.ts';
 import type { RunnerJson } from '../http/tasks.ts';
-import { baseUrl, causeText, parseAnswer, problemError } from './answers.ts';
+import { baseUrl, causeText, parseAnswer, problemError, type Tried } from './answers.ts';
+import { download } from './download.ts';
+import { Upload } from './upload.ts';
 
 export interface RunnerCall {
   readonly path: string;
@@ -30,12 +35,33 @@ export class RunnerLine {
   }
 
   /** @throws PolarisError; after one that may be tried again, the next question goes to another node. */
-  async ask(call: RunnerCall): Promise<RunnerJson> {
+  ask(call: RunnerCall): Promise<RunnerJson> {
+    return this.#atOne(call.signal, (url) => this.#try(url, call));
+  }
+
+  /** Sends bytes to one node. @throws PolarisError as `ask` */
+  send(path: string, source: () => AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<OutputTicket> {
+    const headers = { 'content-type': MEDIA_TYPES.arrow };
+    const upload = new Upload(source, { method: 'POST', path: `/v1/tasks/${path}`, headers, signal });
+    return this.#atOne(signal, async (url) => gotten(await upload.send<OutputTicket>(url, CLIENT_TRY_MS)));
+  }
+
+  /** Bytes as they come from one node. @throws PolarisError as `ask`, and in the middle of the bytes */
+  read(path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const wanted = { path: `/v1/tasks/${path}`, headers: { accept: MEDIA_TYPES.arrow }, signal };
+    return this.#atOne(signal, async (url) => {
+      const content = gotten(await download(url, CLIENT_TRY_MS, wanted, () => ({})));
+      if (content === null) throw new PolarisError('INTERNAL', 'an input that was asked for is never unchanged');
+      return content.body;
+    });
+  }
+
+  async #atOne<T>(signal: AbortSignal | undefined, tryIt: (url: string) => Promise<T>): Promise<T> {
     const at = this.#preferred;
     try {
-      return await this.#try(this.#urls[at] ?? '', call);
+      return await tryIt(this.#urls[at] ?? '');
     } catch (thrown) {
-      if (call.signal?.aborted === true) throw call.signal.reason;
+      if (signal?.aborted === true) throw signal.reason;
       const error = thrown instanceof PolarisError ? thrown : new PolarisError('INTERNAL', errorText(thrown));
       // Of many questions that fail together, the first one moves on.
       if (error.row.retry && at === this.#preferred) this.#preferred = (at + 1) % this.#urls.length;
@@ -62,4 +88,10 @@ export class RunnerLine {
       throw new PolarisError('UNREACHABLE', `cannot reach ${url}: ${causeText(thrown)}`, { cause: thrown });
     }
   }
+}
+
+/** @throws PolarisError */
+function gotten<T>(tried: Tried<T>): T {
+  if (tried.ok) return tried.value;
+  throw tried.error;
 }

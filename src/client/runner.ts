@@ -21,9 +21,11 @@ import {
   SLOTS_MAX,
 } from '../base/limits.ts';
 import type { Epoch } from '../base/types.ts';
+import type { OutputTicket } from '../http/task-data.ts';
 import type { RunnerJson, TaskJson } from '../http/tasks.ts';
 import { DeadlineTimer, monotonicMs } from '../jobtype/deadline.ts';
 import { RunnerAttempt, type TaskStanding, type Work } from './runner-attempt.ts';
+import type { MadeOutput } from './runner-data.ts';
 import { RunnerLine } from './runner-line.ts';
 
 export interface RunnerOptions {
@@ -53,6 +55,8 @@ interface Session {
   readonly ttlMs: number;
 }
 
+/** What is sent for a lease is sent until it is over. */
+const NEVER = new AbortController().signal;
 /** What a repetition cannot change. */
 const OVER: readonly string[] = ['STALE_EPOCH', 'SESSION_ENDED'];
 
@@ -266,6 +270,8 @@ class Runner {
       work: work ?? (async () => {}),
       deadline: this.#deadline,
       report: (word, fields) => this.#report(epoch, word, fields),
+      read: (from, to, signal) => this.#read(epoch, `${epoch}/input?from=${from}&to=${to}`, signal),
+      send: (output) => this.#send(epoch, output),
       log: this.#log,
     });
     this.#held.set(epoch, attempt);
@@ -289,12 +295,29 @@ class Runner {
   }
 
   /** Says how far a task is until it is answered; null when the lease is lost. */
-  async #report(epoch: Epoch, word: string, fields: object): Promise<TaskStanding | null> {
+  #report(epoch: Epoch, word: string, fields: object): Promise<TaskStanding | null> {
+    return this.#persist(epoch, async () => (await this.#ask(`${epoch}/${word}`, fields, {})).task);
+  }
+
+  #send(epoch: Epoch, { start, end, source }: MadeOutput): Promise<OutputTicket | null> {
+    const path = `${epoch}/output?start=${start}&end=${end}`;
+    return this.#persist(epoch, () => this.#line.send(path, source, NEVER));
+  }
+
+  /** What breaks in the middle is for whoever reads: he knows what he has. */
+  async #read(epoch: Epoch, path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const body = await this.#persist(epoch, () => this.#line.read(path, signal));
+    signal.throwIfAborted();
+    return body ?? Promise.reject(new PolarisError('STALE_EPOCH'));
+  }
+
+  /** Asks until it is answered; null when the lease is lost. */
+  async #persist<T>(epoch: Epoch, ask: () => Promise<T>): Promise<T | null> {
     for (;;) {
       const attempt = this.#held.get(epoch);
       if (attempt === undefined || attempt.isLost) return null;
       try {
-        return (await this.#ask(`${epoch}/${word}`, fields, {})).task;
+        return await ask();
       } catch (thrown) {
         if (!(thrown instanceof PolarisError)) throw thrown;
         if (OVER.includes(thrown.code)) attempt.lose();

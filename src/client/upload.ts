@@ -12,6 +12,8 @@ import { Silence } from './silence.ts';
 export type DataSource = Uint8Array | (() => AsyncIterable<Uint8Array>) | AsyncIterable<Uint8Array>;
 
 export interface UploadOptions {
+  /** PUT when left out. */
+  readonly method?: 'PUT' | 'POST';
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
@@ -36,13 +38,13 @@ export class Upload {
 
   /** Sends it whole to one node and gives what that answers. @throws what the source throws */
   async send<T>(url: string, tryMs: number): Promise<Tried<T>> {
-    const { path, headers, signal } = this.#options;
+    const { method = 'PUT', path, headers, signal } = this.#options;
     const silence = new Silence(signal);
     const failed: { failure: Failure | null } = { failure: null };
     try {
       silence.await(tryMs);
       const response = await fetch(`${url}${path}`, {
-        ...{ method: 'PUT', headers, signal: silence.signal, redirect: 'error', duplex: 'half' },
+        ...{ method, headers, signal: silence.signal, redirect: 'error', duplex: 'half' },
         body: this.#chunks(silence, tryMs, failed),
       });
       const text = await response.text();

@@ -19,7 +19,7 @@ import { PolarisError } from '../base/errors.ts';
 import { CLAIM_WAIT_KEEP_ALIVES, ENDED_EPOCHS_REMEMBERED, KEEP_ALIVES_PER_TTL, RUNNERS_MAX } from '../base/limits.ts';
 import type { Prng } from '../base/prng.ts';
 import { isRunner } from '../base/runner-id.ts';
-import type { Epoch, Incarnation, InstanceId, LogIndex, NodeId } from '../base/types.ts';
+import type { Epoch, Incarnation, InstanceId, LogIndex, NodeId, Range } from '../base/types.ts';
 import { windowEnd } from '../ranges/lease.ts';
 import type { Table, WorkerView } from '../ranges/types.ts';
 import type { LeaderMessage, ReportResult, WorkerMessage } from '../wire/messages.ts';
@@ -120,7 +120,7 @@ export class Runners {
   }
 
   /** What a runner that keeps to its window never says. Of a lease that is not its own it hears nothing here. */
-  #beyondWindow({ worker, session, epoch, cursor, begun, claimed, keep }: RunnerReport): PolarisError | null {
+  #beyondWindow({ worker, session, epoch, cursor, begun, claimed, keep, outputs }: RunnerReport): PolarisError | null {
     const { table } = this.#options;
     const task = table.task(epoch);
     const job = task === undefined ? undefined : table.job(task.job);
@@ -138,6 +138,9 @@ export class Runners {
     }
     if (claimed !== null && (claimed < cursor || claimed > end)) {
       return bad(`claimed ${claimed} must lie between the cursor ${cursor} and the end ${end}`);
+    }
+    if (!areInOrder(outputs, { start, end: cursor })) {
+      return bad(`outputs must ascend, not overlap, and lie within [${start}, ${cursor}), the task up to the cursor`);
     }
     if (keep !== null && (keep < reached || keep > end)) {
       return bad(`keep ${keep} must lie between what was begun and the end ${end}`);
@@ -307,4 +310,14 @@ function sessionEnded(session: number): PolarisError {
     'SESSION_ENDED',
     `session ${session} has ended, and every lease with it: stop its tasks, and claim without a session`,
   );
+}
+
+/** Whether each lies behind the one before it, and all of them within. */
+function areInOrder(outputs: readonly Range[], { start, end }: Range): boolean {
+  let before = start;
+  for (const output of outputs) {
+    if (output.start < before || output.end <= output.start) return false;
+    before = output.end;
+  }
+  return before <= end;
 }

@@ -108,15 +108,17 @@ export async function readArrowFile(read: RangeRead, bytes: number): Promise<Arr
   const { root } = footer;
   const schemaTable = root.table(FOOTER.schema);
   if (schemaTable === null) throw footer.bad('it has no schema');
-  const reader = new BatchReader(readSchema(schemaTable));
+  const wire = readSchema(schemaTable);
+  const schema = withoutIndex(wire.schema);
+  const reader = new BatchReader({ schema, columns: wire.columns });
   for (const block of readBlocks(footer, FOOTER.dictionaries, end)) {
     const { message, body } = await readBlock(read, block);
     if (message.kind !== 'dictionary') throw message.header.buffer.bad('it is no dictionary');
     reader.readDictionary(message, body);
   }
   const blocks = readBlocks(footer, FOOTER.batches, end);
-  const stored = reader.wire.schema;
-  const rowsOfBatches = parseRuns(stored.metadata.get(ROWS_KEY) ?? '-', blocks.length) ?? (await askRows(read, blocks));
+  const index = wire.schema.metadata.get(ROWS_KEY) ?? '-';
+  const rowsOfBatches = parseRuns(index, blocks.length) ?? (await askRows(read, blocks));
   return new OpenFile({ read, reader, blocks, rowsOfBatches });
 }
 
@@ -138,7 +140,7 @@ class OpenFile implements ArrowFile {
   constructor(opened: Opened) {
     this.#opened = opened;
     this.rowsOfBatches = opened.rowsOfBatches;
-    this.schema = withoutIndex(opened.reader.wire.schema);
+    this.schema = opened.reader.wire.schema;
     this.#starts = new Float64Array(opened.blocks.length + 1);
     opened.rowsOfBatches.forEach((rows, at) => {
       this.#starts[at + 1] = this.#starts[at]! + rows;

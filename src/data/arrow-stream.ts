@@ -19,8 +19,13 @@ import { plainBatch } from './plain.ts';
 import { requireSameSchema } from './schema.ts';
 import { type BatchSource, ByteReader, type ByteSource } from './sources.ts';
 
+export interface StreamOptions {
+  /** Batches without rows count too: a sign of life in a pause, which other readers pass over. */
+  readonly keepsEmpty?: boolean;
+}
+
 /** Batches of at most BATCH_ROWS rows; an empty one if there is none, so that the schema is known. */
-export async function* readArrowStream(source: ByteSource): BatchSource {
+export async function* readArrowStream(source: ByteSource, { keepsEmpty = false }: StreamOptions = {}): BatchSource {
   const bytes = new ByteReader(source);
   try {
     const first = await nextMessage(bytes, 'The first message');
@@ -39,7 +44,7 @@ export async function* readArrowStream(source: ByteSource): BatchSource {
         continue;
       }
       const batch = reader.readBatch(message, body);
-      if (batch.numRows === 0) continue;
+      if (batch.numRows === 0 && !keepsEmpty) continue;
       given = true;
       yield* cutBatch(batch);
     }
@@ -73,11 +78,6 @@ async function takeAll(bytes: ByteReader, length: number, what: string): Promise
   if (taken.byteLength === length) return taken;
   const missing = `${length} bytes were to follow at byte ${start}, and ${taken.byteLength} did`;
   throw new PolarisError('BAD_ARROW', `${what} is cut off: ${missing}.`);
-}
-
-export interface StreamOptions {
-  /** Batches without rows are sent too: a sign of life, which every reader passes over. */
-  readonly keepsEmpty?: boolean;
 }
 
 /**

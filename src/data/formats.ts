@@ -43,7 +43,7 @@ const ARROW: Format = {
   name: 'arrow',
   mediaTypes: ['application/vnd.apache.arrow.stream'],
   extension: '.arrows',
-  read: readArrowStream,
+  read: (source) => readArrowStream(source),
   write: (batches) => writeArrowStream(batches),
 };
 

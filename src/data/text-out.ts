@@ -22,6 +22,11 @@ export async function* textSource(
     if (known === null) text = header?.(batch.schema) ?? '';
     else requireSameSchema(known, batch.schema);
     known = batch.schema;
+    // A batch without rows is a pause: what is there goes out.
+    if (batch.numRows === 0 && text !== '') {
+      yield Buffer.from(text);
+      text = '';
+    }
     const write = rowWriter(batch);
     for (let row = 0; row < batch.numRows; row++) {
       text += write(row);

@@ -6,7 +6,11 @@
  * so many may be busy, there are always some quiet ones, and a voter has the time to say what it is. From then on its
  * connection is counted elsewhere (wire/peers.ts).
  *
- * Invariants: at most CONNECTIONS_MAX are open · a connection with a request under way is never closed for another.
+ * A node that stops waits for the requests that are under way, and for nobody who never made one: to Node such a connection
+ * is one whose request is late, and may be so for a minute.
+ *
+ * Invariants: at most CONNECTIONS_MAX are open · a connection with a request under way is never closed for another, nor
+ * because the node stops.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -18,13 +22,24 @@ export class Connections {
   readonly #quiet = new Set<Socket>();
   /** Requests under way, each until the last byte of its answer. */
   readonly #busy = new Map<Socket, number>();
+  #isClosing = false;
 
   opened(socket: Socket): void {
+    if (this.#isClosing) {
+      socket.destroy();
+      return;
+    }
     this.#quiet.add(socket);
     socket.once('close', () => this.left(socket));
     if (this.#quiet.size + this.#busy.size <= CONNECTIONS_MAX) return;
     const [longest] = this.#quiet;
     longest?.destroy();
+  }
+
+  /** From now on a connection stays only as long as it has a request under way. */
+  close(): void {
+    this.#isClosing = true;
+    for (const socket of this.#quiet) socket.destroy();
   }
 
   /** Closed, or no connection of HTTP any more. */
@@ -35,6 +50,8 @@ export class Connections {
 
   /** A request has come. @throws PolarisError OVERLOADED */
   request(socket: Socket, response: ServerResponse): void {
+    // Only what was opened is counted: a request that was put in by hand has no connection.
+    if (!this.#quiet.has(socket) && !this.#busy.has(socket)) return;
     const count = (this.#busy.get(socket) ?? 0) + 1;
     if (count === 1 && this.#busy.size >= BUSY_CONNECTIONS_MAX) {
       response.setHeader('connection', 'close');
@@ -56,6 +73,7 @@ export class Connections {
       return;
     }
     this.#busy.delete(socket);
-    if (!socket.destroyed) this.#quiet.add(socket);
+    if (this.#isClosing) socket.end();
+    else if (!socket.destroyed) this.#quiet.add(socket);
   }
 }

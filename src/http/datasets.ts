@@ -12,6 +12,7 @@ import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import { BODY_BYTES_MAX, NAMING_TRIES_MAX } from '../base/limits.ts';
+import type { DataChange } from '../daemon/api.ts';
 import type { ByteSource } from '../data/sources.ts';
 import { type Dataset, expiresAt } from '../ranges/datasets.ts';
 import type { Table } from '../ranges/types.ts';
@@ -124,16 +125,17 @@ async function nameIt(
     write: true,
     body: { ...naming, handle: { ...naming.handle } },
   };
-  return atLeader(context, question, async () => {
-    const at = Date.now();
-    const outcome = await changeData(context.api, { kind: 'put-dataset', name, ...naming });
-    assert(outcome.kind === 'put', 'a dataset that was put has a version');
-    // Somebody else may have put another since: what is answered is what became of this put, and not what stands there now.
-    const { version } = outcome;
-    const { handle, ttlMs, pinned } = naming;
-    const putAt = await readTable(context.api, 'local', (table) => putAtOf(table, name, version) ?? at);
-    return datasetJson({ name, handle, version, putAt, ttlMs, pinned });
-  });
+  return atLeader(context, question, () => changed(context, { kind: 'put-dataset', name, ...naming }));
+}
+
+/** What became of this very change: others may have made more of them by the time that it is answered. */
+async function changed(
+  { api }: ReadContext,
+  change: Exclude<DataChange, { readonly kind: 'condemn' }>,
+): Promise<DatasetJson> {
+  const outcome = await changeData(api, change);
+  assert('dataset' in outcome, 'a change of a dataset says what became of it');
+  return datasetJson(outcome.dataset);
 }
 
 function answerPut(reply: FastifyReply, dataset: DatasetJson): FastifyReply {
@@ -145,21 +147,18 @@ async function drop(context: ReadContext, request: FastifyRequest, reply: Fastif
   expectNothing(request.body ?? undefined, 'the body');
   const name = nameOf(request);
   const expected = parseExpected(request.headers);
-  return onLeader(context, { request, reply, write: true }, async () => {
-    const dropped = await readTable(context.api, 'linearizable', (table) => datasetJson(find(table, name)));
-    await changeData(context.api, { kind: 'drop-dataset', name, expected });
-    return reply.send(dropped);
-  });
+  return onLeader(context, { request, reply, write: true }, async () =>
+    reply.send(await changed(context, { kind: 'drop-dataset', name, expected })),
+  );
 }
 
 async function pin(context: ReadContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
   const name = nameOf(request);
   const pinned = parsePin(request.body);
-  return onLeader(context, { request, reply, write: true, body: { pinned } }, async () => {
-    await changeData(context.api, { kind: 'pin-dataset', name, pinned });
-    return reply.send(await readTable(context.api, 'local', (table) => datasetJson(find(table, name))));
-  });
+  return onLeader(context, { request, reply, write: true, body: { pinned } }, async () =>
+    reply.send(await changed(context, { kind: 'pin-dataset', name, pinned })),
+  );
 }
 
 // ---- out ------------------------------------------------------------------------------------------------------------
@@ -190,12 +189,6 @@ function find(table: Table, name: string): Dataset {
   const dataset = table.dataset(name);
   if (dataset === undefined) throw new PolarisError('NOT_FOUND', `there is no dataset "${name}"`);
   return dataset;
-}
-
-/** Null when another one stands there by now. */
-function putAtOf(table: Table, name: string, version: number): number | null {
-  const dataset = table.dataset(name);
-  return dataset?.version === version ? dataset.putAt : null;
 }
 
 function datasetJson(dataset: Dataset): DatasetJson {

@@ -3,7 +3,7 @@
  *
  * Each follower looks at the table of this very node a few times a second, through the turnstile, and is given nothing
  * faster than it reads. While it waits its connection is not taken for dead: an Arrow stream gets an empty batch now and
- * then, and other formats, which have nothing like it, their silence.
+ * then, and other formats, which have nothing like it, are left to their silence.
  *
  * Invariants: so many followers at a time, each of them counted out once · an answer that ends in order has every row of
  * the points that were asked for.
@@ -17,7 +17,7 @@ import {
   RESULT_LOOK_MS,
   RESULT_WAIT_MS,
   RESULTS_FOLLOWED_MAX,
-} from '../base/limits.ts';
+} from '../base/result-limits.ts';
 import type { JobId, Point, Range } from '../base/types.ts';
 import type { Part } from './dataset-bytes.ts';
 import type { DatasetContext } from './datasets.ts';
@@ -75,11 +75,11 @@ export class Followers {
       if (look.isOver) return;
       if (look.broken !== null) throw new PolarisError('NO_RESULT', `no more comes of job ${id}: ${look.broken}`);
       const now = performance.now();
-      if (look.outputs.length > 0) spokeAt = now;
       reached = look.reached;
       if (api.leads() || api.leaderAddress() !== null) ledAt = now;
       if (now - ledAt >= RESULT_LEADERLESS_MS) throw new PolarisError('NO_LEADER');
-      if (now - spokeAt >= RESULT_BEAT_MS) {
+      // Behind what came too, for a format that gathers rows must not keep them now.
+      if (look.outputs.length > 0 || now - spokeAt >= RESULT_BEAT_MS) {
         yield null;
         spokeAt = now;
       }

@@ -12,7 +12,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
-import { READ_WAIT_MS, RESULT_RANGES_SHOWN } from '../base/limits.ts';
+import { READ_WAIT_MS } from '../base/limits.ts';
+import { RESULT_RANGES_SHOWN } from '../base/result-limits.ts';
 import type { JobId, Range } from '../base/types.ts';
 import type { Consistency } from '../daemon/api.ts';
 import type { DatasetContext } from './datasets.ts';

@@ -33,6 +33,7 @@ import { memberRoutes } from './members.ts';
 import { checkOrigin } from './origin.ts';
 import { Patience } from './patience.ts';
 import { CODE_HEADER, PROBLEM_TYPE, problemOf, sendProblem, toPolarisError } from './problem.ts';
+import { type QueryContext, queryRoutes } from './query.ts';
 import type { ReadContext } from './read.ts';
 import { resultRoutes } from './results.ts';
 import type { DataPlane, HttpContext, HttpRoute } from './route.ts';
@@ -49,6 +50,7 @@ const ALLOW_AT_MOST = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 /** A worker-role node keeps no data. */
 export interface ServerContext extends HttpContext {
   readonly data?: DataPlane;
+  readonly queries?: QueryContext['queries'];
 }
 
 /** A server that does not listen yet. Its `server` is Node's own, for the peers' upgrades. */
@@ -93,13 +95,16 @@ export function createHttpServer(context: ServerContext): FastifyInstance {
     return sendProblem(reply, new PolarisError('NOT_FOUND', `there is nothing at ${path}`));
   });
   const patience = new Patience();
-  app.addHook('preClose', async () => patience.close());
+  app.addHook('preClose', async () => {
+    patience.close();
+    connections.close();
+  });
   addRoutes(app, routesOf(context, patience));
   return app;
 }
 
 function routesOf(context: ServerContext, patience: Patience): readonly HttpRoute[] {
-  const { data } = context;
+  const { data, queries } = context;
   const reading: ReadContext = {
     // `api` stays behind its getter: the node that it stands for is made after the routes.
     get api() {
@@ -112,7 +117,7 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
     ...jobRoutes(reading),
     ...failureRoutes(reading),
     ...workerRoutes(reading),
-    ...taskRoutes(context, patience),
+    ...taskRoutes(context, patience, data?.depot ?? null),
     ...scheduleRoutes(reading),
     ...jobActionRoutes(context),
     ...clusterRoutes(context),
@@ -124,6 +129,7 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
     }),
     ...backupRoutes(context),
     ...(data === undefined ? [] : dataRoutes(withData(reading, data))),
+    ...(data === undefined || queries === undefined ? [] : queryRoutes(withQueries(reading, data, queries))),
     ...healthRoutes(context),
   ];
 }
@@ -145,6 +151,16 @@ function withData(context: ReadContext, data: DataPlane): DatasetContext {
       return context.api;
     },
     ...{ log: context.log, prng: context.prng, turnstile: context.turnstile, data },
+  };
+}
+
+function withQueries(context: ReadContext, data: DataPlane, queries: QueryContext['queries']): QueryContext {
+  const { log, prng, turnstile } = context;
+  return {
+    get api() {
+      return context.api;
+    },
+    ...{ log, prng, turnstile, data, queries },
   };
 }
 
@@ -195,6 +211,8 @@ function abandonBody({ raw }: FastifyRequest, reply: FastifyReply): void {
 function hurry({ raw, routeOptions }: FastifyRequest): void {
   if (raw.complete || (routeOptions.config as { readonly streams?: boolean }).streams === true) return;
   const timer = setTimeout(() => {
+    // It came whole long ago, and was one without a body, of which nobody waits for the end: its answer takes its time.
+    if (raw.complete) return;
     endWith(raw.socket, new PolarisError('BAD_REQUEST', `the request did not arrive within ${REQUEST_TIMEOUT_MS} ms`));
   }, REQUEST_TIMEOUT_MS);
   raw.once('close', () => clearTimeout(timer));

@@ -11,7 +11,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
-import { RUNNER_OUTPUT_BYTES_MAX, RUNNER_UPLOADS_MAX } from '../base/limits.ts';
+import { RUNNER_OUTPUT_BYTES_MAX, RUNNER_UPLOADS_MAX } from '../base/result-limits.ts';
 import type { Epoch, NodeId, Point, Range } from '../base/types.ts';
 import type { ByteSource } from '../data/sources.ts';
 import type { StampedOutput, Table } from '../ranges/types.ts';
@@ -64,20 +64,21 @@ async function show(context: DatasetContext, request: FastifyRequest, reply: Fas
 }
 
 async function giveInput(context: DatasetContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const { from: wanted } = parseInputQuery(request.query);
-  const { job, cursor, end, input, start } = await leaseOf(context, request);
+  const query = parseInputQuery(request.query);
+  const lease = await leaseOf(context, request);
+  const { job, input } = lease;
   if (input === null) throw new PolarisError('NOT_FOUND', `job ${job} has no input: it was submitted without one`);
-  const from = wanted ?? cursor;
-  if (from < start || from > end) {
-    throw new PolarisError('BAD_REQUEST', `from ${from} lies outside of the task [${start}, ${end})`);
-  }
+  const from = query.from ?? lease.cursor;
+  const to = query.to ?? lease.end;
+  if (from > to) throw new PolarisError('BAD_RANGE', `from ${from} lies behind to ${to}`);
+  checkWithin(lease, { start: from, end: to });
   const { giveOut } = await import('./dataset-bytes.ts');
-  const wish = { first: { hash: input.hash, from, to: end } };
+  const wish = { first: { hash: input.hash, from, to } };
   const { contentType, open } = giveOut(context.data, wish, request.headers.accept);
   reply
     .type(contentType)
     .header('vary', 'accept')
-    .header('polaris-rows', String(end - from));
+    .header('polaris-rows', String(to - from));
   if (request.method === 'HEAD') return reply.send();
   return sendBytes(context.data, reply, [input.hash], open);
 }

@@ -137,16 +137,24 @@ const pointText = z
   .regex(/^-?\d{1,16}$/, 'must be an integer')
   .transform((text) => Number(text) + 0)
   .refine((value) => Number.isSafeInteger(value), 'must be an integer within ±(2^53-1)');
-const inputQuery = z.strictObject({ from: pointText.optional() });
+const inputQuery = z.strictObject({ from: pointText.optional(), to: pointText.optional() });
 const outputQuery = z.strictObject({
   start: pointText,
   end: pointText,
   types: z.string('may be given once').optional(),
 });
 
-/** Null: from the cursor on. @throws PolarisError BAD_REQUEST */
-export function parseInputQuery(query: unknown): { readonly from: Point | null } {
-  return { from: parse(inputQuery, query, 'the query').from ?? null };
+export interface InputQuery {
+  /** Null: the cursor. */
+  readonly from: Point | null;
+  /** Null: the end of the task. */
+  readonly to: Point | null;
+}
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseInputQuery(query: unknown): InputQuery {
+  const { from = null, to = null } = parse(inputQuery, query, 'the query');
+  return { from, to };
 }
 
 export interface OutputQuery extends Range {

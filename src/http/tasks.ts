@@ -7,10 +7,13 @@
  * asker has gone is taken back before anything is granted for it.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import type { Json } from '../base/types.ts';
 import type { RunnerAnswer } from '../daemon/runner-api.ts';
+import type { Depot } from '../data/depot/depot.ts';
 import { windowEnd } from '../ranges/lease.ts';
+import type { StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { onLeader } from './forward.ts';
 import { goneWith, type Patience } from './patience.ts';
@@ -58,12 +61,17 @@ export interface RunnerJson extends Omit<RunnerAnswer, 'orders' | 'task'> {
 
 const WORDS: readonly TaskWord[] = ['progress', 'complete', 'release', 'fail'];
 
-export function taskRoutes(context: HttpContext, patience: Patience): readonly HttpRoute[] {
+/** @param depot where the bytes behind tickets lie; null on a node that keeps none, and so never leads */
+export function taskRoutes(context: HttpContext, patience: Patience, depot: Depot | null): readonly HttpRoute[] {
   return [
     { method: 'POST', url: '/v1/tasks/claim', handle: (request, reply) => claim(context, patience, request, reply) },
     ...WORDS.map((word): HttpRoute => {
       const url = `/v1/tasks/:epoch/${word}`;
-      return { method: 'POST', url, handle: (request, reply) => report(context, word, patience, request, reply) };
+      return {
+        method: 'POST',
+        url,
+        handle: (request, reply) => report(context, { word, patience, depot }, request, reply),
+      };
     }),
   ];
 }
@@ -90,19 +98,34 @@ async function claim(
   }
 }
 
+interface Reporting {
+  readonly word: TaskWord;
+  readonly patience: Patience;
+  readonly depot: Depot | null;
+}
+
 async function report(
   context: HttpContext,
-  word: TaskWord,
-  patience: Patience,
+  { word, patience, depot }: Reporting,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   expectNothing(request.query, 'the query');
   const question = parseReport(word, (request.params as { readonly epoch: unknown }).epoch, request.body);
   return onLeader(context, { request, reply, write: true, body: request.body as Json }, async () => {
+    await checkTickets(depot, question.outputs);
     const gone = goneWith(reply).signal;
     return answer(reply, patience, await askRunner(context.api, question, { waitMs: 0, gone }));
   });
+}
+
+/** A ticket is as good as the bytes behind it: nothing is named that no node has. @throws PolarisError BLOB_MISSING, BAD_REQUEST */
+async function checkTickets(depot: Depot | null, outputs: readonly StampedOutput[]): Promise<void> {
+  for (const { handle } of outputs) {
+    const found = await depot?.open(handle.hash);
+    if (found === undefined || found.bytes === handle.bytes) continue;
+    throw new PolarisError('BAD_REQUEST', `blob ${handle.hash} has ${found.bytes} bytes, and not ${handle.bytes}`);
+  }
 }
 
 function answer(reply: FastifyReply, patience: Patience, said: RunnerAnswer): FastifyReply {

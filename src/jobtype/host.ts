@@ -12,6 +12,7 @@ import { setPriority } from 'node:os';
 import { assert, must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
 import { HOST_MEMORY_CHECK_MS, HOST_NICE, PIPES_CLOSE_MS } from '../base/limits.ts';
+import { builtPath } from '../base/package.ts';
 import type { Epoch } from '../base/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import { type Attempt, type AttemptEvents, timeoutReason } from './attempt.ts';
@@ -25,7 +26,7 @@ import type { HostOrder, HostReport, HostSetup, JobLine, MasterOrder } from './p
 import { endRemains } from './records.ts';
 import { Sampler } from './sampler.ts';
 
-const THREAD_ENTRY = new URL('./thread.js', import.meta.url);
+const THREAD_ENTRY = builtPath('src/jobtype/thread.js');
 
 class Host {
   readonly #setup: HostSetup;

@@ -51,7 +51,7 @@ export class JobThread {
   #error: string | null = null;
   #terminating: NodeJS.Timeout | null = null;
 
-  constructor(entry: URL, setup: JobThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
+  constructor(entry: string, setup: JobThreadSetup, events: { gone: () => void; line: AttemptEvents['line'] }) {
     this.#gone = events.gone;
     this.#line = events.line;
     this.#isWhole = setup.isWhole;

@@ -10,9 +10,9 @@
 import { type Dirent, existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { NAME_LENGTH_MAX, OFFERS_MAX } from '../base/limits.ts';
+import { builtPath } from '../base/package.ts';
 import type { JobTypeInfo } from '../daemon/env.ts';
 import { describeInChild } from './describe.ts';
 import { type Description, describeModule } from './exported.ts';
@@ -41,7 +41,7 @@ const INDEX_FILE = 'index.js';
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 export async function loadTypes(options: LoadOptions): Promise<LoadedTypes> {
-  const describerEntry = options.describerEntry ?? fileURLToPath(new URL('./describer.js', import.meta.url));
+  const describerEntry = options.describerEntry ?? builtPath('src/jobtype/describer.js');
   const bundled = await typeFolders(options.bundledDir);
   const user = options.userDir === null ? [] : await typeFolders(options.userDir);
   const loaded = new Map<string, LoadedType>();

@@ -11,6 +11,7 @@ import { must, unreachable } from '../base/assert.ts';
 import { errorText } from '../base/errors.ts';
 import { JOB_LOG_LINES_PER_SECOND } from '../base/limits.ts';
 import { MASTER_CALL_MS } from '../base/limits-masters.ts';
+import { builtPath } from '../base/package.ts';
 import { captureLines } from './lines.ts';
 import type {
   AskAnswer,
@@ -34,7 +35,7 @@ interface Waiting extends OrderEvents {
   readonly order: MasterOrder;
 }
 
-const ENTRY = new URL('./master-thread.js', import.meta.url);
+const ENTRY = builtPath('src/jobtype/master-thread.js');
 
 export class Overseer {
   readonly #setup: ThreadSetup;

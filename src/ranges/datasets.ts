@@ -80,18 +80,21 @@ export class Datasets {
     assert(this.put(dataset), 'a table has room for its datasets');
   }
 
-  drop(name: string): boolean {
+  /** Gives what was dropped. */
+  drop(name: string): Dataset | undefined {
     const former = this.#byName.get(name);
-    if (former === undefined) return false;
+    if (former === undefined) return undefined;
     this.#blobs.release(former.handle.hash);
-    return this.#byName.delete(name);
+    this.#byName.delete(name);
+    return former;
   }
 
-  /** It stays the version that it is: its content does not change. */
-  pin(name: string, pinned: boolean): boolean {
-    const dataset = this.#byName.get(name);
-    if (dataset === undefined) return false;
-    this.#byName.set(name, { ...dataset, pinned });
-    return true;
+  /** Gives it as it is then. It stays the version that it is: its content does not change. */
+  pin(name: string, pinned: boolean): Dataset | undefined {
+    const former = this.#byName.get(name);
+    if (former === undefined) return undefined;
+    const dataset = { ...former, pinned };
+    this.#byName.set(name, dataset);
+    return dataset;
   }
 }

@@ -210,8 +210,7 @@ export class JobTable implements Table {
       case 'drop-dataset':
         return this.#dropDataset(command);
       case 'pin-dataset':
-        if (this.#datasets.pin(command.name, command.pinned)) return OK;
-        return refused('NOT_FOUND', `there is no dataset "${command.name}"`);
+        return this.#pinDataset(command);
       case 'condemn':
         return this.#condemn(index, command.hashes);
       case 'checkpoint': {
@@ -352,19 +351,26 @@ export class JobTable implements Table {
     if (conflict !== null) return refused('DATASET_CONFLICT', conflict);
     const lost = this.#blobs.refusal(handle.hash, stamp);
     if (lost !== null) return refused('BLOB_CONDEMNED', lost);
-    if (!this.#datasets.put({ name, handle, version, putAt: at, ttlMs, pinned })) {
+    const dataset = { name, handle, version, putAt: at, ttlMs, pinned };
+    if (!this.#datasets.put(dataset)) {
       return refused('OVERLOADED', `there are ${DATASETS_MAX} datasets; drop one of them`);
     }
     this.#emit({ kind: 'dataset-put', name, version, hash: handle.hash });
-    return { kind: 'put', version };
+    return { kind: 'put', dataset };
+  }
+
+  #pinDataset({ name, pinned }: CommandOf<'pin-dataset'>): Outcome {
+    const dataset = this.#datasets.pin(name, pinned);
+    return dataset === undefined ? noDataset(name) : { kind: 'pinned', dataset };
   }
 
   #dropDataset({ name, expected }: CommandOf<'drop-dataset'>): Outcome {
     const conflict = this.#datasets.conflict(name, expected);
     if (conflict !== null) return refused('DATASET_CONFLICT', conflict);
-    if (!this.#datasets.drop(name)) return refused('NOT_FOUND', `there is no dataset "${name}"`);
+    const dataset = this.#datasets.drop(name);
+    if (dataset === undefined) return noDataset(name);
     this.#emit({ kind: 'dataset-dropped', name });
-    return OK;
+    return { kind: 'dropped', dataset };
   }
 
   #condemn(index: LogIndex, hashes: readonly BlobHash[]): Outcome {
@@ -497,4 +503,8 @@ export class JobTable implements Table {
   #jobAt(epoch: Epoch): Job {
     return must(this.#jobOfEpoch.get(epoch), 'a live epoch has a job');
   }
+}
+
+function noDataset(name: string): Outcome {
+  return refused('NOT_FOUND', `there is no dataset "${name}"`);
 }

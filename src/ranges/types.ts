@@ -340,7 +340,8 @@ export type Outcome =
   /** A grant that found nothing to give: the job changed meanwhile. Harmless. */
   | { readonly kind: 'nothing' }
   | { readonly kind: 'ok' }
-  | { readonly kind: 'put'; readonly version: LogIndex }
+  /** The dataset as this entry made it; one that was dropped, as it was. */
+  | { readonly kind: 'put' | 'pinned' | 'dropped'; readonly dataset: Dataset }
   | { readonly kind: 'taken'; readonly epoch: LogIndex }
   /** For progress: epochs that are no longer live. */
   | { readonly kind: 'progressed'; readonly stale: readonly Epoch[] }

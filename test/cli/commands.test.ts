@@ -448,7 +448,7 @@ describe('a command line that is wrong', () => {
   });
 
   test.each([
-    [[], 'Which of node, dev, chaos, job, schedule, dataset, worker, cluster?'],
+    [[], 'Which of node, dev, query, chaos, job, schedule, dataset, worker, cluster?'],
     [['job', 'submit'], 'Missing: <name>'],
     [['job', 'verify'], 'Missing: <id>'],
     [['job', 'submit', 'mail', '--start'], '--start needs a value'],

@@ -52,6 +52,7 @@ export class FakeClient implements CliClient {
   readonly calls: unknown[][] = [];
   /** Of a cluster that is nowhere. */
   readonly datasets = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).datasets;
+  readonly queries = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).queries;
   readonly results = new PolarisClient({ urls: ['http://127.0.0.1:1'] }).results;
   jobs: readonly JobJson[] = [jobOf()];
   verified: VerifyJson = {

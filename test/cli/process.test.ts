@@ -91,7 +91,10 @@ describe('a node that is told to stop', () => {
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
     socket.on('error', () => socket.destroy());
-    socket.write('POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{');
+    const head = ['POST /v1/jobs HTTP/1.1', 'Host: x', 'Content-Type: application/json', 'Content-Length: 9'];
+    socket.write(`${[...head, 'Expect: 100-continue'].join('\r\n')}\r\n\r\n{`);
+    // Now it is under way, for the server too.
+    expect(String((await once(socket, 'data'))[0])).toMatch('100 Continue');
     child.kill('SIGTERM');
     await told(/"stopping"/);
     child.kill('SIGINT');

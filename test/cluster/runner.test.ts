@@ -7,7 +7,10 @@ import { once } from 'node:events';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Table } from 'apache-arrow';
 import { afterEach, expect, test } from 'vitest';
+import type { PolarisError } from '../../src/base/errors.ts';
+import { PolarisClient } from '../../src/client/client.ts';
 import { runner } from '../../src/client/runner.ts';
 import type { Work } from '../../src/client/runner-attempt.ts';
 import { openScene, report, type Scene, underWay, voters } from './harness.ts';
@@ -50,6 +53,10 @@ function startPython(scene: Scene, name: string): ChildProcess {
   return child;
 }
 
+function rowsOf(table: Table): unknown[] {
+  return table.toArray().map((row: { toJSON(): unknown }) => row.toJSON());
+}
+
 async function joined(scene: Scene, ...names: readonly string[]): Promise<void> {
   await scene.cluster.until(`sessions of ${names.join(', ')}`, async () => {
     const [first = ''] = scene.cluster.ids;
@@ -70,7 +77,11 @@ test.skipIf(!hasPython())(
     const points = 2_000;
     const options = { commitEvery: COMMIT_EVERY, taskSize: 500 };
     const metadata = { sink: join(scene.dir, 'out') };
-    const { id } = await scene.submit({ name: 'thumbnails', start: 0, end: points, metadata, options });
+    const client = new PolarisClient({ urls: cluster.ids.map((node) => cluster.url(node)) });
+    const words = Array.from({ length: points }, (_, at) => `line ${at}`);
+    await client.datasets.put('lines', Buffer.from(words.join('\n')), { contentType: 'text/plain' });
+    const { id } = await client.submit({ name: 'shout', input: 'lines', metadata, options });
+    const followed = client.results.load(id, { follow: true });
     const before = await scene.untilRanges(id, 'tasks of both under way', (ranges) => {
       return underWay(ranges, '@py-1').length === 1 && underWay(ranges, '@py-2').length === 1;
     });
@@ -86,6 +97,13 @@ test.skipIf(!hasPython())(
     const lost = underWay(before, '@py-1').map(({ epoch }) => epoch);
     expectBoundedRepeats(lines, { end: points, verify, lost, commitEvery: COMMIT_EVERY });
     report(`${repeated(lines).length} points ran again, of ${COMMIT_EVERY} that might have`);
+
+    // What a point made is there once, however often it ran.
+    const expected = words.map((word, at) => ({ point: BigInt(at), text: word.toUpperCase() }));
+    expect(rowsOf(await client.results.load(id))).toEqual(expected);
+    const outcome = await followed.then(rowsOf, (thrown: PolarisError) => thrown.code);
+    // Its node may have been the one that was killed; then it broke off, and was not taken for whole.
+    expect([expected, 'TRANSFER_BROKEN']).toContainEqual(outcome);
   },
 );
 

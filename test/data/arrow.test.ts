@@ -26,6 +26,7 @@ import { readArrowFile, writeArrowFile } from '../../src/data/arrow-file.ts';
 import { readArrowStream, writeArrowStream } from '../../src/data/arrow-stream.ts';
 import { batchOf, dataOf } from '../../src/data/build.ts';
 import { sliceRows } from '../../src/data/cut.ts';
+import { writeJsonLines } from '../../src/data/json-out.ts';
 import { describeSchema, sameSchema } from '../../src/data/schema.ts';
 import { batchValues, type Value } from '../../src/data/values.ts';
 import {
@@ -55,6 +56,40 @@ describe('values', () => {
       }),
       PROPERTY,
     );
+  });
+});
+
+describe('a pause', () => {
+  const schema = new Schema([new Field('n', new Int32())]);
+  const batch = (...values: number[]) => batchOf(schema, [dataOf(new Int32(), values)]);
+
+  test('is a batch without rows, which every reader passes over unless it wants to know of it', async () => {
+    const written = writeArrowStream(batchesOf(batch(1), batch(), batch(2)), undefined, { keepsEmpty: true });
+    const bytes = await bytesOfAll(written);
+    expect(tableFromIPC(bytes).numRows).toBe(2);
+    const rowsWith = async (keepsEmpty: boolean) => {
+      const batches = await collect(readArrowStream(batchesOf(bytes), { keepsEmpty }));
+      return batches.map(({ numRows }) => numRows);
+    };
+    expect([await rowsWith(false), await rowsWith(true)]).toEqual([
+      [1, 1],
+      [1, 0, 1],
+    ]);
+  });
+
+  test('lets the rows of a text format go out', async () => {
+    let isLast = false;
+    const lines = writeJsonLines(
+      (async function* () {
+        yield batch(1);
+        yield batch();
+        isLast = true;
+        yield batch(2);
+      })(),
+    )[Symbol.asyncIterator]();
+    expect(Buffer.from((await lines.next()).value).toString()).toBe('{"n":1}\n');
+    expect(isLast).toBe(false);
+    expect(Buffer.from((await lines.next()).value).toString()).toBe('{"n":2}\n');
   });
 });
 
@@ -260,6 +295,14 @@ describe('what is carried beside the values', () => {
         [1, 2],
       ]);
     }
+  });
+
+  test('what goes through a file comes out byte for byte: its index of rows stays in it', async () => {
+    const { batch } = tableOf({ n: { type: new Int32(), values: [1, 2, 3] } });
+    const stream = await bytesOfAll(writeArrowStream(batchesOf(batch, batch)));
+    const bytes = await bytesOfAll(writeArrowFile(readArrowStream(inPieces(stream))));
+    const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
+    expect(Buffer.from(stream).equals(await bytesOfAll(writeArrowStream(file.batches())))).toBe(true);
   });
 
   test('lists that call their elements differently are lists of one type', async () => {

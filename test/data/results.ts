@@ -37,7 +37,8 @@ export class ResultJob {
       const found = job(id);
       if (found === undefined || id !== spec.id) return found;
       const set = { ...this.standing, spec: { ...found.spec, collects } };
-      return new Proxy(found, { get: (view, name) => Reflect.get(name in set ? set : view, name) }) as JobView;
+      // Over nothing: what is said of a job that is frozen could not be said otherwise.
+      return new Proxy({} as JobView, { get: (_none, name) => Reflect.get(name in set ? set : found, name) });
     };
   }
 

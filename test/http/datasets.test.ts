@@ -159,6 +159,34 @@ describe('what cannot be stored', () => {
   });
 });
 
+test('what is answered to a change is what became of it, whatever others change just before and after', async () => {
+  const leader = cluster.node(0);
+  const change = leader.changeData.bind(leader);
+  await put(0, 'a', batchesOf(1));
+  const { handle } = must(cluster.pen.table.dataset('a'), 'it was put');
+  const naming = {
+    kind: 'put-dataset',
+    name: 'a',
+    handle,
+    stamp: 0,
+    expected: null,
+    ttlMs: null,
+    pinned: false,
+  } as const;
+  leader.changeData = (wanted, done) => {
+    if (wanted.kind === 'drop-dataset') cluster.pen.apply(naming);
+    change(wanted, (result) => {
+      if (wanted.kind !== 'drop-dataset') cluster.pen.apply({ kind: 'drop-dataset', name: 'a', expected: null });
+      done(result);
+    });
+  };
+  const pinned = await ask(1, '/v1/datasets/a/pin', { method: 'POST', body: {} });
+  expect([pinned.status, await pinned.json()]).toMatchObject([200, { version: 1, pinned: true }]);
+  // The pin is entry 2, the drop after it 3, and another put, of which the asker knows nothing, 4.
+  const dropped = await ask(1, '/v1/datasets/a', { method: 'DELETE' });
+  expect([dropped.status, await dropped.json()]).toMatchObject([200, { version: 4, pinned: false }]);
+});
+
 test('a copy that was given up while its upload took too long is stamped anew and named', async () => {
   const node = cluster.node(0);
   const { depot } = node;
@@ -169,8 +197,9 @@ test('a copy that was given up while its upload took too long is stamped anew an
     await Promise.all(cluster.nodes.map(({ keeper }) => keeper.round()));
     return kept;
   };
-  // Deleted everywhere meanwhile, it is not to be had; somewhere still there, it is.
-  expect((await put(0, 'gone', batchesOf(1))).status).toBe(404);
+  // Deleted everywhere meanwhile, it is to be sent again; somewhere still there, it is had from there.
+  const gone = await put(0, 'gone', batchesOf(1));
+  expect([gone.status, await gone.json()]).toMatchObject([503, { code: 'BLOB_CONDEMNED', retryable: true }]);
   depot.keep = async (source, maxBytes) => {
     const kept = await keep(source, maxBytes);
     cluster.pen.apply({ kind: 'condemn', hashes: [kept.hash] });

@@ -37,7 +37,7 @@ describe('submit', () => {
   test('the answer is the whole job resource', async () => {
     const { payload } = await submit({ ...GOOD, id: ID_1, metadata: { to: 'all' } });
     expect(JSON.parse(payload)).toEqual({
-      ...{ id: ID_1, name: 'mail', start: 0, end: 10, metadata: { to: 'all' } },
+      ...{ id: ID_1, name: 'mail', start: 0, end: 10, metadata: { to: 'all' }, input: null },
       options: {
         ...{ delivery: 'at-least-once', commitEvery: 100, commitIntervalMs: 200, taskSize: null, maxAttempts: 3 },
         ...{ taskTimeoutMs: null, memoryMb: null, priority: 0, weight: 1, maxConcurrency: null },

@@ -3,7 +3,7 @@ import { tableFromIPC } from 'apache-arrow';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import type { Handle } from '../../src/base/handle.ts';
-import { RESULTS_FOLLOWED_MAX } from '../../src/base/limits.ts';
+import { RESULTS_FOLLOWED_MAX } from '../../src/base/result-limits.ts';
 import { DataCluster, GRACE_MS } from '../data/depot/cluster.ts';
 import { ResultJob } from '../data/results.ts';
 
@@ -93,7 +93,7 @@ describe('the result of a job', () => {
     job.set({ state: 'done' });
     expect(await refusalOf(ask(1))).toEqual([404, 'NO_RESULT']);
     expect(await refusalOf(ask(1, '?follow'))).toEqual([404, 'NO_RESULT']);
-    expect(await refusalOf(ask(1, '', {}, '00000000'))).toEqual([404, 'JOB_NOT_FOUND']);
+    expect(await refusalOf(ask(1, '', {}, 'ffffffff'))).toEqual([404, 'JOB_NOT_FOUND']);
   });
 
   test.each(['?range=5', '?range=5:5', '?range=9:1', '?range=1:99999999999999999', '?follow=yes', '?what=1'])(

@@ -38,9 +38,9 @@ function condemn(pen: Pen, ...numbers: number[]): Outcome {
 describe('a dataset', () => {
   test('stands for what was put last, and each put is a version of its own', () => {
     const pen = new Pen();
-    expect(put(pen, 1)).toEqual({ kind: 'put', version: 1 });
+    expect(put(pen, 1)).toMatchObject({ kind: 'put', dataset: { version: 1 } });
     expect(pen.last).toEqual([{ kind: 'dataset-put', name: 'words', version: 1, hash: hashOf(1) }]);
-    expect(put(pen, 2, { ttlMs: 50, pinned: true })).toEqual({ kind: 'put', version: 2 });
+    expect(put(pen, 2, { ttlMs: 50, pinned: true })).toMatchObject({ kind: 'put', dataset: { version: 2 } });
     expect(pen.table.dataset('words')).toEqual({
       ...{ name: 'words', handle: handleOf(2), version: 2, putAt: pen.at, ttlMs: 50, pinned: true },
     });
@@ -52,15 +52,15 @@ describe('a dataset', () => {
   test('changes only from the version that was expected', () => {
     const pen = new Pen();
     expect(put(pen, 1, { expected: 7 })).toMatchObject({ code: 'DATASET_CONFLICT' });
-    expect(put(pen, 1, { expected: 0 })).toEqual({ kind: 'put', version: 2 });
+    expect(put(pen, 1, { expected: 0 })).toMatchObject({ kind: 'put', dataset: { version: 2 } });
     expect(put(pen, 2, { expected: 0 })).toMatchObject({ code: 'DATASET_CONFLICT' });
-    expect(put(pen, 2, { expected: 2 })).toEqual({ kind: 'put', version: 4 });
+    expect(put(pen, 2, { expected: 2 })).toMatchObject({ kind: 'put', dataset: { version: 4 } });
     expect(drop(pen, 'words', 2)).toMatchObject({ code: 'DATASET_CONFLICT' });
-    expect(drop(pen, 'words', 4)).toEqual({ kind: 'ok' });
+    expect(drop(pen, 'words', 4)).toMatchObject({ kind: 'dropped', dataset: { version: 4 } });
     expect(pen.last).toEqual([{ kind: 'dataset-dropped', name: 'words' }]);
     expect(pen.table.dataset('words')).toBeUndefined();
     // The name again is no version that anybody has seen.
-    expect(put(pen, 2)).toEqual({ kind: 'put', version: 7 });
+    expect(put(pen, 2)).toMatchObject({ kind: 'put', dataset: { version: 7 } });
     expect(put(pen, 3, { expected: 4 })).toMatchObject({ code: 'DATASET_CONFLICT' });
   });
 
@@ -75,7 +75,8 @@ describe('a dataset', () => {
     put(pen, 1, { ttlMs: 500 });
     const dataset = () => must(pen.table.dataset('words'), 'it was put');
     expect(expiresAt(dataset())).toBe(pen.at + 500);
-    pen.apply({ kind: 'pin-dataset', name: 'words', pinned: true });
+    const pinned = pen.apply({ kind: 'pin-dataset', name: 'words', pinned: true });
+    expect(pinned).toEqual({ kind: 'pinned', dataset: dataset() });
     expect(dataset()).toMatchObject({ version: 1, pinned: true });
     expect(expiresAt(dataset())).toBeNull();
     pen.apply({ kind: 'pin-dataset', name: 'words', pinned: false });
@@ -142,9 +143,9 @@ describe('a condemned blob', () => {
     const pen = new Pen();
     condemn(pen, 1);
     expect(put(pen, 1, { stamp: 0 })).toMatchObject({ code: 'BLOB_CONDEMNED' });
-    expect(put(pen, 1, { stamp: 1 })).toEqual({ kind: 'put', version: 3 });
+    expect(put(pen, 1, { stamp: 1 })).toMatchObject({ kind: 'put', dataset: { version: 3 } });
     // Somebody holds it: whoever names it besides need not have stored it anew.
-    expect(put(pen, 1, { name: 'other', stamp: 0 })).toEqual({ kind: 'put', version: 4 });
+    expect(put(pen, 1, { name: 'other', stamp: 0 })).toMatchObject({ kind: 'put', dataset: { version: 4 } });
     expect(pen.restored().snapshot()).toEqual(pen.table.snapshot());
   });
 

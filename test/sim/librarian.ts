@@ -212,7 +212,10 @@ function codeOf(result: Result<Outcome> | null): 'ok' | ErrorCode {
 /** What the table itself said; null when it was not asked, or nobody knows. */
 function answerOf(result: Result<Outcome> | null): RegisterAnswer | null {
   if (result === null) return null;
-  if (result.ok) return result.value.kind === 'put' ? result.value : { kind: 'done' };
+  if (result.ok) {
+    const { value } = result;
+    return value.kind === 'put' ? { kind: 'put', version: value.dataset.version } : { kind: 'done' };
+  }
   if (result.error.code === 'DATASET_CONFLICT') return { kind: 'conflict' };
   return result.error.code === 'NOT_FOUND' ? { kind: 'not-found' } : null;
 }

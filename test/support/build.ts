@@ -5,5 +5,5 @@ import { execFileSync } from 'node:child_process';
 
 export function setup(): void {
   if (process.env['POLARIS_BUILT'] === '1') return;
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+  execFileSync('npm', ['run', 'build'], { stdio: 'inherit' });
 }

@@ -6,6 +6,9 @@
  * speak of it, with the smallest stamp of the copies that count. A read takes this node's own copy, piece by piece, and
  * turns to another node for whatever is missing or damaged here; every piece is judged before it is handed on.
  *
+ * Copies that are on their way to others are left alone meanwhile, whatever is condemned: the bytes came once, and whoever
+ * sent them should not have to send them again because another node took its time.
+ *
  * Invariants: what `keep` resolves with is durable on `replicas` voters · no byte leaves `open` that the hash does not vouch for.
  */
 import { errorText, PolarisError } from '../../base/errors.ts';
@@ -60,6 +63,8 @@ export class Depot {
   readonly #options: DepotOptions;
   /** Blobs whose copy here was found damaged, and that are on their way from elsewhere. */
   readonly #mending = new Set<BlobHash>();
+  /** How many are storing each blob just now, from the moment that its hash is known. */
+  readonly #underWay = new Map<BlobHash, number>();
   /** Blobs that are being read out here, and by how many readers. */
   readonly #readers = new Map<BlobHash, number>();
 
@@ -76,15 +81,26 @@ export class Depot {
     const { store, api } = this.#options;
     const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
     const { hash, bytes } = await store.put(source, { stamp, maxBytes });
-    return { hash, bytes, stamp: await this.#copyOut(hash, stamp) };
+    return { hash, bytes, stamp: await this.#guarding(hash, () => this.#copyOut(hash, stamp)) };
   }
 
-  /** Stamps the copies anew, making those that are gone, and gives the smallest stamp. @throws PolarisError as `keep` */
+  /**
+   * Stamps the copies anew, making those that are gone, and gives the smallest stamp.
+   *
+   * @throws PolarisError as `keep`, and BLOB_CONDEMNED when there is none left to make them of.
+   */
   async keepAgain(hash: BlobHash): Promise<LogIndex> {
     const { store, api } = this.#options;
-    const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
-    if (!(await store.restamp(hash, stamp))) await this.pull(hash);
-    return this.#copyOut(hash, stamp);
+    return this.#guarding(hash, async () => {
+      const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
+      if (!(await store.restamp(hash, stamp))) await this.#pullAgain(hash);
+      return this.#copyOut(hash, stamp);
+    });
+  }
+
+  /** Somebody stores it just now: its copy here may look like garbage, and is none yet. */
+  isUnderWay(hash: BlobHash): boolean {
+    return this.#underWay.has(hash);
   }
 
   /** @throws PolarisError BLOB_MISSING when no node that can be reached has it. */
@@ -126,6 +142,25 @@ export class Depot {
   }
 
   // ---- writing ------------------------------------------------------------------------------------------------------
+
+  async #guarding<T>(hash: BlobHash, run: () => Promise<T>): Promise<T> {
+    this.#underWay.set(hash, (this.#underWay.get(hash) ?? 0) + 1);
+    try {
+      return await run();
+    } finally {
+      const left = (this.#underWay.get(hash) ?? 1) - 1;
+      if (left > 0) this.#underWay.set(hash, left);
+      else this.#underWay.delete(hash);
+    }
+  }
+
+  async #pullAgain(hash: BlobHash): Promise<void> {
+    await this.pull(hash).catch((cause: unknown) => {
+      const isGone = cause instanceof PolarisError && cause.code === 'BLOB_MISSING';
+      if (isGone) throw new PolarisError('BLOB_CONDEMNED', `${cause.detail}; store it again`, { cause });
+      throw cause;
+    });
+  }
 
   /** Gives the smallest stamp. Voters are tried in an order that hangs on the hash, so that no node gets all copies. */
   async #copyOut(hash: BlobHash, own: LogIndex): Promise<LogIndex> {

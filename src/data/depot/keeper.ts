@@ -35,7 +35,7 @@ import type { BlobPeers } from './peers.ts';
 export interface KeeperOptions {
   readonly api: Pick<NodeApi, 'id' | 'status' | 'read' | 'leads' | 'leaderAddress' | 'changeData'>;
   readonly store: BlobStore;
-  readonly depot: Pick<Depot, 'pull' | 'isRetained'>;
+  readonly depot: Pick<Depot, 'pull' | 'isUnderWay' | 'isRetained'>;
   readonly peers: Pick<BlobPeers, 'condemn' | 'lacking'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -186,8 +186,8 @@ export class Keeper {
     const garbage: BlobHash[] = [];
     let deleted = 0;
     for (const { hash, stamp, isHeld, mayGo } of judged) {
-      // What somebody reads out here waits, whatever the log says of it.
-      if (isHeld || depot.isRetained(hash)) continue;
+      // What somebody stores or reads out here waits, whatever the log says of it.
+      if (isHeld || depot.isUnderWay(hash) || depot.isRetained(hash)) continue;
       // Stamped anew since we looked, it stays.
       if (mayGo && (await store.deleteBelow(hash, stamp + 1))) {
         deleted += 1;

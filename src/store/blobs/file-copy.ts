@@ -2,8 +2,12 @@
  * One copy as a file: while it is written, and while it is read.
  *
  * A file that is open stays what it was whatever happens to its name, so a reader needs nothing but the handle.
+ *
+ * A long one is synced on its way, though nobody relies on it yet: the log of the node lies on the same disk, and its syncs
+ * wait for whatever the disk has before them.
  */
 import { type FileHandle, rename, unlink } from 'node:fs/promises';
+import { BLOB_UNSYNCED_BYTES_MAX } from '../../base/limits.ts';
 import { codeOf, fileFailure } from './failures.ts';
 import { type Copy, nameOf } from './names.ts';
 import { damagedBlob } from './pieces.ts';
@@ -14,6 +18,7 @@ export class FileDraft implements Draft {
   readonly #file: FileHandle;
   readonly #placeOf: (copy: Copy) => Promise<string>;
   #state: 'open' | 'closed' | 'done' = 'open';
+  #unsyncedBytes = 0;
 
   constructor(path: string, file: FileHandle, placeOf: (copy: Copy) => Promise<string>) {
     this.#path = path;
@@ -24,6 +29,10 @@ export class FileDraft implements Draft {
   async append(bytes: Uint8Array): Promise<void> {
     try {
       await this.#file.appendFile(bytes);
+      this.#unsyncedBytes += bytes.length;
+      if (this.#unsyncedBytes < BLOB_UNSYNCED_BYTES_MAX) return;
+      await this.#file.datasync();
+      this.#unsyncedBytes = 0;
     } catch (cause) {
       throw fileFailure('writing a blob', cause);
     }

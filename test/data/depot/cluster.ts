@@ -15,6 +15,7 @@ import { Depot } from '../../../src/data/depot/depot.ts';
 import { Keeper } from '../../../src/data/depot/keeper.ts';
 import { type BlobPeers, createBlobPeers } from '../../../src/data/depot/peers.ts';
 import { createHttpServer } from '../../../src/http/server.ts';
+import type { QueryDesk } from '../../../src/query/desk.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../../../src/store/blobs/memory.ts';
 import type { BlobStore } from '../../../src/store/blobs/types.ts';
 import { FakeNode, listen } from '../../http/fake-node.ts';
@@ -32,6 +33,8 @@ export class DataNode extends FakeNode {
   readonly spoolDir = mkdtempSync(join(tmpdir(), 'polaris-spool-'));
   readonly depot: Depot;
   readonly keeper: Keeper;
+  /** Only where queries are tested. */
+  queries: QueryDesk | null = null;
   /** Whoever is down refuses connections. */
   app: FastifyInstance | null = null;
   /** Pieces that were fetched from others. */
@@ -69,7 +72,8 @@ export class DataNode extends FakeNode {
       },
     };
     const data = { store, depot, keeper, spoolDir, cache };
-    this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data });
+    const queries = this.queries === null ? {} : { queries: this.queries };
+    this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data, ...queries });
     this.address = await listen(this.app);
     if (this.leading) this.#cluster.setLeader(this);
   }
@@ -86,14 +90,23 @@ export class DataNode extends FakeNode {
 export class DataCluster {
   /** Of its own: a port that one cluster gave back may be another's by now, in another process. */
   readonly id = randomUUID();
-  readonly pen = new Pen();
+  readonly pen: Pen;
   readonly nodes: DataNode[] = [];
   now = 0;
 
-  static async open(count: number, replicas: number | null = null): Promise<DataCluster> {
-    const cluster = new DataCluster();
+  constructor(pen: Pen) {
+    this.pen = pen;
+  }
+
+  static async open(
+    count: number,
+    replicas: number | null = null,
+    { pen = new Pen(), deskOf }: { readonly pen?: Pen; readonly deskOf?: (node: DataNode) => QueryDesk } = {},
+  ): Promise<DataCluster> {
+    const cluster = new DataCluster(pen);
     for (let number = 1; number <= count; number++) {
       const node = new DataNode(cluster, `n${number}`, replicas);
+      node.queries = deskOf?.(node) ?? null;
       node.leading = number === 1;
       cluster.nodes.push(node);
     }

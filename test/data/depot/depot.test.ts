@@ -210,6 +210,29 @@ describe('a keeper', () => {
     same(await readAll(cluster.node(0)), CONTENT);
   });
 
+  test('leaves alone what is still on its way to others, and names it though it was condemned meanwhile', async () => {
+    const cluster = await open(3, 3);
+    const [sender, slow] = [cluster.node(0), cluster.node(1)];
+    // All nodes clear up while the second copy is being made: as if a grace had passed on a slow line.
+    const takeIn = slow.store.put.bind(slow.store);
+    slow.store.put = async (source, options) => {
+      const made = await takeIn(source, options);
+      cluster.now += GRACE_MS;
+      cluster.pen.apply({ kind: 'condemn', hashes: [HASH] });
+      expect(await sender.keeper.round()).toMatchObject({ deleted: 0, condemned: 0 });
+      return made;
+    };
+    const { stamp } = await keep(sender);
+    expect(cluster.pen.table.mayDeleteBlob(HASH, stamp)).toBe(true);
+    slow.store.put = takeIn;
+    expect(await sender.depot.keepAgain(HASH)).toBe(cluster.pen.table.appliedIndex);
+    // Nobody is storing it any more, and what nobody names goes in the end.
+    cluster.now += GRACE_MS;
+    await sender.keeper.round();
+    cluster.now += GRACE_MS;
+    expect(await sender.keeper.round()).toMatchObject({ condemned: 1 });
+  });
+
   test('of the leader drops datasets whose time has come, but no pinned ones', async () => {
     const cluster = await open(2, 2);
     await keep(cluster.node(0));

@@ -4,6 +4,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { BLOB_PIECE_BYTES, BLOB_UNSYNCED_BYTES_MAX } from '../../../src/base/limits.ts';
 import type { BlobStore } from '../../../src/store/blobs/types.ts';
 import { chunksOf, content, hashOf } from './content.ts';
 import { directoryHarness, fileOf } from './directory.ts';
@@ -58,6 +59,16 @@ test('a blob is synced, then named, then its name is synced, and then it is ackn
   // The folder is new: it is synced into the directory before anything is named in it.
   const written = ['appendFile part', 'appendFile part', 'datasync part'];
   expect(made()).toEqual([...written, 'sync blob', `rename to ${SHARD}`, `sync ${SHARD}`]);
+});
+
+test('a long blob is synced on its way, so that the disk never has much of it to do at once', async () => {
+  const bytes = 2 * BLOB_UNSYNCED_BYTES_MAX + 1;
+  const pieces = BLOB_UNSYNCED_BYTES_MAX / BLOB_PIECE_BYTES;
+  await store.put(chunksOf(content(96, bytes), BLOB_PIECE_BYTES), { stamp: 1, maxBytes: bytes });
+  const part = [...Array<string>(pieces).fill('appendFile part'), 'datasync part'];
+  // The rest of the content, the digests, and then as always.
+  const rest = ['appendFile part', 'appendFile part', 'datasync part'];
+  expect(made().slice(0, 2 * part.length + rest.length)).toEqual([...part, ...part, ...rest]);
 });
 
 test('a new stamp is synced before it is promised, and also when another process gave it', async () => {

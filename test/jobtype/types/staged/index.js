@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { tableFromArrays } from 'apache-arrow';
-import { pipeline } from '../../../../dist/src/jobtype/pipeline.js';
+import { pipeline } from '../../../../dist/src/index.js';
 
 /** Four stages; each writes a line into the file of the metadata when it runs, and may kill its host. */
 function stage(number) {
