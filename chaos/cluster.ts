@@ -230,12 +230,18 @@ export class LocalCluster {
     return member;
   }
 
+  /** Whoever can let a newcomer in: the founders, and where none of them runs any more, those that came later. */
+  #hosts(founders: readonly Member[]): readonly Member[] {
+    const running = this.#members.filter((one) => one.role === 'voter' && one.process !== null);
+    return running.length === 0 || founders.some((one) => one.process !== null) ? founders : running;
+  }
+
   #spawn(member: Member, wrap: readonly string[]): void {
     const voters = this.#members.filter((one) => one.role === 'voter' && one.joins !== true);
     const place =
       member.role === 'voter' && member.joins !== true
         ? ['--peers', voters.map((one) => `${one.id}=${reachedAt(one)}`).join(',')]
-        : ['--join', voters.map(reachedAt).join(',')];
+        : ['--join', this.#hosts(voters).map(reachedAt).join(',')];
     const flags = ['--id', member.id, '--listen', member.address, '--role', member.role, ...place];
     if (member.advertise !== undefined) flags.push('--advertise', member.advertise);
     const own = ['--data-dir', member.dataDir, '--slots', String(member.slots)];

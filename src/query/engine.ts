@@ -39,7 +39,8 @@ function main(): void {
     // Where the system does not let it, the query runs as the node does.
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
-  process.once('disconnect', () => process.exit(1));
+  // An orderly exit would wait for the engine's threads, and those for the end of the query.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.once('message', (order: EngineOrder) => {
     run(order).then((report) => process.send?.(report));
   });

@@ -186,7 +186,8 @@ export class DatasetClient {
   }
 }
 
-function versionOf(headers: Headers): number {
+/** The ETag is the version. */
+export function versionOf(headers: Headers): number {
   return Number(JSON.parse(headers.get('etag') ?? '""'));
 }
 

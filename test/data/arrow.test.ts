@@ -28,6 +28,7 @@ import { batchOf, dataOf } from '../../src/data/build.ts';
 import { sliceRows } from '../../src/data/cut.ts';
 import { writeJsonLines } from '../../src/data/json-out.ts';
 import { describeSchema, sameSchema } from '../../src/data/schema.ts';
+import { sourceOf } from '../../src/data/sources.ts';
 import { batchValues, type Value } from '../../src/data/values.ts';
 import {
   batchesOf,
@@ -68,7 +69,7 @@ describe('a pause', () => {
     const bytes = await bytesOfAll(written);
     expect(tableFromIPC(bytes).numRows).toBe(2);
     const rowsWith = async (keepsEmpty: boolean) => {
-      const batches = await collect(readArrowStream(batchesOf(bytes), { keepsEmpty }));
+      const batches = await collect(readArrowStream(sourceOf(bytes), { keepsEmpty }));
       return batches.map(({ numRows }) => numRows);
     };
     expect([await rowsWith(false), await rowsWith(true)]).toEqual([

@@ -10,6 +10,7 @@
 import type { Point } from '../../src/base/types.ts';
 import { windowEnd } from '../../src/ranges/lease.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
+import type { DataModel } from './emission.ts';
 
 /** How the points of a job behave. Every worker sees the same. */
 export interface JobModel {
@@ -17,6 +18,8 @@ export interface JobModel {
   /** Points that throw. */
   readonly poison: ReadonlySet<Point>;
   readonly exposure: 'window' | 'task';
+  /** What its points emit; absent: nothing. */
+  readonly data?: DataModel;
 }
 
 /** Sums of many small times differ in the last bits. */
@@ -34,6 +37,8 @@ export class Attempt {
   /** First point behind the task, as far as it is still ours. */
   end: Point;
   releasing = false;
+  /** A pipeline that is not through its stages: it has begun no point. */
+  isWaiting: boolean;
   #limit: Point;
   /** From point `#base`, at `#since`, it has run without a wait. */
   #base: Point;
@@ -52,6 +57,13 @@ export class Attempt {
     const beginsAll = isProgram && order.options.delivery !== 'at-most-once';
     this.allowed = beginsAll ? order.end : windowEnd(order, order.options);
     this.#limit = this.allowed;
+    this.isWaiting = (model.data?.stageCount ?? 0) > 0;
+  }
+
+  /** Its stages are over: the points begin. */
+  beginPoints(now: number): void {
+    this.isWaiting = false;
+    this.#since = now;
   }
 
   get limit(): Point {
@@ -67,12 +79,14 @@ export class Attempt {
 
   /** First point not done. */
   done(now: number): Point {
+    if (this.isWaiting) return this.#base;
     const points = Math.floor((now - this.#since) / this.model.pointMs + ROUNDING);
     return Math.min(this.#limit, this.poison, this.#base + points);
   }
 
   /** First point not begun. */
   begun(now: number): Point {
+    if (this.isWaiting) return this.#base;
     return Math.min(this.#limit, this.done(now) + 1);
   }
 

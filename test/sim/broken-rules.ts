@@ -7,6 +7,7 @@
 import { PolarisError } from '../../src/base/errors.ts';
 import type { Incarnation, NodeId } from '../../src/base/types.ts';
 import { Bucket } from '../../src/daemon/bucket.ts';
+import { Emitted } from '../../src/daemon/emitted.ts';
 import { Grants } from '../../src/daemon/grants.ts';
 import { Node } from '../../src/daemon/node.ts';
 import { Notices } from '../../src/daemon/notices.ts';
@@ -24,6 +25,7 @@ import { Blobs } from '../../src/ranges/blobs.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
 import { Datasets } from '../../src/ranges/datasets.ts';
 import { Job } from '../../src/ranges/job.ts';
+import { Outputs } from '../../src/ranges/outputs.ts';
 import { ReturnedRanges } from '../../src/ranges/returned.ts';
 import { Schedules } from '../../src/ranges/schedules.ts';
 import { JobTable } from '../../src/ranges/table.ts';
@@ -271,6 +273,51 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
             return { epoch, cursor: further, claimed: Math.max(claimed, further), outputs };
           });
           return straight.call(this, index, encodeCommand({ ...command, cursors }));
+        };
+      }),
+  },
+  {
+    name: 'the table loses the last output of a report',
+    seedsMax: 20,
+    install: () =>
+      bend(Outputs.prototype, 'add', (straight) => {
+        return function bent(this: Outputs, outputs) {
+          straight.call(this, outputs.slice(0, -1));
+        };
+      }),
+  },
+  {
+    name: 'a worker forgets what it emitted as soon as anything is committed',
+    seedsMax: 60,
+    install: () =>
+      bend(Emitted.prototype, 'committed', (straight) => {
+        return function bent(this: Emitted) {
+          straight.call(this, Number.MAX_SAFE_INTEGER);
+        };
+      }),
+  },
+  {
+    name: 'outputs of another schema are taken',
+    seedsMax: 60,
+    install: () => bend(Outputs.prototype, 'conflict', () => () => null),
+  },
+  {
+    name: 'pipelines begin anew whatever their checkpoint',
+    seedsMax: 60,
+    install: () =>
+      bend(SimExecutor.prototype, 'run', (straight) => {
+        return function bent(this: SimExecutor, order) {
+          straight.call(this, { ...order, checkpoint: null });
+        };
+      }),
+  },
+  {
+    name: 'a range comes back without its checkpoint',
+    seedsMax: 60,
+    install: () =>
+      bend(ReturnedRanges.prototype, 'put', (straight) => {
+        return function bent(this: ReturnedRanges, range) {
+          straight.call(this, { ...range, checkpoint: null });
         };
       }),
   },

@@ -24,6 +24,7 @@ type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K 
 export class CopyChecker {
   readonly #auditor: Auditor;
   readonly #trace: Trace;
+  readonly #isHeldByJobs: (hash: BlobHash) => boolean;
   readonly #shelves: () => Pick<Shelves, 'has'>;
   /** Nodes whose copies were counted, by the mark of the upload. */
   readonly #counted = new Map<number, Set<NodeId>>();
@@ -32,7 +33,13 @@ export class CopyChecker {
   /** Nodes whose copies are counted on, for each blob that is held. */
   readonly #reliedOn = new Map<BlobHash, Set<NodeId>>();
 
-  constructor(auditor: Auditor, trace: Trace, shelves: () => Pick<Shelves, 'has'>) {
+  constructor(
+    auditor: Auditor,
+    trace: Trace,
+    shelves: () => Pick<Shelves, 'has'>,
+    isHeldByJobs: (hash: BlobHash) => boolean,
+  ) {
+    this.#isHeldByJobs = isHeldByJobs;
     this.#auditor = auditor;
     this.#trace = trace;
     this.#shelves = shelves;
@@ -114,7 +121,7 @@ export class CopyChecker {
   #condemn(index: LogIndex, { hashes }: CommandOf<'condemn'>, events: readonly TableEvent[]): void {
     const condemned = new Set(events.flatMap((event) => (event.kind === 'blobs-condemned' ? event.hashes : [])));
     for (const hash of hashes) {
-      const isHeld = this.#reliedOn.has(hash);
+      const isHeld = this.#reliedOn.has(hash) || this.#isHeldByJobs(hash);
       this.#trace.count(isHeld ? 'dataset: condemned in vain' : 'dataset: condemned');
       expectThat(
         condemned.has(hash) !== isHeld,

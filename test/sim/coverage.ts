@@ -143,6 +143,17 @@ const DATASETS = [
   'keeper: first walk of a life',
 ] as const;
 
+/** What becomes of outputs and checkpoints (output-checker.ts). */
+const OUTPUTS = [
+  'applied checkpoint',
+  'output: committed',
+  'output: condemned after its job',
+  'output: of another schema',
+  'output: several in a report',
+  'stage: begins',
+  'stage: goes on behind a checkpoint',
+] as const;
+
 const EVENTS = [
   'partition split',
   'partition isolate',
@@ -199,7 +210,7 @@ const EVENTS = [
 
 /** What was never met, in a fixed order. */
 export function unfired(counts: ReadonlyMap<string, number>): string[] {
-  const all = [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...DATASETS, ...EVENTS];
+  const all = [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...DATASETS, ...OUTPUTS, ...EVENTS];
   return all.filter((kind) => (counts.get(kind) ?? 0) === 0);
 }
 

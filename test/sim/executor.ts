@@ -9,12 +9,15 @@
  * comes once for each start.
  */
 import { assert, InvariantError, must } from '../../src/base/assert.ts';
+import type { Handle } from '../../src/base/handle.ts';
 import type { Prng } from '../../src/base/prng.ts';
-import type { Epoch, JobId, Point } from '../../src/base/types.ts';
+import type { Epoch, JobId, LogIndex, Point } from '../../src/base/types.ts';
 import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../../src/daemon/env.ts';
 import { DELIVERIES } from '../../src/ranges/deliveries.ts';
+import type { StampedOutput } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { Attempt, type JobModel } from './attempt.ts';
+import { type Blobs, handleFor, loudPieces, schemaOf } from './emission.ts';
 import type { Ledger } from './ledger.ts';
 import type { Process } from './process.ts';
 import type { Scheduler, SimEvent } from './scheduler.ts';
@@ -22,6 +25,8 @@ import type { Trace } from './trace.ts';
 
 /** The longest call of a Master. */
 const MASTER_MS_MAX = 2_000;
+/** Too few nodes could take a copy: again after so long. */
+const STORE_AGAIN_MS = 250;
 /** A message through the pipe between node and job host. */
 const PIPE_MS = 0.1;
 
@@ -42,11 +47,27 @@ export interface SimExecutorOptions {
   readonly releaseMsMax: number;
   /** False puts back a bug: job hosts that leave the deadline to their node. */
   readonly obeysDeadline: boolean;
+  readonly blobs: Blobs;
+}
+
+/** Something that an attempt has to say once the batches of all points below `to` are durable. */
+interface Word {
+  readonly to: Point;
+  readonly say: (handler: ExecutorHandler, outputs: readonly StampedOutput[]) => void;
+  readonly isLast: boolean;
 }
 
 interface Running {
   readonly attempt: Attempt;
   event: SimEvent | null;
+  /** In order; the first one's batches are on their way. */
+  readonly words: Word[];
+  /** Below it everything was said. */
+  told: Point;
+  /** The one that a pipeline is at: it goes on when its node tells that this one is committed. */
+  stage: number;
+  /** Its last word waits for its batches. */
+  isOver: boolean;
 }
 
 export class SimExecutor implements Executor {
@@ -79,10 +100,13 @@ export class SimExecutor implements Executor {
     const { slots, scheduler, model } = this.#options;
     assert(this.#running.size < slots, 'a worker runs at most one task a slot');
     assert(!this.#running.has(order.epoch), 'a lease is worked by one attempt');
-    const running = { attempt: new Attempt(order, model(order.job), scheduler.now), event: null };
+    const attempt = new Attempt(order, model(order.job), scheduler.now);
+    const stage = order.checkpoint === null ? 0 : order.checkpoint.stage + 1;
+    const running: Running = { attempt, event: null, words: [], told: order.cursor, stage, isOver: false };
     this.#running.set(order.epoch, running);
     if (scheduler.now >= this.#deadline && this.#options.obeysDeadline) return this.#terminate(running, 'deadline');
-    this.#plan(running);
+    if (attempt.isWaiting) this.#nextStage(running);
+    else this.#plan(running);
   }
 
   committed(epoch: Epoch, _cursor: Point, limit: Point): void {
@@ -93,11 +117,16 @@ export class SimExecutor implements Executor {
     this.#plan(running);
   }
 
-  checkpointed(): void {}
+  checkpointed(epoch: Epoch, stage: number): void {
+    const running = this.#running.get(epoch);
+    if (running === undefined || running.isOver || !running.attempt.isWaiting || running.stage !== stage) return;
+    running.stage += 1;
+    this.#nextStage(running);
+  }
 
   keep(epoch: Epoch, answer: (end: Point) => void): void {
     const running = this.#running.get(epoch);
-    if (running === undefined) return;
+    if (running === undefined || running.isOver) return;
     this.#record(running);
     const end = running.attempt.keepHalf(this.#options.scheduler.now);
     this.#plan(running);
@@ -172,8 +201,8 @@ export class SimExecutor implements Executor {
       const { attempt } = running;
       if (attempt.order.job !== job) continue;
       const { epoch } = attempt.order;
-      const cursor = attempt.reportedCursor;
-      this.#finish(running, {
+      const cursor = attempt.model.data === undefined ? attempt.reportedCursor : running.told;
+      this.#cut(running, {
         epoch,
         cursor,
         begun: attempt.allowed,
@@ -202,9 +231,11 @@ export class SimExecutor implements Executor {
 
   /** The next moment at which this attempt does something that others notice. */
   #plan(running: Running): void {
+    const { attempt } = running;
+    if (running.isOver || (attempt.isWaiting && !attempt.releasing)) return;
     running.event?.cancel();
     running.event = null;
-    const { attempt } = running;
+    if (attempt.isWaiting) return this.#release(running);
     const { scheduler } = this.#options;
     const { commitIntervalMs } = attempt.order.options;
     const { limit, poison } = attempt;
@@ -217,6 +248,81 @@ export class SimExecutor implements Executor {
       next.push(byCount, byTime);
     }
     running.event = scheduler.at(Math.min(...next), () => this.#act(running));
+  }
+
+  /** It was asked back before it began a point. */
+  #release(running: Running): void {
+    const { epoch, cursor } = running.attempt.order;
+    this.#finish(running, { epoch, cursor, begun: cursor, ending: 'release', error: '' });
+  }
+
+  /** All batches of the range go through one stage more, and are durable before the next one begins. */
+  #nextStage(running: Running): void {
+    const { scheduler, blobs } = this.#options;
+    const { order, model } = running.attempt;
+    const { stageCount, stageMs } = must(model.data, 'a pipeline has data');
+    if (running.stage >= stageCount) {
+      running.attempt.beginPoints(scheduler.now);
+      return this.#plan(running);
+    }
+    const { stage } = running;
+    blobs.stageBegins(order, stage);
+    running.event = scheduler.after(stageMs, () => {
+      running.event = null;
+      const handle = handleFor(order.job, order, `stage ${stage}`, order.epoch);
+      this.#store(running, handle, (stamp) => {
+        const checkpoint = { stage, fingerprint: 'simulated', handle, stamp };
+        this.#tell((handler) => handler.checkpoint(order.epoch, checkpoint));
+      });
+    });
+  }
+
+  /** Until enough copies are made, or the attempt is over. */
+  #store(running: Running, handle: Handle, done: (stamp: LogIndex) => void): void {
+    const { blobs, scheduler } = this.#options;
+    const isAlive = () => this.#running.get(running.attempt.order.epoch) === running;
+    const store = (): void => {
+      if (!isAlive()) return;
+      blobs.store(handle, (stored) => {
+        if (stored === null) scheduler.after(STORE_AGAIN_MS, store);
+        else if (isAlive()) done(stored.stamp);
+      });
+    };
+    scheduler.after(PIPE_MS, store);
+  }
+
+  /** Says something once everything that was emitted below its cursor is durable. */
+  #publish(running: Running, word: Word): void {
+    running.words.push(word);
+    if (running.words.length === 1) this.#publishFirst(running);
+  }
+
+  #publishFirst(running: Running): void {
+    const [word] = running.words;
+    if (word === undefined) return;
+    const { order, model } = running.attempt;
+    const from = running.told;
+    const { data } = model;
+    const pieces = data === undefined || word.to <= from ? [] : loudPieces(data, from, word.to);
+    const outputs: StampedOutput[] = [];
+    const next = (): void => {
+      const piece = pieces[outputs.length];
+      if (piece === undefined || data === undefined) return this.#published(running, word, outputs);
+      const handle = handleFor(order.job, piece, 'points', order.epoch, schemaOf(data, piece.start));
+      this.#store(running, handle, (stamp) => {
+        outputs.push({ ...piece, handle, stamp });
+        next();
+      });
+    };
+    next();
+  }
+
+  #published(running: Running, { to, say, isLast }: Word, outputs: readonly StampedOutput[]): void {
+    running.words.shift();
+    running.told = Math.max(running.told, to);
+    if (isLast) this.#running.delete(running.attempt.order.epoch);
+    this.#tell((handler) => say(handler, outputs));
+    this.#publishFirst(running);
   }
 
   #act(running: Running): void {
@@ -239,7 +345,8 @@ export class SimExecutor implements Executor {
       attempt.reportedCursor = done;
       attempt.reportedAt = now;
       const begun = attempt.begun(now);
-      this.#tell((handler) => handler.progress(epoch, done, begun, []));
+      const say: Word['say'] = (handler, outputs) => handler.progress(epoch, done, begun, outputs);
+      this.#publish(running, { to: done, say, isLast: false });
     }
     this.#plan(running);
   }
@@ -247,17 +354,26 @@ export class SimExecutor implements Executor {
   #terminate(running: Running, why: string): void {
     const { attempt } = running;
     const { now } = this.#options.scheduler;
-    const begun = attempt.exposed(now);
-    this.#finish(running, {
+    this.#cut(running, {
       epoch: attempt.order.epoch,
-      cursor: attempt.done(now),
-      begun,
+      cursor: attempt.model.data === undefined ? attempt.done(now) : running.told,
+      begun: attempt.exposed(now),
       ending: 'release',
       error: why,
     });
   }
 
+  /** Its code has come to an end; what it emitted is on its way. */
   #finish(running: Running, ending: Omit<ExecutorEnding, 'outputs'>): void {
+    this.#record(running);
+    running.event?.cancel();
+    running.isOver = true;
+    const say: Word['say'] = (handler, outputs) => handler.ended({ ...ending, outputs });
+    this.#publish(running, { to: ending.cursor, say, isLast: true });
+  }
+
+  /** Its code was stopped: what is not durable never was. */
+  #cut(running: Running, ending: Omit<ExecutorEnding, 'outputs'>): void {
     this.#record(running);
     running.event?.cancel();
     this.#running.delete(ending.epoch);

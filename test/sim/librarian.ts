@@ -151,7 +151,9 @@ export class Librarian {
   }
 
   #condemn(): void {
-    const hashes = [...new Set([this.#anyBlob(), this.#anyBlob()])];
+    const { world, prng } = this.#options;
+    const emitted = world.outputs.anyBlob(prng);
+    const hashes = [...new Set([this.#anyBlob(), this.#anyBlob(), ...(emitted === null ? [] : [emitted])])];
     this.#options.client.changeData({ kind: 'condemn', hashes }, () => {});
   }
 

@@ -78,6 +78,9 @@ const WINDOWS_MAX = 200;
 const COMMIT_EVERY_MAX = 20_000;
 const STEERED_BADLY_CHANCE = 0.05;
 const CHURN_CHANCE = 0.25;
+const DATA_CHANCE = 0.5;
+/** Outputs of one window, or of one pipeline's whole job: more than a report takes, and each costs a transfer. */
+const PIECES_MAX = 100;
 const SESSION_TTLS_MS = [4_000, 5_000, 5_000, 8_000];
 
 function pick<T>(prng: Prng, list: readonly [T, ...T[]] | readonly T[]): T {
@@ -111,7 +114,7 @@ export function drawPlan(seed: number): SeedPlan {
     wishes: NO_WISHES,
     remotes: drawRemotes(createPrng(seed ^ 0x4e40), calm),
   };
-  return drawLibrary(drawWishes(drawTransfers(plan)));
+  return drawData(drawLibrary(drawWishes(drawTransfers(plan))));
 }
 
 /** Runners, in every third seed. With lots of their own, like all that came later. */
@@ -126,6 +129,29 @@ function drawRemotes(prng: Prng, calm: boolean): RemotePlan[] {
     troubleEveryMs: calm || prng.chance(0.2) ? Number.POSITIVE_INFINITY : spread(prng, 2_000, 15_000),
     releaseMsMax: prng.chance(0.5) ? 5 : 500,
   }));
+}
+
+/** What jobs emit, and pipelines. With lots of its own. */
+function drawData(plan: SeedPlan): SeedPlan {
+  const prng = createPrng(plan.seed ^ 0xda7a);
+  if (!prng.chance(DATA_CHANCE)) return plan;
+  return { ...plan, jobs: plan.jobs.map((job) => (prng.chance(0.6) ? withData(prng, job) : job)) };
+}
+
+function withData(prng: Prng, { spec, model, submitAt }: JobPlan): JobPlan {
+  const { start, end, options } = spec;
+  const isPipeline = model.exposure === 'task' && options.delivery === 'at-least-once';
+  // A program is told at its end only; whatever it emits comes at once.
+  const shortest = Math.max(1, Math.ceil((isPipeline ? end - start : options.commitEvery) / PIECES_MAX));
+  const data = {
+    blockPoints: Math.max(shortest, Math.floor(spread(prng, 1, 2 * options.commitEvery))),
+    // The last few points only: each of them fails for good by itself.
+    oddFrom: prng.chance(0.2) ? Math.max(start + 1, end - prng.integer(1, 4)) : Number.POSITIVE_INFINITY,
+    stageCount: isPipeline ? prng.integer(1, 5) : 0,
+    stageMs: spread(prng, 20, 1_500),
+  };
+  if (model.exposure === 'task' && !isPipeline) return { spec, model, submitAt };
+  return { spec, model: { ...model, data }, submitAt };
 }
 
 /** Snapshots and hashes of the table. With lots of its own, so that the rest of a seed is what it would be without. */

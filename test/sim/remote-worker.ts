@@ -8,18 +8,21 @@
  */
 import { v4 as uuidv4 } from 'uuid';
 import { must } from '../../src/base/assert.ts';
+import { OUTPUTS_PER_REPORT_MAX } from '../../src/base/limits.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import { runnerId } from '../../src/base/runner-id.ts';
 import type { Epoch, Incarnation, NodeId, Point } from '../../src/base/types.ts';
 import type { Result } from '../../src/daemon/api.ts';
+import { Emitted } from '../../src/daemon/emitted.ts';
 import type { ExecutorEnding } from '../../src/daemon/env.ts';
 import type { Node } from '../../src/daemon/node.ts';
 import type { RunnerAnswer, RunnerReport, RunnerRequest } from '../../src/daemon/runner-api.ts';
 import { windowEnd } from '../../src/ranges/lease.ts';
+import type { StampedOutput } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { SimExecutor } from './executor.ts';
 import { Process } from './process.ts';
-import type { World } from './world.ts';
+import type { SimNode, World } from './world.ts';
 
 const TICK_MS = 50;
 const CLAIM_WAIT_MS = 1_000;
@@ -112,6 +115,7 @@ interface Held {
   limit: Point;
   ending: ExecutorEnding | null;
   keep: Point | null;
+  readonly emitted: Emitted;
   isReporting: boolean;
   /** Something to say beside a new cursor. */
   isDue: boolean;
@@ -162,9 +166,10 @@ class Life {
       ...{ process: this.#process, scheduler, prng: prng.fork(), ledger: world.auditor.ledger, trace: world.trace },
       ...{ slots: plan.slots, releaseMsMax: plan.releaseMsMax, obeysDeadline: true },
       model: (job) => must(world.models.get(job), `job ${job} has a model`),
+      blobs: world.blobs(() => this.#anyVoter()),
     });
     this.#executor.start({
-      progress: (epoch, cursor) => this.#progress(epoch, cursor),
+      progress: (epoch, cursor, _begun, outputs) => this.#progress(epoch, cursor, outputs),
       checkpoint: () => {},
       ended: (ending) => this.#ended(ending),
     });
@@ -262,7 +267,17 @@ class Life {
     if (this.#executor.runningCount >= this.#plan.slots || this.#process.clock.now() >= this.#deadline) return;
     this.#world.trace.count('runner: task');
     const limit = windowEnd(order, order.options);
-    const fresh = { cursor, committed: cursor, limit, ending: null, keep: null, isReporting: false, isDue: true };
+    const emitted = new Emitted();
+    const fresh = {
+      cursor,
+      committed: cursor,
+      limit,
+      ending: null,
+      keep: null,
+      emitted,
+      isReporting: false,
+      isDue: true,
+    };
     this.#held.set(epoch, { order, ...fresh });
     this.#executor.run(order);
   }
@@ -302,9 +317,10 @@ class Life {
 
   // ---- what its code does -------------------------------------------------------------------------------------------
 
-  #progress(epoch: Epoch, cursor: Point): void {
+  #progress(epoch: Epoch, cursor: Point, outputs: readonly StampedOutput[]): void {
     const held = this.#held.get(epoch);
     if (held === undefined || held.ending !== null) return;
+    held.emitted.add(outputs);
     held.cursor = Math.max(held.cursor, cursor);
     this.#report(epoch);
   }
@@ -312,6 +328,7 @@ class Life {
   #ended(ending: ExecutorEnding): void {
     const held = this.#held.get(ending.epoch);
     if (held === undefined) return;
+    held.emitted.add(ending.outputs);
     held.cursor = Math.max(held.cursor, ending.cursor);
     held.ending = ending;
     held.isDue = true;
@@ -326,12 +343,15 @@ class Life {
     if (!held.isDue && !wantsRoom && held.cursor <= held.committed) return;
     held.isReporting = true;
     held.isDue = false;
-    const { cursor, ending, keep } = held;
+    const { keep } = held;
+    const { cursor, outputs, isCut } = held.emitted.portion(held.cursor, OUTPUTS_PER_REPORT_MAX);
+    const ending = isCut ? null : held.ending;
+    if (isCut) held.isDue = true;
     const request: RunnerReport = {
       ...{ kind: 'report', ...this.#living(session.id), epoch, epochs: [...this.#held.keys()], cursor },
       begun: ending === null ? null : ending.begun,
       ...{ claimed: null, ending: ending?.ending ?? null, error: ending?.error ?? '' },
-      outputs: [],
+      outputs,
       keep: ending === null ? keep : null,
     };
     this.#ask(request, (result) => {
@@ -353,6 +373,7 @@ class Life {
       return;
     }
     held.committed = Math.max(held.committed, cursor);
+    held.emitted.committed(cursor);
     held.limit = Math.max(held.limit, limit);
     if (held.ending === null) this.#executor.committed(epoch, held.committed, held.limit);
   }
@@ -405,14 +426,23 @@ class Life {
     return this.#isTroubled && this.#prng.chance(this.#plan.loss);
   }
 
+  #voters(): SimNode[] {
+    return [...this.#world.nodes.values()].filter(({ plan }) => plan.config.role === 'voter');
+  }
+
+  #anyVoter(): NodeId {
+    const voters = this.#voters();
+    return must(voters[this.#prng.integer(0, voters.length)], 'a voter').plan.config.id;
+  }
+
   /** To some node, and from there to the one that it takes for the leader. */
   #deliver(
     request: RunnerRequest,
     done: (result: Result<RunnerAnswer>) => void,
     connected: (takeBack: () => void) => void,
   ): void {
-    const voters = [...this.#world.nodes.values()].filter(({ plan }) => plan.config.role === 'voter');
-    const entrance = must(voters[this.#prng.integer(0, voters.length)], 'a voter').plan.config.id;
+    const voters = this.#voters();
+    const entrance = this.#anyVoter();
     this.#reach(entrance, (node) => {
       const address = node.leads() ? node.address : node.leaderAddress();
       const leader = voters.find(({ plan }) => plan.config.address === address)?.plan.config.id ?? entrance;

@@ -133,6 +133,7 @@ function settle(world: World, operator: Operator, librarian: Librarian | null): 
   world.oracle.checkAll();
   world.control.checkAll();
   world.copies.checkAll();
+  world.outputs.checkAll();
   world.trace.count('operations in histories', world.histories.checkAll(world.auditor.pausedThemselves));
   world.trace.count('operations in histories of datasets', world.registers.checkAll());
   for (const [id, { node }] of world.nodes) {

@@ -62,8 +62,11 @@ export class Shelves {
 
   // ---- storing ------------------------------------------------------------------------------------------------------
 
-  /** Stores a blob through one node on a majority of the voters that it knows; null when too few could be reached. */
-  store(entrance: NodeId, hash: BlobHash, done: (stored: Stored | null) => void): void {
+  /**
+   * Stores a blob through one node on a majority of the voters that it knows; null when too few could be reached.
+   * `fewAtFirst` is how often no more are asked than are needed.
+   */
+  store(entrance: NodeId, hash: BlobHash, done: (stored: Stored | null) => void, fewAtFirst = 0.6): void {
     const { world, prng } = this.#options;
     const known =
       world
@@ -85,7 +88,7 @@ export class Shelves {
     // No more than are needed, as long as all serve; or to all at once, as after many that did not.
     const beginning = prng.integer(0, Math.max(1, others.length));
     const ring = [...others.slice(beginning), ...others.slice(0, beginning)];
-    const asked = prng.chance(0.6) ? ring.slice(0, wanted - 1) : ring;
+    const asked = prng.chance(fewAtFirst) ? ring.slice(0, wanted - 1) : ring;
     for (const id of [entrance, ...asked]) {
       if (world.weather.blocked(entrance, id) || world.weather.blocked(id, entrance)) continue;
       this.#place(id, hash, (copy) => {

@@ -9,6 +9,7 @@
  */
 import { must } from '../../src/base/assert.ts';
 import { type ErrorCode, errorText, PolarisError } from '../../src/base/errors.ts';
+import type { BlobHash } from '../../src/base/handle.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import type { JobId, NodeId } from '../../src/base/types.ts';
@@ -23,17 +24,19 @@ import { ControlChecker } from './control-checker.ts';
 import { CopyChecker } from './copy-checker.ts';
 import { type DiskSpeed, SimDisk } from './disk.ts';
 import { Electorate } from './electorate.ts';
+import type { Blobs, Entrance } from './emission.ts';
 import { SimExecutor } from './executor.ts';
 import { GrantChecker } from './grant-checker.ts';
 import { Histories } from './history.ts';
 import { SimNetwork } from './network.ts';
 import { Oracle } from './oracle.ts';
+import { OutputChecker } from './output-checker.ts';
 import { Outside } from './outside.ts';
 import { Host, Process, type TurnKind } from './process.ts';
 import { RaftChecker } from './raft-checker.ts';
 import { RegisterHistories } from './register-history.ts';
 import { Scheduler } from './scheduler.ts';
-import { Shelves } from './shelves.ts';
+import { Shelves, type Stored } from './shelves.ts';
 import { Trace } from './trace.ts';
 import { expectThat, Violation } from './violation.ts';
 import { type LinkOptions, Weather } from './weather.ts';
@@ -121,6 +124,7 @@ export class World {
   readonly control: ControlChecker;
   readonly shelves: Shelves;
   readonly copies: CopyChecker;
+  readonly outputs: OutputChecker;
   readonly nodes = new Map<NodeId, SimNode>();
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
@@ -159,11 +163,19 @@ export class World {
     this.raft = new RaftChecker(electorate, (entry) => this.auditor.apply(entry));
     this.outside = this.#makeOutside();
     this.control = new ControlChecker(this.auditor, this.trace, this.outside);
-    this.copies = new CopyChecker(this.auditor, this.trace, () => this.shelves);
+    this.outputs = new OutputChecker({
+      ...{ auditor: this.auditor, trace: this.trace, shelves: () => this.shelves },
+      model: (job) => this.models.get(job),
+    });
+    const isHeldByJobs = (hash: BlobHash): boolean => this.outputs.holds(hash);
+    this.copies = new CopyChecker(this.auditor, this.trace, () => this.shelves, isHeldByJobs);
     this.shelves = new Shelves({
       ...{ world: this, prng: createPrng(options.seed ^ 0x5e1f) },
       deletesByHash: options.bugs?.deletesByHash === true,
-      deleted: (id, hash, stamp) => this.check(() => this.copies.deleted(id, hash, stamp)),
+      deleted: (id, hash, stamp) => {
+        this.check(() => this.copies.deleted(id, hash, stamp));
+        this.check(() => this.outputs.deleted(id, hash));
+      },
     });
     this.grants = new GrantChecker({
       ...{ auditor: this.auditor, trace: this.trace, outside: this.outside },
@@ -322,6 +334,7 @@ export class World {
     this.node(id).disk.wipe();
     this.shelves.wipe(id);
     this.copies.wiped(id);
+    this.outputs.wiped(id);
   }
 
   /** SIGTERM: the node drains and ends by itself, and `ended` is told, if nothing else ends it first. */
@@ -420,7 +433,23 @@ export class World {
       model: (job) => must(this.models.get(job), `job ${job} has a model`),
       releaseMsMax: this.#options.releaseMsMax,
       obeysDeadline: this.#options.bugs?.ignoresDeadline !== true,
+      blobs: this.blobs(() => sim.plan.config.id),
     });
+  }
+
+  /** Where job code leaves what it emits: through this node. */
+  blobs(entrance: Entrance): Blobs {
+    return {
+      store: (handle, done) => {
+        const told = (stored: Stored | null): void => {
+          if (stored !== null) this.outputs.stored(handle, stored);
+          done(stored);
+        };
+        // A lost voter would else hold up every other window for as long as a silent one is waited for.
+        this.shelves.store(entrance(), handle.hash, told, 0);
+      },
+      stageBegins: (order, stage) => this.check(() => this.outputs.stageBegins(order, stage)),
+    };
   }
 
   #sent(from: Process, to: NodeId, message: WireMessage): void {

@@ -1,0 +1,2 @@
+export { Query } from './client.ts';
+export { QueryMaster } from './master.ts';
