@@ -25,8 +25,9 @@ vi.setConfig({ testTimeout: 300_000 });
 export interface Submission {
   readonly id?: string;
   readonly name: string;
-  readonly start: number;
-  readonly end: number;
+  /** Both are left out where the Master of the type plans. */
+  readonly start?: number;
+  readonly end?: number;
   readonly metadata?: object;
   readonly options?: object;
 }

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RecordBatch, tableFromArrays } from 'apache-arrow';
+import { type RecordBatch, type Table, tableFromArrays } from 'apache-arrow';
 import { afterEach } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
@@ -15,6 +15,7 @@ import { readArrowFile, writeArrowFile } from '../../src/data/arrow-file.ts';
 import { schemaHash } from '../../src/data/schema.ts';
 import { bytesOf, type RangeRead, sourceOf } from '../../src/data/sources.ts';
 import { createExecutor } from '../../src/jobtype/executor.ts';
+import type { LoadedTypes } from '../../src/jobtype/loader.ts';
 import type { Output } from '../../src/ranges/types.ts';
 import { makeDataDir, testTypes } from './harness.ts';
 import { HOST_ENTRY } from './paths.ts';
@@ -29,6 +30,8 @@ export class MemoryBlobs implements TaskBlobs {
   #stamp = 0;
   /** What the next calls fail with, the first one first. */
   readonly failures: PolarisError[] = [];
+  /** Blobs that were laid before a Master, by hash. */
+  readonly opened: string[] = [];
 
   async keep(path: string): Promise<{ readonly handle: Handle; readonly stamp: number }> {
     this.#fail();
@@ -44,6 +47,7 @@ export class MemoryBlobs implements TaskBlobs {
 
   async open({ hash }: Handle): Promise<{ readonly bytes: number; read(): AsyncIterable<Uint8Array> }> {
     this.#fail();
+    this.opened.push(hash);
     const bytes = must(this.#bytes.get(hash), 'a blob is opened that was kept');
     return { bytes: bytes.byteLength, read: () => sourceOf(bytes) };
   }
@@ -73,8 +77,8 @@ afterEach(async () => {
   for (const bench of opened.splice(0)) await bench.close();
 });
 
-export async function openFoldBench(): Promise<FoldBench> {
-  const bench = new FoldBench(await testTypes());
+export async function openFoldBench(types?: LoadedTypes): Promise<FoldBench> {
+  const bench = new FoldBench(types ?? (await testTypes()));
   opened.push(bench);
   return bench;
 }
@@ -86,7 +90,7 @@ export class FoldBench {
   readonly executor;
   hosts = 0;
 
-  constructor(types: Awaited<ReturnType<typeof testTypes>>) {
+  constructor(types: LoadedTypes) {
     const info = (fields: object, event: string) => {
       const { line } = fields as { line?: string };
       if (line !== undefined) this.lines.push(line);
@@ -99,8 +103,11 @@ export class FoldBench {
   }
 
   /** An output of the points from here on, whose batches hold these numbers. */
-  async output(start: number, ...batches: readonly number[][]): Promise<Output> {
-    const tables = batches.map((n) => tableFromArrays({ n: Int32Array.from(n) }));
+  output(start: number, ...batches: readonly number[][]): Promise<Output> {
+    return this.outputOf(start, ...batches.map((n) => tableFromArrays({ n: Int32Array.from(n) })));
+  }
+
+  async outputOf(start: number, ...tables: readonly Table[]): Promise<Output> {
     const writing = writeArrowFile(sourceOf(...tables.flatMap((table) => table.batches)));
     const bytes = await bytesOf(writing);
     const { schema, rows } = writing.result();
