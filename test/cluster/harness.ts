@@ -27,6 +27,7 @@ export interface Submission {
   readonly name: string;
   readonly start: number;
   readonly end: number;
+  readonly input?: string;
   readonly metadata?: object;
   readonly options?: object;
 }
