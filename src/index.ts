@@ -43,7 +43,7 @@ export type { PlanJson } from './http/query.ts';
 export type { ResultInfoJson } from './http/result-look.ts';
 export type { ScheduleJson } from './http/schedules.ts';
 export type { WorkerJson } from './http/workers.ts';
-export { Client, type TaskContext } from './jobtype/client.ts';
+export { type BatchPiece, Client, type PointRow, type TaskContext } from './jobtype/client.ts';
 export {
   type Batches,
   type CollectedTask,
@@ -56,8 +56,11 @@ export {
 export {
   type BatchTask,
   type PipelineClass,
+  type PipelineOptions,
   pipeline,
   type StageContext,
+  type StageFunction,
   type StageOptions,
 } from './jobtype/pipeline.ts';
+export type { CheckpointPolicy } from './jobtype/stages.ts';
 export type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './ranges/types.ts';

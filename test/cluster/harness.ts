@@ -28,6 +28,7 @@ export interface Submission {
   /** Both are left out where the Master of the type plans. */
   readonly start?: number;
   readonly end?: number;
+  readonly input?: string;
   readonly metadata?: object;
   readonly options?: object;
 }
