@@ -76,7 +76,7 @@ export class CopyChecker {
         if (outcome.kind === 'put') this.#put(command);
         break;
       case 'drop-dataset':
-        if (outcome.kind === 'ok') this.#release(command.name);
+        if (outcome.kind === 'dropped') this.#release(command.name);
         break;
       case 'condemn':
         this.#condemn(index, command, events);
