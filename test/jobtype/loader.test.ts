@@ -29,7 +29,7 @@ function load(userDir: string | null = directory) {
 describe('a directory of job types', () => {
   it('without one there are the bundled types, in name order', async () => {
     const types = await load(null);
-    expect([...types.keys()]).toEqual(['append', 'csv-clean', 'exec', 'hash-files', 'trades', 'wordcount']);
+    expect([...types.keys()]).toEqual(['append', 'csv-clean', 'exec', 'hash-files', 'query', 'trades', 'wordcount']);
     expect(types.get('append')?.info).toMatchObject({ name: 'append', exposure: 'window' });
     expect(types.get('exec')).toMatchObject({ kind: 'program', info: { exposure: 'task' } });
     expect(types.get('exec')?.info.metadataSchema).toMatchObject({ required: ['command'] });
@@ -88,6 +88,7 @@ describe('a directory of job types', () => {
       'exec',
       'hash-files',
       'linked',
+      'query',
       'trades',
       'wordcount',
     ]);
