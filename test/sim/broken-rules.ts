@@ -46,6 +46,8 @@ export interface BrokenRule {
   readonly name: string;
   /** Each must be found within so many seeds. */
   readonly seedsMax: number;
+  /** Where the search begins: near a seed that is known to find it, so that nobody waits for those that do not. */
+  readonly firstSeed?: number;
   readonly bugs?: ModelBugs;
   /** A scenario of its own, for a rule that is one of several lines of defence and rarely the last. */
   readonly provoke?: (seed: number) => string | null;
