@@ -332,8 +332,11 @@ export type Outcome =
   | { readonly kind: 'ok' }
   | { readonly kind: 'put'; readonly version: LogIndex }
   | { readonly kind: 'taken'; readonly epoch: LogIndex }
-  /** For progress: epochs that are no longer live. */
-  | { readonly kind: 'progressed'; readonly stale: readonly Epoch[] }
+  /**
+   * For progress: epochs whose report did not count. Most are no longer live; of those in `refused` (absent: none) the
+   * lease lives, and its code must end, for what it emitted cannot be kept.
+   */
+  | { readonly kind: 'progressed'; readonly stale: readonly Epoch[]; readonly refused?: readonly Epoch[] }
   | {
       readonly kind: 'refused';
       readonly code:
