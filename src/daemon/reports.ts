@@ -37,6 +37,8 @@ export class Reports {
   readonly #gathered = new Map<Epoch, Omit<Headway, 'epoch'>>();
   /** Checkpoints proposed and not applied, by lease. */
   readonly #checkpoints = new Map<Epoch, { readonly stage: number; readonly index: LogIndex }>();
+  /** Live leases that must end, for what they emitted cannot be kept, until their worker was told. */
+  readonly #refused = new Set<Epoch>();
   /** Endings proposed and not applied, with the index of their entry: a repeated report does not propose again. */
   readonly #endings = new Map<Epoch, LogIndex>();
   /** Cursors that ended tasks were acknowledged with, until their worker is answered. */
@@ -95,8 +97,10 @@ export class Reports {
       this.#gathered.delete(epoch);
     }
     this.#progressing = true;
-    const index = this.#options.propose({ kind: 'progress', at: this.#options.stamp(), cursors }, () => {
+    const index = this.#options.propose({ kind: 'progress', at: this.#options.stamp(), cursors }, (result) => {
       this.#progressing = false;
+      if (!result.ok || result.value.kind !== 'progressed') return;
+      for (const epoch of result.value.refused ?? []) this.#refused.add(epoch);
     });
     for (const waiting of this.#waiting.values()) {
       if (!waiting.gathering) continue;
@@ -130,7 +134,10 @@ export class Reports {
     if (underWay !== undefined && underWay.stage >= stage) return underWay.index;
     if (!goesFurther(checkpoint, { checkpoint: committed })) return 0;
     const at = this.#options.stamp();
-    const index = this.#options.propose({ kind: 'checkpoint', at, epoch, checkpoint, stamp }, () => {
+    const index = this.#options.propose({ kind: 'checkpoint', at, epoch, checkpoint, stamp }, (result) => {
+      // Its code waits for this checkpoint, and would wait for ever.
+      const isLost = result.ok && result.value.kind === 'refused' && result.value.code === 'BLOB_CONDEMNED';
+      if (isLost) this.#refused.add(epoch);
       if (this.#checkpoints.get(epoch)?.stage === stage) this.#checkpoints.delete(epoch);
     });
     if (index === null) return 0;
@@ -164,6 +171,7 @@ export class Reports {
     const settled = this.#settled.get(waiting.worker)?.get(epoch);
     if (settled !== undefined) return over(epoch, settled, 'ended');
     const { table } = this.#options;
+    if (table.task(epoch) === undefined) this.#refused.delete(epoch);
     // A lease that this table does not know yet is none that has ended.
     if (epoch > table.appliedIndex) return null;
     const task = table.task(epoch);
@@ -171,7 +179,9 @@ export class Reports {
       return over(epoch, report.cursor, 'stale');
     }
     const { cursor, claimed, end, checkpoint } = task;
-    return { epoch, cursor, claimed, end, state: 'live', checkpoint: checkpoint?.stage ?? null };
+    // Said once: if that is lost, so is what it answered, and the report comes again.
+    const state = this.#refused.delete(epoch) ? 'refused' : 'live';
+    return { epoch, cursor, claimed, end, state, checkpoint: checkpoint?.stage ?? null };
   }
 }
 

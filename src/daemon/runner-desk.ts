@@ -214,7 +214,7 @@ export class RunnerDesk {
     if (worker?.incarnation !== this.session) return;
     if (request.kind === 'report' && result === null) return;
     if (result !== null && request.kind === 'report') {
-      const error = refusalOf(request, result);
+      const error = result.state === 'refused' ? this.#refusedOutputs(request) : refusalOf(request, result);
       if (error !== null) {
         this.#forget(asked);
         return done({ ok: false, error });
@@ -226,6 +226,15 @@ export class RunnerDesk {
     for (const epoch of answer.shrink) this.#shrink.delete(epoch);
     this.#forget(asked);
     done({ ok: true, value: answer });
+  }
+
+  /** Of a report whose outputs cannot be kept: its lease lives, and its code must end. */
+  #refusedOutputs({ epoch, outputs }: RunnerReport): PolarisError {
+    const [, job] = this.#leaseOf(epoch);
+    const schemas = new Set(outputs.map(({ handle }) => handle.schema));
+    if (job?.schema) schemas.add(job.schema.schema);
+    const code = schemas.size > 1 ? 'SCHEMA_CONFLICT' : 'BLOB_CONDEMNED';
+    return new PolarisError(code, `what epoch ${epoch} emitted cannot be kept: end its task`);
   }
 
   #answerTo({ request, result }: Asked, worker: WorkerView): RunnerAnswer {

@@ -55,6 +55,8 @@ interface Held {
   releasing: boolean;
   /** It has a checkpoint, or made one: its range stays as it is. */
   isWhole: boolean;
+  /** What it emitted cannot be kept: it is to end, and then says so. */
+  refused: boolean;
   /** Aborted at the deadline, whatever came after. */
   fenced: boolean;
 }
@@ -148,12 +150,14 @@ export class Worker {
 
   /** What is new of a task, as far as it fits; null when there is nothing. What does not fit is left for the next report. */
   #reportOn(epoch: Epoch, task: Held, room: number): TaskReport | null {
-    if (task.phase === 'lost') return null;
+    // Of a refused task nothing counts but its end.
+    if (task.phase === 'lost' || (task.refused && task.ending === null)) return null;
     const { begun, error, emitted } = task;
     const { checkpoint } = emitted;
     const { cursor, outputs, isCut } = emitted.portion(task.cursor, room);
     if (isCut) this.#dirty = true;
-    const ending = isCut ? null : task.ending;
+    const whole = isCut ? null : task.ending;
+    const ending = task.refused ? 'release' : whole;
     const claimed = this.#wantedClaim(task, cursor);
     const isNews = ending !== null || cursor > task.committed || claimed > task.claimed || checkpoint !== null;
     if (!isNews) return null;
@@ -360,6 +364,7 @@ export class Worker {
       error: '',
       emitted: new Emitted(),
       isWhole: order.checkpoint !== null,
+      refused: false,
       releasing: false,
       fenced: false,
     };
@@ -456,7 +461,7 @@ export class Worker {
       task.cursor = Math.max(task.cursor, ending.cursor);
       task.begun = Math.max(task.begun, ending.begun, task.cursor);
       // Code that was stopped because we lost touch with the leader did not fail; where it was stopped, nobody can say.
-      const stopped = task.fenced && ending.ending !== 'complete';
+      const stopped = (task.fenced || task.refused) && ending.ending !== 'complete';
       if (stopped) task.begun = Math.max(task.begun, this.#exposedTo(task));
       this.#finish(task, stopped ? 'release' : ending.ending, stopped ? '' : ending.error);
     }
@@ -496,10 +501,20 @@ export class Worker {
       if (task === undefined) continue;
       if (state === 'ended') this.#forget(epoch);
       else if (state === 'stale') this.#lose(epoch, task);
+      else if (state === 'refused') this.#refuse(epoch, task);
       else this.#committed(task, result, sequence);
     }
     // What happened since the report was sent is still marked; what the log could not take is said again at the next beat.
     this.#fill();
+  }
+
+  /** The leader closes the lease when our word comes that nothing of it runs any more, and not before. */
+  #refuse(epoch: Epoch, task: Held): void {
+    if (!task.refused) this.#options.env.log.warn({ epoch }, 'outputs-refused');
+    task.refused = true;
+    if (task.phase === 'running') this.#options.env.executor.abort(epoch);
+    else if (task.phase === 'waiting') this.#finish(task, 'release', '');
+    this.#dirty = true;
   }
 
   #committed(task: Held, { epoch, cursor, claimed, end, checkpoint }: ReportResult, sequence: number): void {

@@ -164,20 +164,24 @@ export class Job {
   }
 
   /**
-   * False when the epoch is not live here, the cursor or the claim lies beyond its end, or what was emitted cannot be kept.
-   * A cursor or claim that goes back says nothing new.
+   * 'stale' when the epoch is not live here, or the cursor or the claim lies beyond its end. 'refused' when what was
+   * emitted cannot be kept: its lease must end, but its code still runs, and nobody else may get the range before it was
+   * told so. A cursor or claim that goes back says nothing new.
    */
-  progress(headway: Headway, at: number, emit: Emit): boolean {
+  progress(headway: Headway, emit: Emit): 'live' | 'stale' | 'refused' {
     const { epoch, claimed } = headway;
     const lease = this.#leases.get(epoch);
-    if (lease === undefined || claimed > lease.end) return false;
-    const moved = this.#advance(headway, exposedEnd(lease, this.spec), at, emit);
-    if ('code' in moved) return false;
+    if (lease === undefined || claimed > lease.end) return 'stale';
+    const moved = this.#advance(headway, emit);
+    if ('code' in moved) return moved.code === 'STALE_EPOCH' ? 'stale' : 'refused';
     if (this.#claims && claimed > moved.claimed) this.#leases.set({ ...moved, claimed });
-    return true;
+    return 'live';
   }
 
-  /** Progress, then the end: short of the committed end the rest goes back. Refused when the epoch is stale. */
+  /**
+   * Progress, then the end: short of the committed end the rest goes back. Refused when the epoch is stale; and where what
+   * was emitted cannot be kept, its range goes back, or fails, as if nothing of this had been said.
+   */
   complete(ending: Ending, at: number, emit: Emit): Outcome {
     return this.#end(ending, '', at, emit, ({ cursor, end }) => (cursor === end ? 'completed' : 'released'));
   }
@@ -215,16 +219,12 @@ export class Job {
   }
 
   /** A pipeline has come further with the whole range of a live lease. */
-  checkpoint({ epoch, checkpoint, stamp, at }: CommandOf<'checkpoint'>, emit: Emit): Outcome {
+  checkpoint({ epoch, checkpoint, stamp }: CommandOf<'checkpoint'>, emit: Emit): Outcome {
     const lease = this.#leases.get(epoch);
     if (lease === undefined) return refused('STALE_EPOCH', `epoch ${epoch} has ended`);
     if (lease.cursor > lease.start || !goesFurther(checkpoint, lease)) return NOTHING;
     const lost = this.#blobs.refusal(checkpoint.handle.hash, stamp);
-    if (lost !== null) {
-      // Its code waits for this checkpoint, and would wait for ever.
-      this.#close(lease, { how: 'released', touched: exposedEnd(lease, this.spec), error: '', at }, emit);
-      return refused('BLOB_CONDEMNED', lost);
-    }
+    if (lost !== null) return refused('BLOB_CONDEMNED', lost);
     this.#blobs.hold(checkpoint.handle.hash);
     this.#leases.set({ ...this.#withoutCheckpoint(lease), checkpoint });
     const { worker } = lease;
@@ -372,22 +372,17 @@ export class Job {
   }
 
   /**
-   * Moves the cursor of a live lease forward, and brings what its points emitted: the one way in which coverage grows. A
-   * lease that brings what cannot be kept is closed; `touched` is how far it may have run then.
+   * Moves the cursor of a live lease forward, and brings what its points emitted: the one way in which coverage grows.
+   * All of it or, where something cannot be kept, nothing.
    */
-  #advance(said: Omit<Headway, 'claimed'>, touched: Point, at: number, emit: Emit): Lease | Refusal {
+  #advance(said: Omit<Headway, 'claimed'>, emit: Emit): Lease | Refusal {
     const { epoch, cursor, outputs } = said;
     const lease = this.#leases.get(epoch);
     if (lease === undefined) return refused('STALE_EPOCH', `epoch ${epoch} has ended`);
     const fresh = cursor > lease.end ? null : freshOutputs(outputs, lease, cursor);
     if (fresh === null) return refused('STALE_EPOCH', `epoch ${epoch} ends before ${cursor}, or emitted otherwise`);
     const refusal = this.#refuseOutputs(fresh);
-    if (refusal !== null) {
-      const isConflict = refusal.code === 'SCHEMA_CONFLICT';
-      const error = isConflict ? clipText(refusal.detail, ERROR_TEXT_MAX) : '';
-      this.#close(lease, { how: isConflict ? 'failed' : 'released', touched, error, at }, emit);
-      return refusal;
-    }
+    if (refusal !== null) return refusal;
     if (cursor <= lease.cursor) return lease;
     const from = lease.cursor;
     const added = this.#covered.add(from, cursor);
@@ -405,10 +400,20 @@ export class Job {
   #end(ending: Ending, error: string, at: number, emit: Emit, howOf: (lease: Lease) => Closing['how']): Outcome {
     const lease = this.#leases.get(ending.epoch);
     if (lease === undefined) return refused('STALE_EPOCH', `epoch ${ending.epoch} has ended`);
-    const moved = this.#advance(ending, begunEnd(lease, ending), at, emit);
-    if ('code' in moved) return moved;
+    const moved = this.#advance(ending, emit);
+    if ('code' in moved) {
+      if (moved.code !== 'STALE_EPOCH') this.#closeRefused(lease, ending, moved, at, emit);
+      return moved;
+    }
     this.#close(moved, { how: howOf(moved), touched: begunEnd(moved, ending), error, at }, emit);
     return OK;
+  }
+
+  /** Another schema is a failure like any other; copies that are gone are nobody's fault. */
+  #closeRefused(lease: Lease, ending: Ending, { code, detail }: Refusal, at: number, emit: Emit): void {
+    const isConflict = code === 'SCHEMA_CONFLICT';
+    const error = isConflict ? clipText(detail, ERROR_TEXT_MAX) : '';
+    this.#close(lease, { how: isConflict ? 'failed' : 'released', touched: begunEnd(lease, ending), error, at }, emit);
   }
 
   /** Why these cannot be kept; null when they can. */

@@ -426,13 +426,16 @@ export class JobTable implements Table {
     return lease === null ? NOTHING : { kind: 'granted', epoch: lease.epoch };
   }
 
-  #progress({ cursors, at }: CommandOf<'progress'>): Outcome {
+  #progress({ cursors }: CommandOf<'progress'>): Outcome {
     const stale: Epoch[] = [];
+    const refused: Epoch[] = [];
     for (const headway of cursors) {
-      const live = this.#jobOfEpoch.get(headway.epoch)?.progress(headway, at, this.#emit) ?? false;
-      if (!live) stale.push(headway.epoch);
+      const { epoch } = headway;
+      const how = this.#jobOfEpoch.get(epoch)?.progress(headway, this.#emit) ?? 'stale';
+      if (how !== 'live') stale.push(epoch);
+      if (how === 'refused') refused.push(epoch);
     }
-    return { kind: 'progressed', stale };
+    return { kind: 'progressed', stale, ...(refused.length > 0 && { refused }) };
   }
 
   #end(command: CommandOf<'complete' | 'fail' | 'release'>): Outcome {

@@ -343,8 +343,11 @@ export type Outcome =
   /** The dataset as this entry made it; one that was dropped, as it was. */
   | { readonly kind: 'put' | 'pinned' | 'dropped'; readonly dataset: Dataset }
   | { readonly kind: 'taken'; readonly epoch: LogIndex }
-  /** For progress: epochs that are no longer live. */
-  | { readonly kind: 'progressed'; readonly stale: readonly Epoch[] }
+  /**
+   * For progress: epochs whose report did not count. Most are no longer live; of those in `refused` (absent: none) the
+   * lease lives, and its code must end, for what it emitted cannot be kept.
+   */
+  | { readonly kind: 'progressed'; readonly stale: readonly Epoch[]; readonly refused?: readonly Epoch[] }
   | {
       readonly kind: 'refused';
       readonly code:

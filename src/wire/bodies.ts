@@ -178,7 +178,7 @@ const result = struct<ReportResult>({
   cursor: point,
   claimed: point,
   end: point,
-  state: oneOf('live', 'ended', 'stale'),
+  state: oneOf('live', 'ended', 'stale', 'refused'),
   checkpoint: nullable(count),
 });
 

@@ -55,13 +55,16 @@ export interface TaskReport {
   readonly checkpoint: StampedCheckpoint | null;
 }
 
-/** What became of a report: `cursor`, `claimed` and `end` are committed; 'live' goes on, 'ended' is settled, 'stale' was refused. */
+/**
+ * What became of a report: `cursor`, `claimed` and `end` are committed; 'live' goes on, 'ended' is settled, 'stale' counts
+ * for nothing. 'refused' is live, and must end: what it emitted cannot be kept.
+ */
 export interface ReportResult {
   readonly epoch: Epoch;
   readonly cursor: Point;
   readonly claimed: Point;
   readonly end: Point;
-  readonly state: 'live' | 'ended' | 'stale';
+  readonly state: 'live' | 'ended' | 'stale' | 'refused';
   /** Stage of the last checkpoint of the lease that is committed; null when there is none. */
   readonly checkpoint: number | null;
 }

@@ -116,3 +116,28 @@ describe('checkpoints', () => {
     expect(shop.take('report').flatMap(({ reports }) => reports.filter((one) => one.checkpoint !== null))).toEqual([]);
   });
 });
+
+describe('a task whose outputs cannot be kept', () => {
+  test('is stopped, and its lease is given back with them, when nothing of it runs any more', () => {
+    const shop = working(100);
+    shop.executor.progress(101, 4, 4, outputsOf(0, 4));
+    shop.worker.flush();
+    shop.reported({ epoch: 101, cursor: 0, state: 'refused' });
+    expect(shop.executor.take()).toEqual(['abort 101']);
+    shop.executor.ended({ epoch: 101, cursor: 4, begun: 5, ending: 'release', outputs: outputsOf(4, 5) });
+    shop.worker.flush();
+    expect(shop.take('report').at(-1)?.reports).toMatchObject([
+      { cursor: 4, begun: 10, ending: 'release', outputs: outputsOf(0, 5) },
+    ]);
+    shop.reported({ epoch: 101, cursor: 0, state: 'stale' });
+    expect(shop.worker.busy).toBe(0);
+  });
+
+  test('ends even when there are more of them than a report takes', () => {
+    const shop = working();
+    shop.executor.ended({ epoch: 101, cursor: 1_000, outputs: outputsOf(0, OUTPUTS_PER_REPORT_MAX + 1) });
+    shop.worker.flush();
+    shop.reported({ epoch: 101, cursor: 0, state: 'refused' });
+    expect(shop.take('report').at(-1)?.reports).toMatchObject([{ cursor: OUTPUTS_PER_REPORT_MAX, ending: 'release' }]);
+  });
+});

@@ -385,6 +385,24 @@ describe('outputs', () => {
     expect(desk.takeAnswers().at(-1)?.results).toMatchObject([{ epoch: second, state: 'stale' }]);
   });
 
+  test('that cannot be kept are answered with the word that their task must end', () => {
+    const desk = new Desk();
+    const [first, second] = [desk.grant(), desk.grant()];
+    desk.say('w1', 1, { epoch: first, cursor: 10, ending: 'complete', outputs: [output(desk, 0, 10)] });
+    desk.commit();
+    const other = { ...output(desk, 10, 12), handle: handleOf(11, 'ffffffffffffffff') };
+    desk.say('w1', 2, { epoch: second, cursor: 12, outputs: [other] });
+    desk.turn();
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers().at(-1)?.results).toMatchObject([{ epoch: second, cursor: 10, state: 'refused' }]);
+    desk.say('w1', 3, { epoch: second, cursor: 12, ending: 'release', outputs: [other] });
+    desk.commit();
+    desk.turn();
+    expect(desk.takeAnswers().at(-1)?.results).toMatchObject([{ epoch: second, state: 'stale' }]);
+    expect(desk.pen.job().returned[0]).toMatchObject({ start: 10, end: 12, attempts: 1 });
+  });
+
   test('in one entry are bounded: the rest goes with the next, and its worker waits for that', () => {
     const desk = new Desk();
     const tasks = OUTPUTS_PER_ENTRY_MAX / OUTPUTS_PER_REPORT_MAX + 1;

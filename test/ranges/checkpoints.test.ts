@@ -105,13 +105,13 @@ describe('a checkpoint', () => {
     expect(held(pen)).toEqual([]);
   });
 
-  test('whose copies may have been deleted ends its lease, for its code would wait for ever', () => {
+  test('whose copies may have been deleted is refused, and its lease lives until its worker ends it', () => {
     const { pen, epoch } = begun();
     const stamp = pen.table.appliedIndex;
     pen.apply({ kind: 'condemn', hashes: [handleOf(700).hash] });
     const outcome = pen.apply({ kind: 'checkpoint', epoch, checkpoint: checkpointOf(0), stamp });
     expect(outcome).toMatchObject({ kind: 'refused', code: 'BLOB_CONDEMNED' });
-    expect(pen.job().returned).toMatchObject([{ start: 0, end: 50, touched: 50, checkpoint: null }]);
+    expect(pen.table.task(epoch)?.checkpoint).toBeNull();
   });
 
   test('of a lease that has ended is refused', () => {

@@ -127,17 +127,20 @@ describe('outputs', () => {
     expect([...pen.table.heldBlobs()]).toEqual([]);
   });
 
-  test('whose copies may have been deleted give the range back, with all that was begun touched', () => {
+  test('whose copies may have been deleted are refused; the lease lives until its code has ended, and goes back then', () => {
     const { pen, epoch } = begun({ end: 50 });
     const lost = output(pen, 0, 10, 7);
     pen.apply({ kind: 'condemn', hashes: [handleOf(7).hash] });
-    expect(tell(pen, epoch, 10, lost)).toEqual({ kind: 'progressed', stale: [epoch] });
-    expect(pen.job().returned).toMatchObject([{ start: 0, end: 50, touched: 10, attempts: 0 }]);
+    const before = pen.table.snapshot();
+    expect(tell(pen, epoch, 10, lost)).toEqual({ kind: 'progressed', stale: [epoch], refused: [epoch] });
+    expect(pen.table.snapshot()).toEqual(before);
+    const ending = { epoch, cursor: 10, begun: 12, outputs: [lost] };
+    expect(pen.apply({ kind: 'release', ...ending })).toMatchObject({ kind: 'refused', code: 'BLOB_CONDEMNED' });
+    expect(pen.job().returned).toMatchObject([{ start: 0, end: 50, touched: 12, attempts: 0 }]);
     expect(pen.job()).toMatchObject({ coveredPoints: 0, outputs: [] });
     const again = pen.grant(50);
-    const kept = output(pen, 0, 10, 7);
-    const ending = { epoch: again, cursor: 10, begun: 10, outputs: [kept] };
-    expect(pen.apply({ kind: 'release', ...ending })).toEqual({ kind: 'ok' });
+    const kept = { epoch: again, cursor: 10, begun: 10, outputs: [output(pen, 0, 10, 7)] };
+    expect(pen.apply({ kind: 'release', ...kept })).toEqual({ kind: 'ok' });
     expect(pen.table.isHeld(handleOf(7).hash)).toBe(true);
   });
 });
@@ -147,7 +150,10 @@ describe('the schema of a job', () => {
     const { pen, epoch } = begun({ end: 50, options: { maxAttempts: 1 } });
     tell(pen, epoch, 10, output(pen, 3, 10));
     const other = { ...output(pen, 10, 20), handle: handleOf(9, OTHER_SCHEMA) };
-    expect(tell(pen, epoch, 20, other)).toMatchObject({ stale: [epoch] });
+    expect(tell(pen, epoch, 20, other)).toMatchObject({ stale: [epoch], refused: [epoch] });
+    expect(pen.table.task(epoch)).toMatchObject({ cursor: 10 });
+    const ending = { epoch, cursor: 20, begun: 20, outputs: [other] };
+    expect(pen.apply({ kind: 'release', ...ending })).toMatchObject({ kind: 'refused', code: 'SCHEMA_CONFLICT' });
     expect(pen.last.map(({ kind }) => kind)).toContain('range-failed');
     const { failed, schema, state } = pen.job();
     expect(failed[0]?.error).toMatch(/points \[3, 10\) .* points \[10, 20\) of schema ffffffffffffffff/);

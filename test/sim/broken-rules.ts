@@ -304,6 +304,11 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
     install: () => bend(Outputs.prototype, 'conflict', () => () => null),
   },
   {
+    name: 'outputs are taken though their copies may be gone',
+    seedsMax: 60,
+    install: () => bend(Outputs.prototype, 'lost', () => () => null),
+  },
+  {
     name: 'pipelines begin anew whatever their checkpoint',
     seedsMax: 60,
     install: () =>

@@ -147,8 +147,9 @@ const DATASETS = [
 const OUTPUTS = [
   'applied checkpoint',
   'output: committed',
-  'output: condemned after its job',
+  'output: let go and condemned',
   'output: of another schema',
+  'output: refused',
   'output: several in a report',
   'stage: begins',
   'stage: goes on behind a checkpoint',

@@ -111,7 +111,7 @@ export class SimExecutor implements Executor {
 
   committed(epoch: Epoch, _cursor: Point, limit: Point): void {
     const running = this.#running.get(epoch);
-    if (running === undefined) return;
+    if (running === undefined || running.isOver) return;
     this.#record(running);
     running.attempt.move(limit, this.#options.scheduler.now);
     this.#plan(running);

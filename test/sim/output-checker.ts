@@ -23,6 +23,9 @@ import type { Shelves, Stored } from './shelves.ts';
 import type { Trace } from './trace.ts';
 import { expectThat } from './violation.ts';
 
+/** Few enough that some of them are still on their way into the log. */
+const NEWEST_MAX = 4;
+
 /** Loud points that are acknowledged, and by which lease. */
 interface Made extends Range {
   readonly epoch: Epoch;
@@ -42,6 +45,8 @@ export class OutputChecker {
   /** Nodes whose copies are counted on. */
   readonly #reliedOn = new Map<BlobHash, Set<NodeId>>();
   readonly #condemned = new Map<BlobHash, LogIndex>();
+  /** Stored last. */
+  readonly #newest: BlobHash[] = [];
   readonly #made = new Map<JobId, Made[]>();
   /** The last stage whose checkpoint is committed, by job and range. */
   readonly #stages = new Map<string, number>();
@@ -57,6 +62,8 @@ export class OutputChecker {
   stored(handle: Handle, { stamp, nodes }: Stored): void {
     const key = keyOf(handle, stamp);
     this.#counted.set(key, new Set([...nodes, ...(this.#counted.get(key) ?? [])]));
+    this.#newest.push(handle.hash);
+    if (this.#newest.length > NEWEST_MAX) this.#newest.shift();
   }
 
   wiped(id: NodeId): void {
@@ -68,9 +75,9 @@ export class OutputChecker {
     return this.#reliedOn.has(hash) && this.#options.auditor.table.isHeld(hash);
   }
 
-  /** Of something that was emitted at some time; null when nothing was. */
+  /** Of something that was emitted, most often just now, so that no entry may name it yet; null when nothing was. */
   anyBlob(prng: Prng): BlobHash | null {
-    const hashes = [...this.#reliedOn.keys()];
+    const hashes = prng.chance(0.7) ? this.#newest : [...this.#reliedOn.keys()];
     return hashes.length === 0 ? null : must(hashes[prng.integer(0, hashes.length)], 'one of them');
   }
 
@@ -101,7 +108,7 @@ export class OutputChecker {
     }
   }
 
-  #applied({ index, command, events }: AppliedCommand): void {
+  #applied({ index, command, outcome, events }: AppliedCommand): void {
     let isAboutData = false;
     for (const event of events) isAboutData = this.#event(event, index) || isAboutData;
     if (command?.kind === 'progress') for (const one of command.cursors) this.#committed(one.epoch, one.outputs);
@@ -110,6 +117,10 @@ export class OutputChecker {
     }
     if (command?.kind === 'checkpoint' && events.some(({ kind }) => kind === 'task-checkpointed')) {
       this.#rely(command.checkpoint.handle, command.stamp);
+    }
+    const isRefused = outcome.kind === 'refused' && outcome.code === 'BLOB_CONDEMNED';
+    if ((isRefused && command?.kind !== 'put-dataset') || (outcome.kind === 'progressed' && outcome.refused)) {
+      this.#options.trace.count('output: refused');
     }
     if (isAboutData) checkTable(this.#options.auditor.table);
   }
@@ -139,7 +150,7 @@ export class OutputChecker {
         return true;
       case 'blobs-condemned':
         for (const hash of event.hashes) {
-          if (this.#reliedOn.delete(hash)) trace.count('output: condemned after its job');
+          if (this.#reliedOn.delete(hash)) trace.count('output: let go and condemned');
           this.#condemned.set(hash, index);
         }
         return true;

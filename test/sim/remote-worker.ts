@@ -116,6 +116,8 @@ interface Held {
   ending: ExecutorEnding | null;
   keep: Point | null;
   readonly emitted: Emitted;
+  /** What it emitted cannot be kept. */
+  isRefused: boolean;
   isReporting: boolean;
   /** Something to say beside a new cursor. */
   isDue: boolean;
@@ -268,6 +270,7 @@ class Life {
     this.#world.trace.count('runner: task');
     const limit = windowEnd(order, order.options);
     const emitted = new Emitted();
+    const isRefused = false;
     const fresh = {
       cursor,
       committed: cursor,
@@ -275,6 +278,7 @@ class Life {
       ending: null,
       keep: null,
       emitted,
+      isRefused,
       isReporting: false,
       isDue: true,
     };
@@ -305,6 +309,11 @@ class Life {
     this.#world.trace.count(`runner: ${code}`);
     if (code === 'BAD_REQUEST') this.#world.fail(`an honest word of ${this.#worker} about epoch ${epoch} is refused`);
     if (code === 'STALE_EPOCH' && epoch !== null) this.#lose(epoch);
+    const held = epoch === null ? undefined : this.#held.get(epoch);
+    if ((code === 'SCHEMA_CONFLICT' || code === 'BLOB_CONDEMNED') && epoch !== null && held !== undefined) {
+      held.isRefused = true;
+      this.#executor.abort(epoch);
+    }
     if (code === 'SESSION_ENDED' && this.#session?.id === session) this.#begin(session);
   }
 
@@ -345,7 +354,8 @@ class Life {
     held.isDue = false;
     const { keep } = held;
     const { cursor, outputs, isCut } = held.emitted.portion(held.cursor, OUTPUTS_PER_REPORT_MAX);
-    const ending = isCut ? null : held.ending;
+    const whole = isCut ? null : held.ending;
+    const ending = held.isRefused && held.ending !== null ? { ...held.ending, ending: 'release' as const } : whole;
     if (isCut) held.isDue = true;
     const request: RunnerReport = {
       ...{ kind: 'report', ...this.#living(session.id), epoch, epochs: [...this.#held.keys()], cursor },

@@ -91,7 +91,7 @@ const result = fc.record(
     cursor: point,
     claimed: point,
     end: point,
-    state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const),
+    state: fc.constantFrom('live' as const, 'ended' as const, 'stale' as const, 'refused' as const),
     checkpoint: fc.option(count),
   },
   { noNullPrototype: true },
