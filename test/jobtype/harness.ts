@@ -135,7 +135,14 @@ export class Bench {
     }
   }
 
-  ending(epoch: Epoch): Promise<ExecutorEnding> {
+  /** Where an attempt stood when it ended, and how it did. */
+  async ending(epoch: Epoch): Promise<Omit<ExecutorEnding, 'outputs'>> {
+    const { outputs: _, ...ending } = await this.fullEnding(epoch);
+    return ending;
+  }
+
+  /** The same with the outputs that were told with it. */
+  fullEnding(epoch: Epoch): Promise<ExecutorEnding> {
     return this.when((happening) => {
       if (happening.kind !== 'ended' || happening.epoch !== epoch) return null;
       const { kind: _, ...ending } = happening;

@@ -39,7 +39,16 @@ describe('a directory of job types', () => {
     write('mail', 'export class Mail { static metadata = { type: "object" }; async work() {} }');
     write('bare', 'export class Bare { async work() {} } export const other = 1;');
     const types = await load();
-    expect([...types.keys()]).toEqual(['append', 'bare', 'exec', 'mail']);
+    expect([...types.keys()]).toEqual([
+      'append',
+      'bare',
+      'csv-clean',
+      'exec',
+      'hash-files',
+      'mail',
+      'trades',
+      'wordcount',
+    ]);
     expect(types.get('mail')?.info.metadataSchema).toEqual({ type: 'object' });
     expect(types.get('bare')?.info.metadataSchema).toBeNull();
   });

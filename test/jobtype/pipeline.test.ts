@@ -304,7 +304,7 @@ test('every step of a chain is a class that can be exported as a job type', () =
   const first = pipeline('p', { metadata: { type: 'object', required: ['from'] } }).stage('a', (batch) => batch);
   const second = first.stage('b', (batch) => batch);
   for (const type of [first, second, second.checkpoints('none')]) {
-    expect(exportedClass({ type }).kind).toBe('client');
+    expect(exportedClass({ type }).kind).toBe('pipeline');
     expect(type.metadata).toEqual({ type: 'object', required: ['from'] });
     expect(type.deliveries).toEqual(['at-least-once']);
   }
