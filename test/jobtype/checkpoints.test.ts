@@ -53,7 +53,7 @@ function lastCheckpoint({ bench }: Scene, epoch: Epoch): StageCheckpoint | null 
 }
 
 async function emitted(scene: Scene, epoch: Epoch): Promise<number[]> {
-  const ending = await scene.bench.wholeEnding(epoch);
+  const ending = await scene.bench.fullEnding(epoch);
   expect(ending).toMatchObject({ ending: 'complete', cursor: 6 });
   const outputs = scene.bench.happenings.flatMap((happening) =>
     (happening.kind === 'progress' || happening.kind === 'ended') && happening.epoch === epoch ? happening.outputs : [],
@@ -76,7 +76,7 @@ test('killed at any boundary, the next attempt goes on behind the last checkpoin
   for (const stage of STAGES) {
     for (const when of ['before', 'after']) {
       const first = run(scene, { killIn: { stage, when } });
-      expect(await scene.bench.wholeEnding(first)).toMatchObject({ ending: 'fail', cursor: 0, begun: 6, outputs: [] });
+      expect(await scene.bench.fullEnding(first)).toMatchObject({ ending: 'fail', cursor: 0, begun: 6, outputs: [] });
       expect(runs(scene)).toEqual(STAGES.map((each) => (each < stage || (each === stage && when === 'after') ? 1 : 0)));
       const checkpoint = lastCheckpoint(scene, first);
       expect(checkpoint?.stage ?? -1).toBe(stage - 1);
@@ -90,7 +90,7 @@ test('killed at any boundary, the next attempt goes on behind the last checkpoin
 test('with all stages behind it, only what came out is emitted', async () => {
   const scene = await open();
   const first = run(scene, {});
-  await scene.bench.wholeEnding(first);
+  await scene.bench.fullEnding(first);
   runs(scene);
   const second = run(scene, {}, lastCheckpoint(scene, first));
   expect(await emitted(scene, second)).toEqual(EXPECTED);
@@ -100,7 +100,7 @@ test('with all stages behind it, only what came out is emitted', async () => {
 test('a checkpoint of other code is not gone on from', async () => {
   const scene = await open();
   const first = run(scene, { killIn: { stage: 2, when: 'before' } });
-  await scene.bench.wholeEnding(first);
+  await scene.bench.fullEnding(first);
   const checkpoint = lastCheckpoint(scene, first);
   runs(scene);
   const second = run(scene, {}, checkpoint === null ? null : { ...checkpoint, fingerprint: 'of other code' });
@@ -120,7 +120,7 @@ test('a stage begins only when the checkpoint in front of it is committed', asyn
   await bench.when((happening) => (happening.kind === 'checkpoint' ? true : null));
   expect(runs(scene)).toEqual([1, 0, 0, 0]);
   bench.executor.abort(epoch);
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'release', cursor: 0 });
+  expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'release', cursor: 0 });
   expect(runs(scene)).toEqual([0, 0, 0, 0]);
 });
 
@@ -134,17 +134,17 @@ test('its task keeps its whole range when it is asked for the far half', async (
 test('a stage that lets nothing through gives a checkpoint without rows, and a task without outputs', async () => {
   const scene = await open();
   const first = run(scene, { drop: 1, killIn: { stage: 3, when: 'before' } });
-  expect(await scene.bench.wholeEnding(first)).toMatchObject({ ending: 'complete', cursor: 6, outputs: [] });
+  expect(await scene.bench.fullEnding(first)).toMatchObject({ ending: 'complete', cursor: 6, outputs: [] });
   expect(runs(scene)).toEqual([1, 1, 0, 0]);
   expect(lastCheckpoint(scene, first)).toMatchObject({ stage: 3, handle: { rows: 0 } });
   const second = run(scene, {}, lastCheckpoint(scene, first));
-  expect(await scene.bench.wholeEnding(second)).toMatchObject({ ending: 'complete', cursor: 6, outputs: [] });
+  expect(await scene.bench.fullEnding(second)).toMatchObject({ ending: 'complete', cursor: 6, outputs: [] });
 });
 
 test('a checkpoint of 24 MiB and more goes its way', async () => {
   const scene = await open();
   const first = run(scene, { grow: 2, killIn: { stage: 3, when: 'before' } });
-  await scene.bench.wholeEnding(first);
+  await scene.bench.fullEnding(first);
   const checkpoint = lastCheckpoint(scene, first);
   expect(checkpoint?.handle.bytes).toBeGreaterThan(24 * 1024 * 1024);
   expect(checkpoint?.handle.rows).toBe(6 * 1_048_576);

@@ -44,7 +44,7 @@ test('lengths and slugs give what the guide says', async () => {
   bench = new Bench(types, true, 2, blobs);
   const input = await blobs.store(...new Table({ line: vectorFromArray(LINES, new Utf8()) }).batches);
   const rows = async (epoch: Epoch) => {
-    const ending = await bench!.wholeEnding(epoch);
+    const ending = await bench!.fullEnding(epoch);
     expect(ending).toMatchObject({ ending: 'complete', cursor: 3 });
     const told = bench!.happenings.flatMap((happening) =>
       happening.kind === 'progress' && happening.epoch === epoch ? happening.outputs : [],

@@ -51,7 +51,7 @@ function range(start: number, end: number): number[] {
 test('what points emit is told once, in order, with the cursor that covers it', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { end: 25, commitEvery: 10 });
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 25 });
+  expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 25 });
   const { outputs } = told(bench, epoch);
   expect(outputs.map(({ start, end }) => [start, end])).toEqual([
     [0, 10],
@@ -64,7 +64,7 @@ test('what points emit is told once, in order, with the cursor that covers it', 
 test('points that emit nothing are in no output', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { metadata: { skip: [0, 1, 4, 8, 9] } });
-  await bench.wholeEnding(epoch);
+  await bench.fullEnding(epoch);
   const { outputs } = told(bench, epoch);
   expect(outputs.map(({ start, end }) => [start, end])).toEqual([[2, 8]]);
   expect(await pointsIn(blobs, outputs)).toEqual([2, 3, 5, 6, 7]);
@@ -73,21 +73,21 @@ test('points that emit nothing are in no output', async () => {
 test('a task that emits nothing has no output and no folder', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { metadata: { skip: range(0, 10), emitAt: { 5: 'empty' } } });
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 10, outputs: [] });
+  expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 10, outputs: [] });
   expect(blobs.keeps).toBe(0);
 });
 
 test('an emit that nobody awaits counts with its own point all the same', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { metadata: { awaits: false } });
-  await bench.wholeEnding(epoch);
+  await bench.fullEnding(epoch);
   expect(await pointsIn(blobs, told(bench, epoch).outputs)).toEqual(range(0, 10));
 });
 
 test('a table gives all its batches, and a batch without rows gives nothing', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { end: 3, metadata: { emitAt: { 1: 'table', 2: 'empty' } } });
-  await bench.wholeEnding(epoch);
+  await bench.fullEnding(epoch);
   expect(await pointsIn(blobs, told(bench, epoch).outputs)).toEqual([0, 1, 1, 1, 1, 2, 2]);
 });
 
@@ -103,7 +103,7 @@ test('no cursor passes a point whose batches are not kept', async () => {
   await bench.progressed(epoch, 2);
   expect(told(bench, epoch)).toEqual({ outputs: [], cursor: 2 });
   openGate();
-  await bench.wholeEnding(epoch);
+  await bench.fullEnding(epoch);
   expect(await pointsIn(blobs, told(bench, epoch).outputs)).toEqual(range(2, 10));
 });
 
@@ -111,7 +111,7 @@ test('a point that throws leaves nothing of what it emitted, and those before it
   const { bench, blobs } = await open();
   for (const throwAt of [0, 1, 4, 5, 9]) {
     const epoch = bench.run('emits', { commitEvery: 5, metadata: { throwAt } });
-    expect(await bench.wholeEnding(epoch)).toMatchObject({
+    expect(await bench.fullEnding(epoch)).toMatchObject({
       ending: 'fail',
       cursor: throwAt,
       error: `thrown at ${throwAt}`,
@@ -128,7 +128,7 @@ test('code that ends its thread or its host leaves what was told before, and not
         commitEvery: 3,
         metadata: { [how]: at, hangAt: how === 'rejectAt' ? at : -1 },
       });
-      const ending = await bench.wholeEnding(epoch);
+      const ending = await bench.fullEnding(epoch);
       expect(ending).toMatchObject({ ending: 'fail' });
       expect(ending.cursor).toBeLessThanOrEqual(at);
       expect(ending.begun).toBeGreaterThan(at);
@@ -145,7 +145,7 @@ test('an abort while a segment is being kept leaves it out', async () => {
   const epoch = bench.run('emits', {});
   await blobs.kept(1);
   bench.executor.abort(epoch);
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'release', cursor: 0, outputs: [] });
+  expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'release', cursor: 0, outputs: [] });
 });
 
 test('a release waits for what is being kept', async () => {
@@ -153,7 +153,7 @@ test('a release waits for what is being kept', async () => {
   const epoch = bench.run('emits', { metadata: { hangAt: 4 } });
   await bench.progressed(epoch, 0);
   bench.executor.release(epoch);
-  const ending = await bench.wholeEnding(epoch);
+  const ending = await bench.fullEnding(epoch);
   expect(ending).toMatchObject({ ending: 'release' });
   expect(await pointsIn(blobs, told(bench, epoch).outputs)).toEqual(range(0, ending.cursor));
 });
@@ -162,11 +162,11 @@ test('a copy that cannot be made just now is tried again, and what is no Arrow f
   const { bench, blobs } = await open();
   blobs.failures.push(new PolarisError('TOO_FEW_COPIES', 'one of two'), new PolarisError('NO_LEADER'));
   const first = bench.run('emits', {});
-  expect(await bench.wholeEnding(first)).toMatchObject({ ending: 'complete', cursor: 10 });
+  expect(await bench.fullEnding(first)).toMatchObject({ ending: 'complete', cursor: 10 });
   expect(blobs.keeps).toBe(3);
   blobs.failures.push(new PolarisError('BAD_ARROW', 'no footer'));
   const second = bench.run('emits', { commitEvery: 5 });
-  expect(await bench.wholeEnding(second)).toMatchObject({
+  expect(await bench.fullEnding(second)).toMatchObject({
     ending: 'fail',
     cursor: 0,
     error: expect.stringMatching(/what it emitted cannot be kept: .*no footer/),
@@ -178,7 +178,7 @@ test('other columns, what is no batch, and a batch without a point are errors th
   const { bench } = await open();
   const wrong = async (how: string): Promise<string> => {
     const epoch = bench.run('emits', { metadata: { emitAt: { 2: how } } });
-    const { ending, cursor, error } = await bench.wholeEnding(epoch);
+    const { ending, cursor, error } = await bench.fullEnding(epoch);
     expect({ ending, cursor }).toEqual({ ending: 'fail', cursor: how === 'acknowledged' ? 3 : 2 });
     return error;
   };
@@ -191,7 +191,7 @@ test('other columns, what is no batch, and a batch without a point are errors th
 test('an emit that failed and is mended by another one spoils nothing', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { end: 3, metadata: { skip: [1], emitAt: { 1: 'caught' } } });
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete' });
+  expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'complete' });
   expect(await pointsIn(blobs, told(bench, epoch).outputs)).toEqual([0, 1, 2]);
 });
 
@@ -199,7 +199,7 @@ test('at most once and exactly once emit just as well', async () => {
   const { bench, blobs } = await open();
   for (const delivery of ['at-most-once', 'exactly-once'] as const) {
     const epoch = bench.run('emits', { delivery, claimed: 10, end: 10 });
-    expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 10 });
+    expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 10 });
     expect(await pointsIn(blobs, told(bench, epoch).outputs)).toEqual(range(0, 10));
   }
 });
@@ -207,7 +207,7 @@ test('at most once and exactly once emit just as well', async () => {
 test('64 MiB of output go their way in segments, and none of them stays on the disk', async () => {
   const { bench, blobs } = await open();
   const epoch = bench.run('emits', { end: 64, commitEvery: 1_000, metadata: { size: 1 << 20 } });
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 64 });
+  expect(await bench.fullEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 64 });
   const { outputs } = told(bench, epoch);
   expect(outputs.length).toBe(8);
   expect(await pointsIn(blobs, outputs)).toEqual(range(0, 64));

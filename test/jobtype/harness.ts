@@ -135,13 +135,14 @@ export class Bench {
     }
   }
 
-  /** Without its outputs: most tests have none. */
+  /** Where an attempt stood when it ended, and how it did. */
   async ending(epoch: Epoch): Promise<Omit<ExecutorEnding, 'outputs'>> {
-    const { outputs: _, ...ending } = await this.wholeEnding(epoch);
+    const { outputs: _, ...ending } = await this.fullEnding(epoch);
     return ending;
   }
 
-  wholeEnding(epoch: Epoch): Promise<ExecutorEnding> {
+  /** The same with the outputs that were told with it. */
+  fullEnding(epoch: Epoch): Promise<ExecutorEnding> {
     return this.when((happening) => {
       if (happening.kind !== 'ended' || happening.epoch !== epoch) return null;
       const { kind: _, ...ending } = happening;

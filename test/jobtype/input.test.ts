@@ -23,7 +23,7 @@ async function open(rows: number): Promise<{ bench: Bench; blobs: MemoryTaskBlob
 test('rows come with their points, and commits move on', async () => {
   const { bench, input } = await open(20);
   const epoch = bench.run('reads', { input, start: 5, end: 12, commitEvery: 2, metadata: { by: 'rows' } });
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 12 });
+  expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', cursor: 12 });
   await bench.line('reached the end');
   const rows = [5, 6, 7, 8, 9, 10, 11].map((point) => `${point}=${100 + point}`);
   expect(bench.lines()).toEqual([...rows, 'reached the end']);
@@ -33,7 +33,7 @@ test('a task that was begun before goes on at its cursor', async () => {
   const { bench, input } = await open(20);
   for (const by of ['rows', 'batches', 'input']) {
     const epoch = bench.run('reads', { input, start: 5, end: 10, cursor: 8, claimed: 8, metadata: { by } });
-    expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', cursor: 10 });
+    expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', cursor: 10 });
   }
   expect(bench.lines().filter((line) => line !== 'reached the end')).toEqual([
     '8=108',
@@ -46,7 +46,7 @@ test('a task that was begun before goes on at its cursor', async () => {
 test('batches come in pieces of commitEvery points', async () => {
   const { bench, input } = await open(20);
   const epoch = bench.run('reads', { input, end: 8, commitEvery: 3, metadata: { by: 'batches' } });
-  await bench.wholeEnding(epoch);
+  await bench.ending(epoch);
   await bench.line('reached the end');
   expect(bench.lines()).toEqual(['0-3: 100 101 102', '3-6: 103 104 105', '6-8: 106 107', 'reached the end']);
 });
@@ -54,7 +54,7 @@ test('batches come in pieces of commitEvery points', async () => {
 test('a loop that is left and one that follows share the points', async () => {
   const { bench, input } = await open(10);
   const epoch = bench.run('reads', { input, end: 4, metadata: { by: 'first' } });
-  expect(await bench.wholeEnding(epoch)).toMatchObject({ ending: 'complete', error: '' });
+  expect(await bench.ending(epoch)).toMatchObject({ ending: 'complete', error: '' });
   await bench.line('reached the end');
   expect(bench.lines()).toEqual(['0=100', '1=101', '2=102', '3=103', 'reached the end']);
 });
@@ -63,7 +63,7 @@ test('a task that became shorter reads no rows of what was given to others', asy
   const { bench, input } = await open(1_000);
   const epoch = bench.run('reads', { input, end: 1_000, commitEvery: 10, metadata: { by: 'sum' } });
   const end = await new Promise<number>((resolve) => bench.executor.keep(epoch, resolve));
-  const { ending, cursor } = await bench.wholeEnding(epoch);
+  const { ending, cursor } = await bench.ending(epoch);
   expect({ ending, cursor }).toEqual({ ending: 'complete', cursor: end });
   const sum = (end * (end - 1)) / 2 + 100 * end;
   await bench.line(`${end} rows, ${sum}`);
@@ -85,7 +85,7 @@ test('an input of many pieces is read whole, with two of them on the disk at mos
   const epoch = bench.run('reads', { input, end: rows, commitEvery: 5_000, metadata: { by: 'sum' } });
   const spool = join(bench.dataDir, 'tasks', String(epoch));
   let most = 0;
-  const ending = bench.wholeEnding(epoch);
+  const ending = bench.ending(epoch);
   let isOver = false;
   void ending.then(() => {
     isOver = true;
@@ -106,7 +106,7 @@ test('what cannot be read is an error that says why', async () => {
   const { bench, blobs, input } = await open(10);
   const failure = async (fields: object, by = 'rows'): Promise<string> => {
     const epoch = bench.run('reads', { ...fields, metadata: { by } });
-    const ending = await bench.wholeEnding(epoch);
+    const ending = await bench.ending(epoch);
     expect(ending.ending).toBe('fail');
     return ending.error;
   };
@@ -125,7 +125,7 @@ test('a task that is told to stop while it waits for rows ends without an error'
   const epoch = waiting.run('reads', { input, metadata: { by: 'rows' } });
   await waiting.when((happening) => (happening.kind === 'host-started' ? true : null));
   waiting.executor.release(epoch);
-  expect(await waiting.wholeEnding(epoch)).toMatchObject({ ending: 'release', cursor: 0 });
+  expect(await waiting.ending(epoch)).toMatchObject({ ending: 'release', cursor: 0 });
   await bench.close();
 });
 
