@@ -81,6 +81,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'entries of an older term are committed by counting',
     seedsMax: 150,
+    firstSeed: 7,
     install: () => {
       let counting = false;
       const restoreCommit = bend(Leadership.prototype, 'advanceCommit', (straight) => {
@@ -115,6 +116,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'nobody remembers who was removed',
     seedsMax: 60,
+    firstSeed: 3,
     install: () => bend(Roster.prototype, 'wasRemoved', () => () => false),
   },
   {
@@ -164,6 +166,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a deposed leader still serves reads',
     seedsMax: 60,
+    firstSeed: 13,
     install: () =>
       bend(Replica.prototype, 'read', (straight) => {
         return function bent(this: Replica, done) {
@@ -233,6 +236,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'at-most-once code begins before its claim is committed',
     seedsMax: 20,
+    firstSeed: 7,
     install: () =>
       bend(SimExecutor.prototype, 'run', (straight) => {
         return function bent(this: SimExecutor, order) {
@@ -243,6 +247,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'what a lost worker had claimed is given to others',
     seedsMax: 60,
+    firstSeed: 6,
     install: () =>
       bend(Job.prototype, 'expire', (straight) => {
         return function bent(this: Job, epoch, at, emit) {
@@ -255,6 +260,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a retry takes what is uncertain without being asked',
     seedsMax: 60,
+    firstSeed: 6,
     install: () =>
       bend(Job.prototype, 'retry', (straight) => {
         return function bent(this: Job, range, _withUncertain, emit) {
@@ -349,8 +355,8 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
       });
     },
   },
-  { name: 'all jobs have one priority', seedsMax: 20, install: () => bendControls({ priority: 0 }) },
-  { name: 'all jobs have one weight', seedsMax: 60, install: () => bendControls({ weight: 1 }) },
+  { name: 'all jobs have one priority', seedsMax: 20, firstSeed: 5, install: () => bendControls({ priority: 0 }) },
+  { name: 'all jobs have one weight', seedsMax: 60, firstSeed: 26, install: () => bendControls({ weight: 1 }) },
   {
     name: 'points are not taken out of the bucket of a job',
     seedsMax: 40,
@@ -359,11 +365,13 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a job whose hook says hold is granted',
     seedsMax: 20,
+    firstSeed: 7,
     install: () => bend(Throttles.prototype, 'hold', () => () => null),
   },
   {
     name: 'a schedule forgets what it submitted last',
     seedsMax: 40,
+    firstSeed: 8,
     install: () =>
       bend(Schedules.prototype, 'passed', (straight) => {
         return function bent(this: Schedules, key, next, skipped, _job) {
@@ -374,6 +382,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a time that is skipped is not counted',
     seedsMax: 40,
+    firstSeed: 8,
     install: () =>
       bend(Schedules.prototype, 'passed', (straight) => {
         return function bent(this: Schedules, key, next, _skipped, job) {
@@ -384,11 +393,13 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a job does not wait for the one that it comes after',
     seedsMax: 40,
+    firstSeed: 7,
     install: () => bend(Job.prototype, 'waitFor', () => () => {}),
   },
   {
     name: 'a job goes on though the one before it failed',
     seedsMax: 60,
+    firstSeed: 8,
     install: () =>
       bend(Job.prototype, 'followed', (straight) => {
         return function bent(this: Job, _how, emit) {
