@@ -161,8 +161,8 @@ export interface FoldOrder {
 
 /** What came of it, durable already. */
 export type FoldEnding =
-  | { readonly kind: 'folded'; readonly state: Handle; readonly stamp: LogIndex }
-  /** The stamp of no result is 0. */
+  /** A state of nothing is null, and so is no result; the stamp of either is 0. */
+  | { readonly kind: 'folded'; readonly state: Handle | null; readonly stamp: LogIndex }
   | { readonly kind: 'finished'; readonly result: Handle | null; readonly stamp: LogIndex }
   | {
       readonly kind: 'failed';

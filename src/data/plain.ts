@@ -10,7 +10,7 @@ import { assert } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import { BATCH_BYTES_MAX } from '../base/limits.ts';
 import { isBitSet, setBit } from './bits.ts';
-import { makeColumn } from './build.ts';
+import { emptyBatch, makeColumn } from './build.ts';
 import { bitsOf, isLarge, kindOf, plainType } from './column-type.ts';
 import { plainSchema } from './schema.ts';
 
@@ -32,6 +32,8 @@ function spend(budget: Budget, bytes: number): void {
 /** The batch with the schema of plain types; itself where nothing is to be done. */
 export function plainBatch(batch: RecordBatch): RecordBatch {
   const schema: Schema = plainSchema(batch.schema);
+  // The empty tables that apache-arrow makes of arrays have columns that are none.
+  if (batch.numRows === 0) return emptyBatch(schema);
   const budget = batchBudget();
   const children = batch.data.children.map((data) => plainData(data, budget));
   if (children.every((data, at) => data === batch.data.children[at])) return batch;

@@ -57,6 +57,11 @@ export function failureOf(thrown: unknown): FoldEnding {
   return { kind: 'failed', culprit, error: errorText(thrown) };
 }
 
+interface Kept {
+  readonly handle: Handle | null;
+  readonly stamp: LogIndex;
+}
+
 /** A file that is on its way. */
 type Laying = Promise<string>;
 
@@ -85,9 +90,8 @@ export class FoldWork {
     await this.#collect(session, order.outputs);
     const path = this.#options.file();
     return this.#withFile(Promise.resolve(path), async () => {
-      await this.#give({ kind: 'save', session, path });
-      const { handle, stamp } = await this.#keep(path, 'state()');
-      return { kind: 'folded', state: handle, stamp };
+      const kept = await this.#keepMade(path, 'state()', { kind: 'save', session, path });
+      return { kind: 'folded', state: kept.handle, stamp: kept.stamp };
     });
   }
 
@@ -115,11 +119,15 @@ export class FoldWork {
   async #finish(session: number): Promise<FoldEnding> {
     const path = this.#options.file();
     return this.#withFile(Promise.resolve(path), async () => {
-      const { value } = await this.#give({ kind: 'finish', session, path });
-      if (value !== true) return { kind: 'finished', result: null, stamp: 0 };
-      const { handle, stamp } = await this.#keep(path, 'finish()');
-      return { kind: 'finished', result: handle, stamp };
+      const kept = await this.#keepMade(path, 'finish()', { kind: 'finish', session, path });
+      return { kind: 'finished', result: kept.handle, stamp: kept.stamp };
     });
+  }
+
+  /** What the Master makes of an order as a blob; none where it made nothing. */
+  async #keepMade(path: string, who: string, order: MasterOrder): Promise<Kept> {
+    const { value } = await this.#give(order);
+    return value === true ? this.#keep(path, who) : { handle: null, stamp: 0 };
   }
 
   async #give(order: MasterOrder): Promise<MasterReturn> {
@@ -130,7 +138,7 @@ export class FoldWork {
   }
 
   /** Reads what the Master wrote without belief, and keeps it. */
-  async #keep(path: string, who: string): ReturnType<TaskBlobs['keep']> {
+  async #keep(path: string, who: string): Promise<Kept> {
     try {
       return await this.#options.blobs.keep(path, this.#options.signal);
     } catch (thrown) {

@@ -36,17 +36,15 @@ export async function collectOutput(master: Master, path: string, task: Collecte
   });
 }
 
-/** @throws PolarisError BLOB_TOO_LARGE, BAD_SCHEMA */
-export async function saveState(master: Master, path: string, moved: Moved): Promise<void> {
-  await write(path, eachBatch(await master.state?.()), MASTER_STATE_BYTES_MAX, moved);
+/** Whether there is a state. @throws PolarisError BLOB_TOO_LARGE, BAD_SCHEMA */
+export async function saveState(master: Master, path: string, moved: Moved): Promise<boolean> {
+  return write(path, eachBatch(await master.state?.()), MASTER_STATE_BYTES_MAX, moved);
 }
 
 /** Whether there is a result. @throws PolarisError BAD_SCHEMA, BLOB_TOO_LARGE */
 export async function writeResult(master: Master, path: string, job: CollectingJob, moved: Moved): Promise<boolean> {
-  const given = (await master.finish?.(job)) ?? null;
-  if (given === null) return false;
-  await write(path, eachBatch(given), BLOB_BYTES_MAX, moved);
-  return true;
+  const given = (await master.finish?.(job)) ?? [];
+  return write(path, eachBatch(given), BLOB_BYTES_MAX, moved);
 }
 
 async function withFile(path: string, use: (file: ArrowFile) => Promise<void>): Promise<void> {
@@ -59,8 +57,18 @@ async function withFile(path: string, use: (file: ArrowFile) => Promise<void>): 
   }
 }
 
-/** The file must not exist. It is no data of ours yet: the node reads it, and keeps what it finds good. */
-async function write(path: string, batches: BatchSource, bytesMax: number, moved: Moved): Promise<void> {
+/**
+ * Whether there was anything to write. The file must not exist. It is no data of ours yet: the node reads it, and keeps what it
+ * finds good.
+ */
+async function write(
+  path: string,
+  given: AsyncIterable<RecordBatch>,
+  bytesMax: number,
+  moved: Moved,
+): Promise<boolean> {
+  const batches = await begun(given);
+  if (batches === null) return false;
   const handle = await open(path, 'wx', 0o600);
   try {
     let bytes = 0;
@@ -70,7 +78,20 @@ async function write(path: string, batches: BatchSource, bytesMax: number, moved
       await writeAll(handle, piece);
       moved();
     }
+    return true;
   } finally {
     await handle.close();
   }
+}
+
+/** The same batches; null where there are none, and so nobody knows the columns. */
+async function begun(given: AsyncIterable<RecordBatch>): Promise<BatchSource | null> {
+  const batches = given[Symbol.asyncIterator]();
+  const first = await batches.next();
+  if (first.done === true) return null;
+  async function* all(): BatchSource {
+    yield (first as IteratorYieldResult<RecordBatch>).value;
+    yield* { [Symbol.asyncIterator]: () => batches };
+  }
+  return all();
 }

@@ -79,13 +79,13 @@ export abstract class Master<M = Readonly<Record<string, Json>>> {
   /** Takes in what points emitted. A Master that has it needs `state` and `restore`. Throwing pauses the job. */
   collect?(batch: RecordBatch, task: CollectedTask<M>): Promise<void> | void;
 
-  /** All that was taken in so far, as batches: what a successor goes on from. */
+  /** All that was taken in so far, as batches: what a successor goes on from. No batch at all says that nothing was. */
   state?(): Promise<Batches> | Batches;
 
   /** The first call of an instance that goes on from a state. */
   restore?(batches: readonly RecordBatch[]): Promise<void> | void;
 
-  /** The result of the job, when everything is taken in; nothing is no result. */
+  /** The result of the job, when everything is taken in; nothing, or no batch at all, is no result. */
   finish?(job: CollectingJob<M>): Promise<Batches | null | undefined> | Batches | null | undefined;
 
   /** Something moved: at most once a second, and left out where the leader changes or the last call still runs. */

@@ -154,7 +154,7 @@ export interface MasterReturn {
   readonly code: string | null;
   /** No fault of the Master: the instance that was meant is gone, with its thread or its host. */
   readonly lost: boolean;
-  /** What `plan` gave, and whether `finish` gave anything. */
+  /** What `plan` gave, and whether `state` or `finish` gave anything. */
   readonly value: unknown;
 }
 

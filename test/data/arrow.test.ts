@@ -12,6 +12,7 @@ import {
   Schema,
   Struct,
   Table,
+  tableFromArrays,
   tableFromIPC,
   tableToIPC,
   Utf8,
@@ -193,6 +194,13 @@ describe('file', () => {
     const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
     expect(file.rowsOfBatches).toEqual([BATCH_ROWS, BATCH_ROWS, BATCH_ROWS, 5]);
     expect(await valuesOfAll(file.batches(rows - 2))).toEqual([[rows - 2, rows - 1]]);
+  });
+
+  test('an empty table that apache-arrow made of arrays is written as one of its columns', async () => {
+    const { batches } = tableFromArrays({ n: Int32Array.from([]) });
+    expect(tableFromIPC(await bytesOfAll(writeArrowStream(batchesOf(...batches)))).schema.fields.map(String)).toEqual([
+      'n: Int32',
+    ]);
   });
 
   test('no batches at all have no columns, which is an error; an empty batch has', async () => {

@@ -148,7 +148,7 @@ export class FoldBench {
 }
 
 export function folded(ending: FoldEnding): Handle {
-  if (ending.kind !== 'folded') throw new Error(`it was to fold: ${JSON.stringify(ending)}`);
+  if (ending.kind !== 'folded' || ending.state === null) throw new Error(`it was to fold: ${JSON.stringify(ending)}`);
   return ending.state;
 }
 

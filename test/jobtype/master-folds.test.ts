@@ -46,6 +46,18 @@ describe('a Master that collects', () => {
     expect(bench.files()).toEqual([]);
   });
 
+  it('is told of no output without rows, and of nothing made there is no blob', async () => {
+    const bench = await openFoldBench();
+    const metadata = { bad: 'none' };
+    const outputs = [await bench.output(0, [])];
+    const nothing = { kind: 'folded', state: null, stamp: 0 };
+    expect(await bench.fold({ metadata, outputs })).toEqual(nothing);
+    expect(bench.lines.filter((line) => line.startsWith('collect'))).toEqual([]);
+    const result = await bench.fold({ metadata, outputs: null });
+    expect(result).toEqual({ kind: 'finished', result: null, stamp: 0 });
+    expect(bench.files()).toEqual([]);
+  });
+
   it('hears of its job as the instance that took in the outputs', async () => {
     const bench = await openFoldBench();
     folded(await bench.fold({ outputs: [await bench.output(0, [1]), await bench.output(10, [2])] }));
@@ -82,7 +94,6 @@ describe('a Master that collects', () => {
     const ending = await bench.fold({ metadata: { bad: 'state' }, outputs });
     expect(ending).toEqual({ kind: 'failed', culprit: 'master', error: `state: ${said}` });
     const state = folded(await bench.fold({ metadata: { bad: 'finish' }, outputs }));
-    // An instance that was only restored has not seen the metadata: this one has.
     const finished = await bench.fold({ metadata: { bad: 'finish' }, state, outputs: null });
     expect(finished).toMatchObject({
       culprit: 'master',

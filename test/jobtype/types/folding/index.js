@@ -49,6 +49,7 @@ export class Folding {
   async state() {
     await this.deed('state', this.starts.at(-1));
     if (this.metadata.bad === 'state') return { starts: this.starts };
+    if (this.starts.length === 0) return [];
     return this.table();
   }
 
@@ -60,9 +61,11 @@ export class Folding {
     }
   }
 
-  async *finish() {
+  async *finish({ metadata }) {
+    this.metadata = metadata;
     await this.deed('finish');
-    if (this.metadata.bad === 'finish') yield 7;
+    if (metadata.bad === 'finish') yield 7;
+    if (metadata.bad === 'none') return;
     for (const batch of this.table().batches) yield batch;
   }
 
