@@ -260,6 +260,14 @@ describe('lies', () => {
     await expect(collect(readArrowStream(inPieces(bytes, 1 << 16)))).rejects.toMatchObject({ code: 'BATCH_TOO_LARGE' });
   });
 
+  test('more behind the end of a stream is refused, not dropped', async () => {
+    const bytes = await bytesOfAll(writeArrowStream(batchesOf(text(['a']))));
+    await expect(collect(readArrowStream(inPieces(Buffer.concat([bytes, Buffer.from('x')]))))).rejects.toMatchObject({
+      code: 'BAD_ARROW',
+      detail: `There is more behind the end of the stream, at byte ${bytes.byteLength}.`,
+    });
+  });
+
   test('an index of rows that lies about its file is an error, not a wrong slice', async () => {
     const batch = text(['a', 'b', 'c']);
     const bytes = await bytesOfAll(writeArrowFile(batchesOf(batch, batch)));
