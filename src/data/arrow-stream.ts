@@ -49,8 +49,9 @@ export async function* readArrowStream(source: ByteSource, { keepsEmpty = false 
       yield* cutBatch(batch);
     }
     // Whoever promised more than he sent is found out, and nothing that is there is dropped without a word.
-    if ((await bytes.take(1)).byteLength > 0)
+    if ((await bytes.take(1)).byteLength > 0) {
       throw new PolarisError('BAD_ARROW', `There is more behind the end of the stream, at byte ${bytes.taken - 1}.`);
+    }
     if (!given) yield emptyBatch(reader.wire.schema);
   } finally {
     await bytes.close();
