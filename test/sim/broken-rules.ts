@@ -4,6 +4,7 @@
  *
  * Each rule bends one public seam of the daemon, or of the model around it, and `install` gives back what straightens it.
  */
+import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
 import type { Incarnation, NodeId } from '../../src/base/types.ts';
 import { Bucket } from '../../src/daemon/bucket.ts';
@@ -23,6 +24,7 @@ import { RaftLog } from '../../src/raft/log.ts';
 import { Raft } from '../../src/raft/raft.ts';
 import { Blobs } from '../../src/ranges/blobs.ts';
 import { decodeCommand, encodeCommand } from '../../src/ranges/codec.ts';
+import { Collecting } from '../../src/ranges/collecting.ts';
 import { Datasets } from '../../src/ranges/datasets.ts';
 import { Job } from '../../src/ranges/job.ts';
 import { Outputs } from '../../src/ranges/outputs.ts';
@@ -313,6 +315,39 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
     name: 'outputs are taken though their copies may be gone',
     seedsMax: 60,
     install: () => bend(Outputs.prototype, 'lost', () => () => null),
+  },
+  {
+    name: 'whoever takes a job as its Master begins with nothing',
+    seedsMax: 60,
+    install: () =>
+      bend(Collecting.prototype, 'take', (straight) => {
+        return function bent(this: Collecting, epoch) {
+          if (this.master !== null) this.restore({ ...this.master, state: null }, this.result);
+          straight.call(this, epoch);
+        };
+      }),
+  },
+  {
+    name: 'what a Master has taken in stays an output',
+    seedsMax: 20,
+    install: () => bend(Outputs.prototype, 'fold', () => () => true),
+  },
+  {
+    name: 'the state of a Master is not held',
+    seedsMax: 60,
+    install: () =>
+      bend(Collecting.prototype, 'fold', (straight) => {
+        return function bent(this: Collecting, count, state) {
+          straight.call(this, count, null);
+          this.restore({ ...must(this.master, 'it folds'), state }, this.result);
+        };
+      }),
+  },
+  {
+    name: 'Masters that ask for order take in what comes',
+    seedsMax: 30,
+    firstSeed: 15,
+    bugs: { foldsInAnyOrder: true },
   },
   {
     name: 'pipelines begin anew whatever their checkpoint',

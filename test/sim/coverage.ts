@@ -155,6 +155,20 @@ const OUTPUTS = [
   'stage: goes on behind a checkpoint',
 ] as const;
 
+/** What Masters make of outputs (masters.ts, output-checker.ts). */
+const MASTERS = [
+  'applied fold',
+  'applied finish-master',
+  'applied master-failed',
+  'applied take-master',
+  'master: finished',
+  'master: folded one',
+  'master: folded several',
+  'master: paused its job',
+  'master: taken',
+  'master: taken with a state',
+] as const;
+
 const EVENTS = [
   'partition split',
   'partition isolate',
@@ -211,7 +225,7 @@ const EVENTS = [
 
 /** What was never met, in a fixed order. */
 export function unfired(counts: ReadonlyMap<string, number>): string[] {
-  const all = [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...DATASETS, ...OUTPUTS, ...EVENTS];
+  const all = [...FAULTS, ...BRANCHES, ...CONTROL, ...RUNNERS, ...DATASETS, ...OUTPUTS, ...MASTERS, ...EVENTS];
   return all.filter((kind) => (counts.get(kind) ?? 0) === 0);
 }
 

@@ -20,10 +20,17 @@ export interface DataModel {
   readonly stageMs: number;
 }
 
-/** What job hosts need of their surroundings to emit. */
+/** Loud points, and the lease under which they were made. */
+export interface Made extends Range {
+  readonly epoch: Epoch;
+}
+
+/** What job hosts need of their surroundings to emit, and Masters to take in what was emitted. */
 export interface Blobs {
   /** Null: too few copies could be made. */
   store(handle: Handle, done: (stored: Stored | null) => void): void;
+  /** Whether a node that can be reached has a copy. */
+  isReadable(hash: BlobHash): boolean;
   /** A pipeline begins a stage of its whole range. */
   stageBegins(order: TaskOrder, stage: number): void;
 }
@@ -53,6 +60,13 @@ export function loudPieces({ blockPoints, oddFrom }: DataModel, from: Point, to:
 
 export function schemaOf({ oddFrom }: DataModel, start: Point): SchemaHash {
   return start < oddFrom ? SCHEMA : OTHER_SCHEMA;
+}
+
+/** In the order in which a Master took it in. The bytes of two states are the same when they hold the same. */
+export function handleOfTaken(job: JobId, taken: readonly Made[]): Handle {
+  const told = taken.map(({ start, end, epoch }) => `${start}-${end}:${epoch}`).join();
+  const hash: BlobHash = createHash('sha256').update(`${job}/taken/${told}`).digest('hex');
+  return { hash, bytes: 1_000, rows: taken.length, schema: SCHEMA };
 }
 
 /** Of what a worker made of these points, `what` they are. */

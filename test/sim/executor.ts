@@ -8,17 +8,26 @@
  * Invariants: no point is begun after the deadline, at or beyond the limit that its node set, or after `ended` · `ended`
  * comes once for each start.
  */
-import { assert, InvariantError, must } from '../../src/base/assert.ts';
+import { assert, must } from '../../src/base/assert.ts';
 import type { Handle } from '../../src/base/handle.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, LogIndex, Point } from '../../src/base/types.ts';
-import type { Executor, ExecutorEnding, ExecutorHandler, JobTypeInfo, MasterCall } from '../../src/daemon/env.ts';
+import type {
+  Executor,
+  ExecutorEnding,
+  ExecutorHandler,
+  FoldEnding,
+  FoldOrder,
+  JobTypeInfo,
+  MasterCall,
+} from '../../src/daemon/env.ts';
 import { DELIVERIES } from '../../src/ranges/deliveries.ts';
 import type { StampedOutput } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import { Attempt, type JobModel } from './attempt.ts';
 import { type Blobs, handleFor, loudPieces, schemaOf } from './emission.ts';
 import type { Ledger } from './ledger.ts';
+import { SimMasters, type Takings } from './masters.ts';
 import type { Process } from './process.ts';
 import type { Scheduler, SimEvent } from './scheduler.ts';
 import type { Trace } from './trace.ts';
@@ -30,10 +39,20 @@ const STORE_AGAIN_MS = 250;
 /** A message through the pipe between node and job host. */
 const PIPE_MS = 0.1;
 
+const TYPE = { hash: 'h1', exposure: 'window', overseen: true, deliveries: DELIVERIES, metadataSchema: null } as const;
+
 export const SIM_TYPES: readonly JobTypeInfo[] = [
-  { name: 'points', hash: 'h1', exposure: 'window', overseen: true, deliveries: DELIVERIES, metadataSchema: null },
-  { name: 'program', hash: 'h1', exposure: 'task', overseen: false, deliveries: DELIVERIES, metadataSchema: null },
+  { ...TYPE, name: 'points' },
+  { ...TYPE, name: 'program', exposure: 'task', overseen: false },
+  // Their Masters take in what points emit, in range order or as it comes.
+  { ...TYPE, name: 'roll', collects: 'in-order' },
+  { ...TYPE, name: 'heap', collects: 'as-committed' },
 ];
+
+/** A known bug, put back: Masters that hear of outputs as they come, whatever they asked for. */
+const HASTY_TYPES: readonly JobTypeInfo[] = SIM_TYPES.map((type) => {
+  return type.collects === 'in-order' ? { ...type, collects: 'as-committed' } : type;
+});
 
 export interface SimExecutorOptions {
   readonly process: Process;
@@ -48,6 +67,8 @@ export interface SimExecutorOptions {
   /** False puts back a bug: job hosts that leave the deadline to their node. */
   readonly obeysDeadline: boolean;
   readonly blobs: Blobs;
+  readonly takings: Takings;
+  readonly foldsInAnyOrder: boolean;
 }
 
 /** Something that an attempt has to say once the batches of all points below `to` are durable. */
@@ -71,8 +92,9 @@ interface Running {
 }
 
 export class SimExecutor implements Executor {
-  readonly types = SIM_TYPES;
+  readonly types: readonly JobTypeInfo[];
   readonly #options: SimExecutorOptions;
+  readonly #masters: SimMasters;
   readonly #running = new Map<Epoch, Running>();
   #handler: ExecutorHandler | null = null;
   /** Virtual time. */
@@ -83,6 +105,8 @@ export class SimExecutor implements Executor {
 
   constructor(options: SimExecutorOptions) {
     this.#options = options;
+    this.types = options.foldsInAnyOrder ? HASTY_TYPES : SIM_TYPES;
+    this.#masters = new SimMasters(options);
   }
 
   get runningCount(): number {
@@ -133,9 +157,18 @@ export class SimExecutor implements Executor {
     this.#tell(() => answer(end));
   }
 
-  /** No job of a simulation has a Master that collects. */
-  fold(): () => void {
-    throw new InvariantError('a Master folds where its type collects');
+  fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void {
+    let isWanted = !this.#gone;
+    if (!isWanted) return () => {};
+    const { process, scheduler } = this.#options;
+    this.#masters.fold(order, (ending) => {
+      scheduler.after(PIPE_MS, () => {
+        if (isWanted && !this.#gone) process.turn('input', () => done(ending));
+      });
+    });
+    return () => {
+      isWanted = false;
+    };
   }
 
   /** A Master takes its time, and sometimes throws. */

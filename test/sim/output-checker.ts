@@ -4,8 +4,9 @@
  * It keeps books of its own: under which epoch each stretch was acknowledged, which copies were counted for which handle,
  * and how far a pipeline was known to have come with a range when it was granted.
  *
- * Checked: the outputs of a job tile exactly the loud points that are acknowledged, each once, from the epoch that
- * acknowledged them · no job has two schemas · an output that is committed lies on the nodes that were counted, and stays
+ * Checked: the outputs of a job, and what its Master has of them, tile exactly the loud points that are acknowledged, each
+ * once, from the epoch that acknowledged them · a Master that asks for order takes in ascending points, and a result holds
+ * them all · no job has two schemas · an output that is committed lies on the nodes that were counted, and stays
  * there · a stage whose checkpoint was committed before the grant does not begin again · the table's own invariants.
  * Disks that were taken away excuse the copies on them.
  */
@@ -14,11 +15,12 @@ import type { BlobHash, Handle } from '../../src/base/handle.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import type { Epoch, JobId, LogIndex, NodeId, Point, Range } from '../../src/base/types.ts';
 import { checkTable } from '../../src/ranges/invariants.ts';
-import type { Output, TableEvent } from '../../src/ranges/types.ts';
+import type { Command, Output, TableEvent } from '../../src/ranges/types.ts';
 import type { TaskOrder } from '../../src/wire/messages.ts';
 import type { JobModel } from './attempt.ts';
 import type { AppliedCommand, Auditor } from './auditor.ts';
-import { type DataModel, loudPieces } from './emission.ts';
+import { type DataModel, loudPieces, type Made } from './emission.ts';
+import type { Takings } from './masters.ts';
 import type { Shelves, Stored } from './shelves.ts';
 import type { Trace } from './trace.ts';
 import { expectThat } from './violation.ts';
@@ -26,14 +28,10 @@ import { expectThat } from './violation.ts';
 /** Few enough that some of them are still on their way into the log. */
 const NEWEST_MAX = 4;
 
-/** Loud points that are acknowledged, and by which lease. */
-interface Made extends Range {
-  readonly epoch: Epoch;
-}
-
 export interface OutputCheckerOptions {
   readonly auditor: Auditor;
   readonly trace: Trace;
+  readonly takings: Takings;
   readonly shelves: () => Pick<Shelves, 'has'>;
   readonly model: (job: JobId) => JobModel | undefined;
 }
@@ -103,9 +101,7 @@ export class OutputChecker {
     for (const [hash, nodes] of this.#reliedOn) {
       if (this.holds(hash)) for (const id of nodes) this.#isThere(id, hash);
     }
-    for (const { spec, outputs } of this.#options.auditor.table.jobs()) {
-      if (this.#dataOf(spec.id) !== null) this.#compare(spec.id, this.#made.get(spec.id) ?? [], outputs);
-    }
+    for (const { spec } of this.#options.auditor.table.jobs()) this.#compareAll(spec.id);
   }
 
   #applied({ index, command, outcome, events }: AppliedCommand): void {
@@ -118,6 +114,8 @@ export class OutputChecker {
     if (command?.kind === 'checkpoint' && events.some(({ kind }) => kind === 'task-checkpointed')) {
       this.#rely(command.checkpoint.handle, command.stamp);
     }
+    if (command?.kind === 'fold' && outcome.kind !== 'refused') this.#folded(command);
+    if (command?.kind === 'finish-master' && outcome.kind !== 'refused') this.#finished(command);
     const isRefused = outcome.kind === 'refused' && outcome.code === 'BLOB_CONDEMNED';
     if ((isRefused && command?.kind !== 'put-dataset') || (outcome.kind === 'progressed' && outcome.refused)) {
       this.#options.trace.count('output: refused');
@@ -138,11 +136,19 @@ export class OutputChecker {
       case 'task-checkpointed':
         this.#stages.set(this.#rangeOf(event.epoch), event.stage);
         return true;
+      case 'outputs-folded':
+        return true;
+      case 'master-taken':
+        trace.count(auditor.table.job(event.job)?.master?.state ? 'master: taken with a state' : 'master: taken');
+        return true;
       case 'range-failed':
         if (event.error.includes('of schema')) trace.count('output: of another schema');
         this.#forgetStages(event.job, event.range);
         return true;
       case 'job-state':
+        if (event.state === 'paused' && event.reason?.startsWith('its Master') === true) {
+          trace.count('master: paused its job');
+        }
         if (event.state === 'cancelled') this.#forgetStages(event.job, null);
         return true;
       case 'job-evicted':
@@ -165,19 +171,41 @@ export class OutputChecker {
     const made = loudPieces(data, from, to).map((piece) => ({ ...piece, epoch }));
     this.#made.set(job, [...(this.#made.get(job) ?? []), ...made]);
     const { outputs } = must(this.#options.auditor.table.job(job), 'a job with a lease');
-    this.#compare(
-      job,
-      made,
-      outputs.filter((output) => output.start < to && from < output.end),
-    );
+    this.#compare(job, made, piecesOf(outputs.filter((output) => output.start < to && from < output.end)));
     return true;
   }
 
+  #folded({ job, state, stamp, outputs }: Extract<Command, { kind: 'fold' }>): void {
+    this.#options.trace.count(outputs.length > 1 ? 'master: folded several' : 'master: folded one');
+    if (state !== null) this.#rely(state, stamp);
+    const { spec } = must(this.#options.auditor.table.job(job), 'a job of which something was folded');
+    const taken = this.#options.takings.read(state);
+    const isAscending = taken.every(({ start }, at) => at === 0 || must(taken[at - 1], 'the one before').end <= start);
+    expectThat(
+      spec.name !== 'roll' || isAscending,
+      () => `the Master of job ${job} took in ${told(taken)}, not in order`,
+    );
+    this.#compareAll(job);
+  }
+
+  #finished({ job, result, stamp }: Extract<Command, { kind: 'finish-master' }>): void {
+    this.#options.trace.count('master: finished');
+    if (result !== null) this.#rely(result, stamp);
+    this.#compare(job, this.#made.get(job) ?? [], this.#options.takings.read(result));
+  }
+
+  /** Of a whole job: what its Master has, and what waits for it. */
+  #compareAll(job: JobId): void {
+    const { outputs, master } = must(this.#options.auditor.table.job(job), 'a job that emits');
+    if (this.#dataOf(job) === null) return;
+    const taken = this.#options.takings.read(master?.state ?? null);
+    this.#compare(job, this.#made.get(job) ?? [], [...taken, ...piecesOf(outputs)]);
+  }
+
   /** What was made must be told by outputs of the same epoch, point for point, and nothing else is told. */
-  #compare(job: JobId, made: readonly Made[], outputs: readonly Output[]): void {
-    const told = outputs.map(({ start, end, handle }) => ({ start, end, epoch: handle.rows }));
+  #compare(job: JobId, made: readonly Made[], told: readonly Made[]): void {
     const [wanted, found] = [textOf(made), textOf(told)];
-    expectThat(wanted === found, () => `job ${job} emitted ${wanted}, and its outputs are ${found}`);
+    expectThat(wanted === found, () => `job ${job} emitted ${wanted}, and what is there of it is ${found}`);
   }
 
   /** Those of a live lease: what became of the rest of a report shows in the table. */
@@ -238,6 +266,14 @@ function keyOf({ hash, rows }: Handle, stamp: LogIndex): string {
   return `${hash}/${rows}/${stamp}`;
 }
 
+function piecesOf(outputs: readonly Output[]): Made[] {
+  return outputs.map(({ start, end, handle }) => ({ start, end, epoch: handle.rows }));
+}
+
+function told(pieces: readonly Made[]): string {
+  return pieces.map(({ start, end, epoch }) => `[${start}, ${end}) of ${epoch}`).join(', ');
+}
+
 /** In range order, with neighbours of one epoch as one: however they were cut, equal texts say the same of every point. */
 function textOf(pieces: readonly Made[]): string {
   const merged: Made[] = [];
@@ -247,5 +283,5 @@ function textOf(pieces: readonly Made[]): string {
       merged[merged.length - 1] = { ...last, end: piece.end };
     else merged.push(piece);
   }
-  return merged.map(({ start, end, epoch }) => `[${start}, ${end}) of ${epoch}`).join(', ');
+  return told(merged);
 }

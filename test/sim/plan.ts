@@ -114,7 +114,7 @@ export function drawPlan(seed: number): SeedPlan {
     wishes: NO_WISHES,
     remotes: drawRemotes(createPrng(seed ^ 0x4e40), calm),
   };
-  return drawData(drawLibrary(drawWishes(drawTransfers(plan))));
+  return drawMasters(drawData(drawLibrary(drawWishes(drawTransfers(plan)))));
 }
 
 /** Runners, in every third seed. With lots of their own, like all that came later. */
@@ -152,6 +152,18 @@ function withData(prng: Prng, { spec, model, submitAt }: JobPlan): JobPlan {
   };
   if (model.exposure === 'task' && !isPipeline) return { spec, model, submitAt };
   return { spec, model: { ...model, data }, submitAt };
+}
+
+/** Masters that take in what points emit. With lots of its own. */
+function drawMasters(plan: SeedPlan): SeedPlan {
+  const prng = createPrng(plan.seed ^ 0xf01d);
+  return { ...plan, jobs: plan.jobs.map((job) => (prng.chance(0.5) ? collected(prng, job) : job)) };
+}
+
+function collected(prng: Prng, job: JobPlan): JobPlan {
+  const { spec, model } = job;
+  if (model.data === undefined || model.exposure === 'task') return job;
+  return { ...job, spec: { ...spec, name: prng.chance(0.5) ? 'roll' : 'heap', collects: true } };
 }
 
 /** Snapshots and hashes of the table. With lots of its own, so that the rest of a seed is what it would be without. */

@@ -169,6 +169,8 @@ class Life {
       ...{ slots: plan.slots, releaseMsMax: plan.releaseMsMax, obeysDeadline: true },
       model: (job) => must(world.models.get(job), `job ${job} has a model`),
       blobs: world.blobs(() => this.#anyVoter()),
+      takings: world.takings,
+      foldsInAnyOrder: false,
     });
     this.#executor.start({
       progress: (epoch, cursor, _begun, outputs) => this.#progress(epoch, cursor, outputs),

@@ -56,6 +56,11 @@ export class Shelves {
     return this.#shelf(id).has(hash);
   }
 
+  /** Whether a node has a copy, or can ask one that has. */
+  isReadable(id: NodeId, hash: BlobHash): boolean {
+    return this.has(id, hash) || this.#holders(id, hash).length > 0;
+  }
+
   wipe(id: NodeId): void {
     this.#shelves.delete(id);
   }
@@ -155,17 +160,23 @@ export class Shelves {
   #pull(sim: SimNode, hash: BlobHash, stamp: LogIndex): void {
     const { world, prng } = this.#options;
     const { id } = sim.plan.config;
-    const holders = [...world.nodes.values()].filter((other) => {
-      const { id: from } = other.plan.config;
-      return other.process?.paused === false && this.has(from, hash) && !world.weather.blocked(from, id);
-    });
-    const holder = holders[prng.integer(0, Math.max(1, holders.length))]?.plan.config.id;
+    const holders = this.#holders(id, hash);
+    const holder = holders[prng.integer(0, Math.max(1, holders.length))];
     if (holder === undefined) return;
     this.#later(sim, () => {
       // It may have gone from there while it was on its way.
       if (!this.has(holder, hash)) return;
       world.trace.count('keeper: copy pulled');
       this.#put(id, hash, stamp);
+    });
+  }
+
+  /** Others that have a copy and from which bytes come. */
+  #holders(id: NodeId, hash: BlobHash): NodeId[] {
+    const { world } = this.#options;
+    return [...world.nodes].flatMap(([from, { process }]) => {
+      const comes = process?.paused === false && !world.weather.blocked(from, id);
+      return comes && from !== id && this.has(from, hash) ? [from] : [];
     });
   }
 

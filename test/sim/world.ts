@@ -28,6 +28,7 @@ import type { Blobs, Entrance } from './emission.ts';
 import { SimExecutor } from './executor.ts';
 import { GrantChecker } from './grant-checker.ts';
 import { Histories } from './history.ts';
+import { Takings } from './masters.ts';
 import { SimNetwork } from './network.ts';
 import { Oracle } from './oracle.ts';
 import { OutputChecker } from './output-checker.ts';
@@ -82,6 +83,8 @@ export interface ModelBugs {
   readonly refusesProbes?: boolean;
   /** Keepers delete by the hash alone. */
   readonly deletesByHash?: boolean;
+  /** Masters take in outputs as they come, though they asked for them in order. */
+  readonly foldsInAnyOrder?: boolean;
   /** Datasets are read from the table of any node. */
   readonly readsLocally?: boolean;
 }
@@ -125,6 +128,7 @@ export class World {
   readonly shelves: Shelves;
   readonly copies: CopyChecker;
   readonly outputs: OutputChecker;
+  readonly takings = new Takings();
   readonly nodes = new Map<NodeId, SimNode>();
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
@@ -164,7 +168,7 @@ export class World {
     this.outside = this.#makeOutside();
     this.control = new ControlChecker(this.auditor, this.trace, this.outside);
     this.outputs = new OutputChecker({
-      ...{ auditor: this.auditor, trace: this.trace, shelves: () => this.shelves },
+      ...{ auditor: this.auditor, trace: this.trace, takings: this.takings, shelves: () => this.shelves },
       model: (job) => this.models.get(job),
     });
     const isHeldByJobs = (hash: BlobHash): boolean => this.outputs.holds(hash);
@@ -434,6 +438,8 @@ export class World {
       releaseMsMax: this.#options.releaseMsMax,
       obeysDeadline: this.#options.bugs?.ignoresDeadline !== true,
       blobs: this.blobs(() => sim.plan.config.id),
+      takings: this.takings,
+      foldsInAnyOrder: this.#options.bugs?.foldsInAnyOrder === true,
     });
   }
 
@@ -448,6 +454,7 @@ export class World {
         // A lost voter would else hold up every other window for as long as a silent one is waited for.
         this.shelves.store(entrance(), handle.hash, told, 0);
       },
+      isReadable: (hash) => this.shelves.isReadable(entrance(), hash),
       stageBegins: (order, stage) => this.check(() => this.outputs.stageBegins(order, stage)),
     };
   }
