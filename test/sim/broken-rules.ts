@@ -50,6 +50,8 @@ export interface BrokenRule {
   readonly seedsMax: number;
   /** Where the search begins: near a seed that is known to find it, so that nobody waits for those that do not. */
   readonly firstSeed?: number;
+  /** It shows in that nothing comes to rest: what a sound cluster needs, in virtual time, which is tested first. */
+  readonly livenessMs?: number;
   readonly bugs?: ModelBugs;
   /** A scenario of its own, for a rule that is one of several lines of defence and rarely the last. */
   readonly provoke?: (seed: number) => string | null;
@@ -118,6 +120,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'nobody remembers who was removed',
     seedsMax: 60,
+    livenessMs: 60_000,
     firstSeed: 3,
     install: () => bend(Roster.prototype, 'wasRemoved', () => () => false),
   },
@@ -273,6 +276,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'progress counts points that nobody worked',
     seedsMax: 20,
+    firstSeed: 3,
     install: () =>
       bend(JobTable.prototype, 'apply', (straight) => {
         return function bent(this: JobTable, index, payload) {
@@ -289,6 +293,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'the table loses the last output of a report',
     seedsMax: 20,
+    firstSeed: 3,
     install: () =>
       bend(Outputs.prototype, 'add', (straight) => {
         return function bent(this: Outputs, outputs) {
@@ -299,6 +304,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a worker forgets what it emitted as soon as anything is committed',
     seedsMax: 60,
+    firstSeed: 3,
     install: () =>
       bend(Emitted.prototype, 'committed', (straight) => {
         return function bent(this: Emitted) {
@@ -309,16 +315,19 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'outputs of another schema are taken',
     seedsMax: 60,
+    firstSeed: 3,
     install: () => bend(Outputs.prototype, 'conflict', () => () => null),
   },
   {
     name: 'outputs are taken though their copies may be gone',
     seedsMax: 60,
+    firstSeed: 3,
     install: () => bend(Outputs.prototype, 'lost', () => () => null),
   },
   {
     name: 'whoever takes a job as its Master begins with nothing',
     seedsMax: 60,
+    firstSeed: 3,
     install: () =>
       bend(Collecting.prototype, 'take', (straight) => {
         return function bent(this: Collecting, epoch) {
@@ -330,11 +339,13 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'what a Master has taken in stays an output',
     seedsMax: 20,
+    firstSeed: 3,
     install: () => bend(Outputs.prototype, 'fold', () => () => true),
   },
   {
     name: 'the state of a Master is not held',
     seedsMax: 60,
+    firstSeed: 3,
     install: () =>
       bend(Collecting.prototype, 'fold', (straight) => {
         return function bent(this: Collecting, count, state) {
@@ -346,12 +357,13 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'Masters that ask for order take in what comes',
     seedsMax: 30,
-    firstSeed: 15,
+    firstSeed: 20,
     bugs: { foldsInAnyOrder: true },
   },
   {
     name: 'pipelines begin anew whatever their checkpoint',
     seedsMax: 60,
+    firstSeed: 6,
     install: () =>
       bend(SimExecutor.prototype, 'run', (straight) => {
         return function bent(this: SimExecutor, order) {
@@ -362,6 +374,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a range comes back without its checkpoint',
     seedsMax: 60,
+    firstSeed: 6,
     install: () =>
       bend(ReturnedRanges.prototype, 'put', (straight) => {
         return function bent(this: ReturnedRanges, range) {
@@ -391,7 +404,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
     },
   },
   { name: 'all jobs have one priority', seedsMax: 20, firstSeed: 5, install: () => bendControls({ priority: 0 }) },
-  { name: 'all jobs have one weight', seedsMax: 60, firstSeed: 26, install: () => bendControls({ weight: 1 }) },
+  { name: 'all jobs have one weight', seedsMax: 60, firstSeed: 35, install: () => bendControls({ weight: 1 }) },
   {
     name: 'points are not taken out of the bucket of a job',
     seedsMax: 40,
@@ -434,7 +447,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a job goes on though the one before it failed',
     seedsMax: 60,
-    firstSeed: 8,
+    firstSeed: 11,
     install: () =>
       bend(Job.prototype, 'followed', (straight) => {
         return function bent(this: Job, _how, emit) {
@@ -458,6 +471,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'the table forgets whom to tell of the end of a job',
     seedsMax: 20,
+    firstSeed: 5,
     install: () =>
       bend(Job.prototype, 'complete', (straight) => {
         return function bent(this: Job, ending, at, emit) {
@@ -470,6 +484,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a notice is of another run than the one that ended',
     seedsMax: 20,
+    livenessMs: 60_000,
     install: () =>
       bend(Notices.prototype, 'follow', (straight) => {
         return function bent(this: Notices, job) {
@@ -481,6 +496,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a worker that was sent to rest is given tasks',
     seedsMax: 40,
+    firstSeed: 4,
     install: () =>
       bend(Rests.prototype, 'ask', () => {
         return function bent(this: Rests, _session, _resting, _now, done) {
@@ -509,6 +525,7 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
   {
     name: 'a blob is condemned though a name stands for it',
     seedsMax: 20,
+    firstSeed: 3,
     install: () => {
       let condemning = false;
       const restoreCondemn = bend(Blobs.prototype, 'condemn', (straight) => {
@@ -535,13 +552,19 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
     seedsMax: 20,
     install: () => bend(Blobs.prototype, 'refusal', () => () => null),
   },
-  { name: 'a keeper deletes by the hash, whatever the stamp', seedsMax: 40, bugs: { deletesByHash: true } },
+  {
+    name: 'a keeper deletes by the hash, whatever the stamp',
+    seedsMax: 40,
+    firstSeed: 3,
+    bugs: { deletesByHash: true },
+  },
   {
     name: 'a dataset changes from any version, whichever was expected',
     seedsMax: 20,
+    firstSeed: 3,
     install: () => bend(Datasets.prototype, 'conflict', () => () => null),
   },
-  { name: 'a dataset is read from the table of a follower', seedsMax: 20, bugs: { readsLocally: true } },
+  { name: 'a dataset is read from the table of a follower', seedsMax: 20, firstSeed: 3, bugs: { readsLocally: true } },
   {
     name: 'a table applies one command differently on one node',
     seedsMax: 1,

@@ -7,6 +7,8 @@ import { runSeed } from './run.ts';
 
 /** What the simulator says, and how many seeds it took; null when it found nothing. */
 function find(rule: BrokenRule): { finding: string; seedCount: number } | null {
+  const { livenessMs } = rule;
+  if (livenessMs !== undefined) expect(runSeed(rule.firstSeed ?? 1, { livenessMs }).failure).toBeNull();
   const straighten = rule.install?.();
   try {
     const { firstSeed = 1, seedsMax } = rule;
@@ -22,7 +24,8 @@ function find(rule: BrokenRule): { finding: string; seedCount: number } | null {
 
 function provoke(rule: BrokenRule, seed: number): string | null {
   if (rule.provoke !== undefined) return rule.provoke(seed);
-  return runSeed(seed, rule.bugs === undefined ? {} : { bugs: rule.bugs }).failure;
+  const { bugs, livenessMs } = rule;
+  return runSeed(seed, { ...(bugs && { bugs }), ...(livenessMs && { livenessMs }) }).failure;
 }
 
 describe('broken rules are caught', () => {
