@@ -5,8 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/build.ts'],
     pool: 'forks',
-    // Half of the tests compute and half wait for processes: two files at once take little more than half the time.
-    maxWorkers: 2,
+    // Half of the tests compute and half wait for processes: three files at once keep two cores busy.
+    maxWorkers: 3,
     // Far above what anything takes: a test that hangs is ended, a slow machine fails nothing.
     testTimeout: 120_000,
     hookTimeout: 120_000,
