@@ -1,16 +1,27 @@
 /**
- * `npm run proof`: the long campaigns, and docs/proof.md with what they gave, on which commit and machine, by which
- * command. It fails when one of them does, and then leaves the old page as it is.
+ * `npm run proof`: the long campaigns, and docs/proof.md with what each gave, when, on which commit and machine, by which
+ * command.
+ *
+ *   npm run proof [-- [--seeds 2000] [--only TITLE]…]
+ *
+ * A campaign is written down as soon as it has ended, so that a proof that is cut off keeps what it has; each part of the
+ * page names its own commit. With `--only` the other parts stay as they are. A campaign that fails ends the proof, and the
+ * page has no part of it any more.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = fileURLToPath(new URL('../../docs/proof.md', import.meta.url));
 const SEEDS_DEFAULT = '2000';
+const HEAD = `# Proof
+
+Written by \`npm run proof\`. A figure is here only because that command gave it; each part names its own commit.
+`;
 
 interface Campaign {
   readonly title: string;
@@ -100,34 +111,50 @@ function git(...args: string[]): string {
   return execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
 }
 
+/** Where and of what a campaign was run; changes that it made to the docs itself do not count. */
+function origin(): string {
+  const changed =
+    git('status', '--porcelain', '--', '.', ':!docs') === '' ? '' : ', with changes that are not committed';
+  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
+  return `${new Date().toISOString().slice(0, 10)}, commit ${git('rev-parse', 'HEAD')}${changed}; ${machine}`;
+}
+
 function section(campaign: Campaign, outcome: Outcome): string {
-  const head = `## ${campaign.title}\n\n${campaign.shows}\n\n\`${campaign.command.join(' ')}\`, ${outcome.seconds} s:\n`;
+  const head = `## ${campaign.title}\n\n${campaign.shows}\n\n\`${campaign.command.join(' ')}\`, ${outcome.seconds} s, on ${origin()}:\n`;
   return `${head}\n\`\`\`text\n${outcome.tail}\n\`\`\`\n`;
 }
 
+/** The parts of the page, by title. */
+function readPage(): Map<string, string> {
+  const [, ...parts] = readFileSync(PAGE, 'utf8').split(/^(?=## )/m);
+  return new Map(parts.map((part) => [part.slice(3, part.indexOf('\n')), `${part.trimEnd()}\n`]));
+}
+
+function writePage(parts: ReadonlyMap<string, string>, order: readonly Campaign[]): void {
+  const inOrder = order.flatMap(({ title }) => parts.get(title) ?? []);
+  writeFileSync(PAGE, [HEAD, ...inOrder].join('\n'));
+}
+
 async function main(): Promise<number> {
-  const seeds = process.argv[2] ?? SEEDS_DEFAULT;
-  const changed = git('status', '--porcelain') === '' ? '' : ', with changes that are not committed';
-  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
-  const parts = [
-    '# Proof',
-    '',
-    'Written by `npm run proof`. A figure is here only because that command gave it.',
-    '',
-    `- Commit: ${git('rev-parse', 'HEAD')}${changed}`,
-    `- Machine: ${machine}`,
-    `- Date: ${new Date().toISOString().slice(0, 10)}`,
-    '',
-  ];
-  for (const campaign of campaigns(seeds)) {
-    const outcome = await run(campaign);
-    if (outcome.code !== 0) {
-      process.stderr.write(`${campaign.title} failed with exit code ${outcome.code}; ${PAGE} is left as it was.\n`);
-      return 1;
-    }
-    parts.push(section(campaign, outcome));
+  const { values } = parseArgs({
+    options: { seeds: { type: 'string', default: SEEDS_DEFAULT }, only: { type: 'string', multiple: true } },
+  });
+  const all = campaigns(values.seeds);
+  const unknown = values.only?.find((title) => all.every((campaign) => campaign.title !== title));
+  if (unknown !== undefined) {
+    process.stderr.write(`No campaign is called "${unknown}": ${all.map(({ title }) => `"${title}"`).join(', ')}.\n`);
+    return 2;
   }
-  writeFileSync(PAGE, parts.join('\n'));
+  for (const campaign of all.filter(({ title }) => values.only?.includes(title) ?? true)) {
+    const outcome = await run(campaign);
+    const parts = readPage();
+    parts.delete(campaign.title);
+    if (outcome.code === 0) parts.set(campaign.title, section(campaign, outcome));
+    writePage(parts, all);
+    if (outcome.code === 0) continue;
+    process.stderr.write(`${campaign.title} failed with exit code ${outcome.code}; ${PAGE} has no part of it now.\n`);
+    return 1;
+  }
   process.stdout.write(`Written: ${PAGE}\n`);
   return 0;
 }
