@@ -36,6 +36,14 @@ export type { Work } from './client/runner-attempt.ts';
 export { StoreBatchError, type StoreOptions } from './client/tables.ts';
 export type { DataSource } from './client/upload.ts';
 export type { ClusterStatus } from './daemon/api.ts';
+export {
+  type Aggregate,
+  session,
+  sliding,
+  tumbling,
+  type WindowShape,
+  type WindowsSpec,
+} from './data/windows/spec.ts';
 export type { CacheJson } from './http/cache.ts';
 export type { DatasetJson } from './http/datasets.ts';
 export type { FailuresJson, JobJson, ProgressJson, RangeJson, RangesJson, VerifyJson } from './http/job-json.ts';
@@ -63,4 +71,5 @@ export {
   type StageOptions,
 } from './jobtype/pipeline.ts';
 export type { CheckpointPolicy } from './jobtype/stages.ts';
+export { type WindowedJob, type WindowsMaster, windows } from './jobtype/windowed.ts';
 export type { Controls, Delivery, JobOptions, Throttle, Tolerance } from './ranges/types.ts';

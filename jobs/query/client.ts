@@ -19,15 +19,19 @@ export class Query extends Client<QueryMetadata> {
   static override readonly metadata = METADATA;
   static override readonly deliveries = ['at-least-once'] as const;
 
+  /** A range is answered as a unit, like that of a pipeline: it is at work until everything is emitted. */
+  static readonly kind = 'pipeline';
+
   override async work(task: BatchTask<QueryMetadata>): Promise<void> {
     const { metadata, signal } = task;
+    const pieces = task.chunks(task.end - task.start);
+    await pieces.next();
     for await (const batches of gatherBatches(task.input())) {
       signal.throwIfAborted();
       for (const answer of await queryBatches(metadata.partial, { name: TABLE_PART, batches })) await task.emit(answer);
     }
     signal.throwIfAborted();
-    // Nothing is acknowledged before all of it is emitted: a range is answered as a unit.
-    const pieces = task.chunks(task.end - task.start);
-    for (let piece = await pieces.next(); piece.done !== true; piece = await pieces.next());
+    // Asking for more says that this is done.
+    await pieces.next();
   }
 }

@@ -9,6 +9,7 @@ import { Field, Int32, Int64, type RecordBatch, Schema, TimestampMillisecond, Ut
 import { must } from '../../src/base/assert.ts';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import { buildBatch, type Cell } from '../../src/data/windows/columns.ts';
+import { OUT_OF_ORDER_MS_MAX, POINT_MS } from './turnover.ts';
 
 export const PRODUCTS: readonly string[] = Array.from(
   { length: 20 },
@@ -18,10 +19,6 @@ export const CURRENCIES = ['EUR', 'USD', 'GBP', 'JPY', 'CHF'] as const;
 export const REGIONS = ['africa', 'america', 'asia', 'europe'] as const;
 export const ORDERS_MIN = 300;
 export const ORDERS_MAX = 500;
-/** Time between two points. */
-export const POINT_MS = 1_000;
-/** An event time lies at most so far before its point. */
-export const OUT_OF_ORDER_MS_MAX = 5_000;
 /** 2026-01-01T00:00Z */
 export const EPOCH_MS = 1_767_225_600_000;
 

@@ -7,8 +7,7 @@
 import { Field, Int64, type RecordBatch, Schema } from 'apache-arrow';
 import { must } from '../../src/base/assert.ts';
 import { buildBatch, type Cell, cellReader } from '../../src/data/windows/columns.ts';
-import { tumbling, type WindowsSpec } from '../../src/data/windows/spec.ts';
-import { CURRENCIES, ORDER_SCHEMA, OUT_OF_ORDER_MS_MAX, POINT_MS, REGIONS } from './generate.ts';
+import { CURRENCIES, ORDER_SCHEMA, REGIONS } from './generate.ts';
 
 /** Millionths of a euro cent for one minor unit: a cent, a penny, a rappen, a yen. */
 export const RATES: Readonly<Record<(typeof CURRENCIES)[number], bigint>> = {
@@ -24,21 +23,6 @@ const COLUMN = { at: 1, product: 2, region: 3, currency: 4, quantity: 5, price: 
 
 export const VALID_SCHEMA = new Schema(ORDER_SCHEMA.fields.map(({ name, type }) => new Field(name, type, false)));
 export const ENRICHED_SCHEMA = new Schema([...VALID_SCHEMA.fields, new Field('euro_cents', new Int64(), false)]);
-
-/** Turnover by product and region. No order comes later than its lateness allows, so every one of them counts. */
-export const TURNOVER: WindowsSpec = {
-  time: 'at',
-  keys: ['product', 'region'],
-  window: tumbling(60_000),
-  aggregates: [
-    { fn: 'count', as: 'orders' },
-    { fn: 'sum', column: 'quantity', as: 'pieces' },
-    { fn: 'sum', column: 'euro_cents', as: 'euro_cents' },
-    { fn: 'max', column: 'euro_cents', as: 'largest' },
-    { fn: 'mean', column: 'euro_cents', as: 'mean' },
-  ],
-  allowedLatenessMs: OUT_OF_ORDER_MS_MAX + POINT_MS,
-};
 
 /** Drops orders that lack something, or name what does not exist. */
 export function validate(orders: RecordBatch): RecordBatch {

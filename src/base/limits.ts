@@ -491,6 +491,11 @@ export const CONDEMNED_MAX = 4_096;
 export const CONDEMNED_PER_ENTRY_MAX = 256;
 /** Outputs of a job that wait for its Master or its end: 2 MB of a snapshot. A job with more pauses: its `commitEvery` is too small. */
 export const OUTPUTS_PER_JOB_MAX = 16 * KIB;
+/**
+ * Outputs of all jobs together: 10 MiB of a snapshot. Beyond it the results of the longest finished jobs go, and when open
+ * jobs alone have as many, those that add more pause.
+ */
+export const OUTPUTS_TOTAL_MAX = 128 * KIB;
 /** What leases that were live when a job paused may still add; one that brings more goes back as it was. */
 export const OUTPUTS_HELD_MAX = 2 * OUTPUTS_PER_JOB_MAX;
 /** Outputs in one report of a task: one for each `commitEvery` points, and a report goes with each. */

@@ -2,13 +2,13 @@
  * polaris query SQL [FILE|-]: the answer as a table for a person, or in any format of datasets.
  *
  * A table is aligned, so its rows are held until the last of them is there; that is done for so many as somebody reads, and
- * the rest is counted on stderr. All other formats stream.
+ * the rest is counted on stderr. All other formats stream. With --job the same is asked of ranges of rows on all workers.
  */
 import { CLIENT_KEYS } from '../base/config.ts';
 import { PolarisError } from '../base/errors.ts';
 import { QUERY_TABLE_ROWS_MAX } from '../base/limits-query.ts';
 import { FORMAT_NAMES, MEDIA_TYPES } from '../base/media-types.ts';
-import type { QueryContent } from '../client/query.ts';
+import type { Content } from '../client/download.ts';
 import type { PlanJson } from '../http/query.ts';
 import {
   type CliArguments,
@@ -20,7 +20,9 @@ import {
   textOf,
 } from './command.ts';
 import { mediaTypeOf, targetFormat } from './dataset-formats.ts';
-import { type CliClient, type CliIo, writeAll } from './io.ts';
+import { waitForJob } from './finish.ts';
+import { type CliClient, type CliIo, colours, writeAll } from './io.ts';
+import { createProgressView } from './progress.ts';
 import { renderFields, renderJson, renderTable } from './render.ts';
 
 const OWN_FORMATS = ['table', 'json'] as const;
@@ -49,6 +51,7 @@ export const query: CliCommand = {
           defaultDescription: "by the file's ending; table on a terminal, else arrow",
         },
         plan: { type: 'boolean', default: false, describe: 'Say what would run where, and run nothing' },
+        job: { type: 'boolean', default: false, describe: 'Ask ranges of rows, as a job, and wait for it' },
         ...settingOptions(CLIENT_KEYS),
       })
       .example('$0 query "SELECT region, sum(amount) AS total FROM trades GROUP BY region"', 'a table on a terminal')
@@ -64,7 +67,9 @@ export const query: CliCommand = {
         io.stdout.write(textOf(args, 'output') === 'json' ? renderJson(plan) : planText(plan));
         return 0;
       }
-      await answer(io, client, { sql, file, form: formOf(io, args, file), signal });
+      const wanted = { sql, file, form: formOf(io, args, file), signal };
+      if (args['job'] === true) return await askRanges(io, client, wanted);
+      await give(io, wanted, await client.queries.get(sql, { accept: acceptOf(wanted), signal }));
       return 0;
     } finally {
       release();
@@ -95,7 +100,7 @@ function planText({ datasets, plan, reason }: PlanJson): string {
   const tables = read.length === 0 ? '' : `${renderTable(['dataset', 'version', 'rows', 'bytes'], read)}\n`;
   if (plan === null) return `${tables}${renderFields([['runs', `as a whole, on one node: ${reason}`]])}`;
   return `${tables}${renderFields([
-    ['runs', 'as a whole, on one node; or as a job of the type "query" over ranges of rows'],
+    ['runs', 'as a whole, on one node; with --job as a job over ranges of rows'],
     ['each range', plan.partial],
     ['their answers', plan.final],
   ])}`;
@@ -108,16 +113,38 @@ interface Wanted {
   readonly signal: AbortSignal;
 }
 
-async function answer(io: CliIo, client: CliClient, { sql, file, form, signal }: Wanted): Promise<void> {
-  const accept = form === 'table' ? MEDIA_TYPES.csv : form === 'json' ? MEDIA_TYPES.jsonl : form;
-  const content = await client.queries.get(sql, { accept, signal });
+interface Answer extends Content {
+  readonly rows: number;
+}
+
+/** As a job of the type `query`. @throws PolarisError BAD_QUERY when it does not fall apart */
+async function askRanges(io: CliIo, client: CliClient, wanted: Wanted): Promise<number> {
+  const { sql, signal } = wanted;
+  const { plan, reason } = await client.queries.explain(sql, { signal });
+  if (plan === null)
+    throw new PolarisError('BAD_QUERY', `this cannot be asked of ranges of rows: ${reason}; leave out --job`);
+  const { dataset, partial, final } = plan;
+  const { id } = await client.submit({ name: 'query', metadata: { dataset, partial, final } });
+  const view = createProgressView(io.stderr, colours(io, io.stderr));
+  const { exit } = await waitForJob(io, client, id, { timeoutMs: null, view });
+  if (exit !== 0) return exit;
+  const { rows, ...content } = await client.results.get(id, { accept: acceptOf(wanted), signal });
+  await give(io, wanted, { ...content, rows: rows ?? 0 });
+  return 0;
+}
+
+function acceptOf({ form }: Wanted): string {
+  return form === 'table' ? MEDIA_TYPES.csv : form === 'json' ? MEDIA_TYPES.jsonl : form;
+}
+
+async function give(io: CliIo, { file, form }: Wanted, content: Answer): Promise<void> {
   const body = form === 'table' ? tableOf(io, content) : form === 'json' ? arrayOf(content) : content.body;
   if (file === STDOUT_FILE) return writeAll(io.stdout, body);
   const { writeWholeStream } = await import('./whole-file.ts');
   return writeWholeStream(file, body);
 }
 
-async function* tableOf(io: CliIo, { body, rows, cancel }: QueryContent): AsyncGenerator<Uint8Array> {
+async function* tableOf(io: CliIo, { body, rows, cancel }: Answer): AsyncGenerator<Uint8Array> {
   const { readRecords } = await import('../data/csv-records.ts');
   const lines: (readonly string[])[] = [];
   for await (const records of readRecords(body)) {
@@ -134,7 +161,7 @@ async function* tableOf(io: CliIo, { body, rows, cancel }: QueryContent): AsyncG
 }
 
 /** Objects, one a line, as one array. The texts pass as they are, so that no integer loses a digit. */
-async function* arrayOf({ body }: QueryContent): AsyncGenerator<Uint8Array> {
+async function* arrayOf({ body }: Answer): AsyncGenerator<Uint8Array> {
   const LF = 0x0a;
   const comma = Buffer.from(',\n');
   let isFirst = true;

@@ -20,7 +20,7 @@ import {
 } from '../base/limits-masters.ts';
 import type { Prng } from '../base/prng.ts';
 import type { LogIndex } from '../base/types.ts';
-import { TOO_MANY_OUTPUTS } from '../ranges/outputs.ts';
+import { isForOutputs } from '../ranges/outputs.ts';
 import type { JobView, Output } from '../ranges/types.ts';
 import type { Collecting, FoldEnding } from './env.ts';
 
@@ -111,7 +111,7 @@ export class Folding {
 
 /** It runs; or it waits for nothing else than for us. */
 export function mayFold({ state, reason }: Pick<JobView, 'state' | 'reason'>): boolean {
-  return state === 'running' || (state === 'paused' && reason === TOO_MANY_OUTPUTS);
+  return state === 'running' || (state === 'paused' && isForOutputs(reason));
 }
 
 /** Why nothing new of a job is granted: its Master is behind. Null when it is not. */

@@ -31,7 +31,7 @@ import { liveView } from './live-view.ts';
 import { Losses, type LossesImage } from './losses.ts';
 import { controlsOf } from './options.ts';
 import { NOTHING, OK, type Refusal, refused } from './outcomes.ts';
-import { freshOutputs, Outputs, TOO_MANY_OUTPUTS } from './outputs.ts';
+import { freshOutputs, isForOutputs, Outputs, TOO_MANY_IN_ALL, TOO_MANY_OUTPUTS } from './outputs.ts';
 import { ReturnedRanges, untried } from './returned.ts';
 import { blame } from './suspects.ts';
 import { clipText } from './text.ts';
@@ -136,6 +136,17 @@ export class Job {
 
   lease(epoch: Epoch): Lease | undefined {
     return this.#leases.get(epoch);
+  }
+
+  get outputCount(): number {
+    return this.#outputs.count;
+  }
+
+  /** It has added outputs, and open jobs together have too many. */
+  crowd(emit: Emit): void {
+    const { state } = this.#course.now;
+    if (!this.finished && !this.#isCancelling && state !== 'paused')
+      this.#course.become('paused', TOO_MANY_IN_ALL, emit);
   }
 
   /** It leaves the table. */
@@ -250,7 +261,7 @@ export class Job {
     this.#collecting.fold(outputs.length, state);
     emit({ kind: 'outputs-folded', job: this.spec.id, count: outputs.length });
     const { now } = this.#course;
-    const isPausedForThem = now.state === 'paused' && now.reason === TOO_MANY_OUTPUTS;
+    const isPausedForThem = now.state === 'paused' && isForOutputs(now.reason);
     if (isPausedForThem && this.#outputs.count <= OUTPUTS_PER_JOB_MAX / 2) this.#course.become('running', null, emit);
     return OK;
   }
@@ -425,9 +436,10 @@ export class Job {
     return this.#outputs.hasRoomFor(outputs.length) ? null : refused('OVERLOADED', TOO_MANY_OUTPUTS);
   }
 
-  #judgeOutputs([first]: readonly StampedOutput[], emit: Emit): void {
+  #judgeOutputs(outputs: readonly StampedOutput[], emit: Emit): void {
+    const [first] = outputs;
     if (first === undefined) return;
-    emit({ kind: 'outputs-added', job: this.spec.id, from: first.start });
+    emit({ kind: 'outputs-added', job: this.spec.id, from: first.start, count: outputs.length });
     if (this.#outputs.count >= OUTPUTS_PER_JOB_MAX && !this.#isCancelling)
       this.#course.become('paused', TOO_MANY_OUTPUTS, emit);
   }

@@ -2,12 +2,18 @@
  * Jobs: which jobs the table has, in order of submission, and which of the finished ones it still keeps.
  *
  * Open jobs are never dropped, so too many of them are refused. Finished ones are kept for those who ask later, until
- * they are too many, too old, or in the way of a new one; the longest finished goes first.
+ * they are too many, too old, or in the way of a new one; the longest finished goes first. So it is with what they emitted.
  *
- * Invariants: open jobs, finished jobs and their metadata are bounded · the line of the finished holds each of them once.
+ * Invariants: open jobs, finished jobs, their metadata and, while none is open, their outputs are bounded · the line of the finished holds each of them once.
  */
 import { assert, must } from '../base/assert.ts';
-import { FINISHED_JOBS_AGE_MS, FINISHED_JOBS_MAX, METADATA_TOTAL_BYTES_MAX, OPEN_JOBS_MAX } from '../base/limits.ts';
+import {
+  FINISHED_JOBS_AGE_MS,
+  FINISHED_JOBS_MAX,
+  METADATA_TOTAL_BYTES_MAX,
+  OPEN_JOBS_MAX,
+  OUTPUTS_TOTAL_MAX,
+} from '../base/limits.ts';
 import type { JobId } from '../base/types.ts';
 import type { Job } from './job.ts';
 import type { Emit } from './lease.ts';
@@ -21,6 +27,17 @@ export class Jobs {
   #metadataBytes = 0;
   /** The part of it that cannot be evicted. */
   #openMetadataBytes = 0;
+  /** Of all jobs. */
+  #outputCount = 0;
+
+  get outputCount(): number {
+    return this.#outputCount;
+  }
+
+  /** A job has so many outputs more, or fewer. */
+  countOutputs(difference: number): void {
+    this.#outputCount += difference;
+  }
 
   get(id: JobId): Job | undefined {
     return this.#byId.get(id);
@@ -61,6 +78,7 @@ export class Jobs {
     const bytes = utf8Length(metadata);
     this.#metadataBytes += bytes;
     this.#openMetadataBytes += bytes;
+    this.#outputCount += job.outputCount;
   }
 
   finish(id: JobId): void {
@@ -84,12 +102,23 @@ export class Jobs {
       const job = must(this.#byId.get(id), 'a finished job is in the table');
       const age = at - must(job.view.finishedAt, 'a finished job has a time');
       const fits = this.#finished.size <= FINISHED_JOBS_MAX && this.#metadataBytes <= room;
-      if (fits && age <= FINISHED_JOBS_AGE_MS) return;
-      this.#finished.delete(id);
-      this.#byId.delete(id);
-      this.#metadataBytes -= utf8Length(job.spec.metadata);
-      job.evicted();
-      emit({ kind: 'job-evicted', job: id });
+      if (fits && age <= FINISHED_JOBS_AGE_MS) break;
+      this.#drop(job, emit);
     }
+    for (const id of this.#finished) {
+      if (this.#outputCount <= OUTPUTS_TOTAL_MAX) return;
+      const job = must(this.#byId.get(id), 'a finished job is in the table');
+      if (job.outputCount > 0) this.#drop(job, emit);
+    }
+  }
+
+  #drop(job: Job, emit: Emit): void {
+    const { id, metadata } = job.spec;
+    this.#finished.delete(id);
+    this.#byId.delete(id);
+    this.#metadataBytes -= utf8Length(metadata);
+    this.#outputCount -= job.outputCount;
+    job.evicted();
+    emit({ kind: 'job-evicted', job: id });
   }
 }

@@ -12,13 +12,20 @@
  * most OUTPUTS_HELD_MAX.
  */
 import { assert } from '../base/assert.ts';
-import { OUTPUTS_HELD_MAX, OUTPUTS_PER_JOB_MAX } from '../base/limits.ts';
+import { OUTPUTS_HELD_MAX, OUTPUTS_PER_JOB_MAX, OUTPUTS_TOTAL_MAX } from '../base/limits.ts';
 import type { Point, Range } from '../base/types.ts';
 import type { Blobs } from './blobs.ts';
 import type { Output, OutputSchema, StampedOutput, Task } from './types.ts';
 
 /** Why a job pauses by itself; where its Master folds, it also goes on by itself. */
 export const TOO_MANY_OUTPUTS = `it has ${OUTPUTS_PER_JOB_MAX} outputs that no Master has folded: raise commitEvery`;
+/** The same for all jobs together. */
+export const TOO_MANY_IN_ALL = `open jobs have ${OUTPUTS_TOTAL_MAX} outputs that no Master has folded: let one of them end`;
+
+/** Whether a job waits for nothing else than for its Master to fold. */
+export function isForOutputs(reason: string | null): boolean {
+  return reason === TOO_MANY_OUTPUTS || reason === TOO_MANY_IN_ALL;
+}
 
 /**
  * Those that a report up to `cursor` brings for the first time; null when it says what cannot be: not ascending, beyond

@@ -14,7 +14,7 @@
 import { assert, InvariantError, must, unreachable } from '../base/assert.ts';
 import { PolarisError } from '../base/errors.ts';
 import type { BlobHash } from '../base/handle.ts';
-import { DATASETS_MAX, SCHEDULES_MAX, WORKERS_MAX } from '../base/limits.ts';
+import { DATASETS_MAX, OUTPUTS_PER_ENTRY_MAX, OUTPUTS_TOTAL_MAX, SCHEDULES_MAX, WORKERS_MAX } from '../base/limits.ts';
 import type { Epoch, Incarnation, JobId, LogIndex, NodeId } from '../base/types.ts';
 import { Blobs } from './blobs.ts';
 import { decodeCommand } from './codec.ts';
@@ -64,6 +64,7 @@ export class JobTable implements Table {
   apply(index: LogIndex, payload: Uint8Array): { readonly outcome: Outcome; readonly events: readonly TableEvent[] } {
     assert(index === this.#appliedIndex + 1, 'entries are applied in order, each once');
     const outcome = payload.length === 0 ? NOTHING : this.#applyCommand(index, decodeCommand(payload));
+    if (this.#jobs.outputCount > OUTPUTS_TOTAL_MAX + OUTPUTS_PER_ENTRY_MAX) this.#crowd();
     const events = this.#events;
     this.#events = [];
     this.#appliedIndex = index;
@@ -471,6 +472,13 @@ export class JobTable implements Table {
     }
   }
 
+  /** Each entry first evicts what it can; with so many outputs more than may be, they are of open jobs. */
+  #crowd(): void {
+    for (const event of [...this.#events]) {
+      if (event.kind === 'outputs-added') this.#jobs.get(event.job)?.crowd(this.#emit);
+    }
+  }
+
   /** Keeps the indexes of the table with what its jobs say has happened. */
   #follow(event: TableEvent): void {
     this.#events.push(event);
@@ -484,6 +492,10 @@ export class JobTable implements Table {
       this.#jobs.finish(event.job);
     } else if (event.kind === 'job-finished') {
       this.#followUp(event.job, event.state);
+    } else if (event.kind === 'outputs-added') {
+      this.#jobs.countOutputs(event.count);
+    } else if (event.kind === 'outputs-folded') {
+      this.#jobs.countOutputs(-event.count);
     }
   }
 

@@ -406,7 +406,7 @@ export type TableEvent =
       readonly stage: number;
     }
   /** Points from here on have outputs that were not there before. */
-  | { readonly kind: 'outputs-added'; readonly job: JobId; readonly from: Point }
+  | { readonly kind: 'outputs-added'; readonly job: JobId; readonly from: Point; readonly count: number }
   | { readonly kind: 'outputs-folded'; readonly job: JobId; readonly count: number }
   | { readonly kind: 'master-taken'; readonly job: JobId; readonly epoch: LogIndex }
   | {

@@ -76,4 +76,12 @@ test('wordcount of a dataset that its Master planned, with the leader killed, eq
   expect((await scene.finished(job.id)).state).toBe('done');
   const counted = (await resultOf(scene, job.id)).sort();
   expect(counted).toEqual(countsOfText(text));
+  // The same rows once more, asked in SQL on all workers.
+  const sql = "SELECT count(*) AS n, max(line) AS last FROM books WHERE line LIKE '%row-7%'";
+  const asked = await scene.polaris(['query', sql, '--job', '-o', 'csv']);
+  const lines = text.split('\n').filter((line) => line.includes('row-7'));
+  expect([asked.exit, asked.stdout]).toEqual([
+    0,
+    `n,last\n${lines.length},"${lines.sort().at(-1)?.replaceAll('"', '""')}"\n`,
+  ]);
 });

@@ -53,6 +53,10 @@ function lastCheckpoint({ bench }: Scene, epoch: Epoch): StageCheckpoint | null 
 }
 
 async function emitted(scene: Scene, epoch: Epoch): Promise<number[]> {
+  return (await emittedColumns(scene, epoch)).flatMap((values) => [...values]);
+}
+
+async function emittedColumns(scene: Scene, epoch: Epoch): Promise<Int32Array[]> {
   const ending = await scene.bench.fullEnding(epoch);
   expect(ending).toMatchObject({ ending: 'complete', cursor: 6 });
   const outputs = scene.bench.happenings.flatMap((happening) =>
@@ -60,7 +64,7 @@ async function emitted(scene: Scene, epoch: Epoch): Promise<number[]> {
   );
   expect(outputs.map(({ start, end }) => [start, end])).toEqual([[0, 6]]);
   const batches = await Promise.all(outputs.map(({ handle }) => scene.blobs.read(handle)));
-  return batches.flat().flatMap((batch) => [...batch.getChild('value')!].map(Number));
+  return batches.flat().map((batch) => batch.getChild('value')!.toArray());
 }
 
 test('a pipeline runs every stage once, over a range that is larger than its window', async () => {
@@ -141,16 +145,22 @@ test('a stage that lets nothing through gives a checkpoint without rows, and a t
   expect(await scene.bench.fullEnding(second)).toMatchObject({ ending: 'complete', cursor: 6, outputs: [] });
 });
 
-test('a checkpoint of 24 MiB and more goes its way', async () => {
-  const scene = await open();
-  const first = run(scene, { grow: 2, killIn: { stage: 3, when: 'before' } });
+test('a checkpoint and an output of more than 64 MiB go their way', async () => {
+  const opened = await open();
+  const halves = [VALUES.slice(0, 3), VALUES.slice(3)].flatMap((values) => {
+    return new Table({ value: vectorFromArray(values, new Int32()) }).batches;
+  });
+  const scene = { ...opened, input: await opened.blobs.store(...halves) };
+  // Four bytes for each row: just over 64 MiB, in two batches.
+  const times = 2_796_416;
+  const first = run(scene, { grow: { stage: 2, times }, killIn: { stage: 3, when: 'before' } });
   await scene.bench.fullEnding(first);
   const checkpoint = lastCheckpoint(scene, first);
-  expect(checkpoint?.handle.bytes).toBeGreaterThan(24 * 1024 * 1024);
-  expect(checkpoint?.handle.rows).toBe(6 * 1_048_576);
+  expect(checkpoint?.handle.bytes).toBeGreaterThan(64 * 1024 * 1024);
+  expect(checkpoint?.handle.rows).toBe(6 * times);
   runs(scene);
   const second = run(scene, {}, checkpoint);
-  const values = await emitted(scene, second);
-  expect(values.length).toBe(6 * 1_048_576);
-  expect(values.every((value) => value === 3)).toBe(true);
+  const columns = await emittedColumns(scene, second);
+  expect(columns.reduce((rows, values) => rows + values.length, 0)).toBe(6 * times);
+  expect(columns.every((values) => values.every((value) => value === 3))).toBe(true);
 });

@@ -10,13 +10,12 @@ import {
   generateOrders,
   ORDERS_MAX,
   ORDERS_MIN,
-  OUT_OF_ORDER_MS_MAX,
-  POINT_MS,
   PRODUCTS,
   REGIONS,
 } from '../../jobs/trades/generate.ts';
 import { naiveTurnover, type Turnover } from '../../jobs/trades/naive.ts';
-import { ENRICHED_SCHEMA, enrich, TURNOVER, validate } from '../../jobs/trades/stages.ts';
+import { ENRICHED_SCHEMA, enrich, validate } from '../../jobs/trades/stages.ts';
+import { OUT_OF_ORDER_MS_MAX, POINT_MS, TURNOVER } from '../../jobs/trades/turnover.ts';
 import { createPartialWindows, createWindows } from '../../src/data/windows/windows.ts';
 import { pipeline } from '../../src/jobtype/pipeline.ts';
 import { bytesOf } from '../data/windows/rows.ts';

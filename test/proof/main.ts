@@ -73,6 +73,13 @@ function campaigns(seeds: string): readonly Campaign[] {
       tailLines: 32,
     },
     {
+      title: 'Jobs with data',
+      shows:
+        'Words of 50 MB of real text counted by one to eight workers, while a worker and the leader are killed, one joins and one drains; and hashes of files that are followed while they are made.',
+      command: ['npx', 'tsx', 'test/proof/data-jobs.ts'],
+      tailLines: 11,
+    },
+    {
       title: 'The chaos test',
       shows:
         'Real processes crashed on schedule, each delivery held against what stands in the sink. The table is in [chaos.md](chaos.md).',

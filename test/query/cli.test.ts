@@ -67,6 +67,11 @@ test('- reads the SQL from stdin', async () => {
   expect((await run(['query', '-', '-o', 'csv'], { client, stdin })).stdout).toBe('n\n3\n');
 });
 
+test('--job wants a query that falls apart', async () => {
+  const whole = await query('SELECT median(id) AS m FROM trades', '--job');
+  expect(whole).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringMatching(/BAD_QUERY.*median/s) });
+});
+
 test('--plan says what would run where', async () => {
   const planned = await query('SELECT region, avg(id) AS m FROM trades GROUP BY region', '--plan');
   expect(planned.exit).toBe(0);

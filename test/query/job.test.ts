@@ -1,4 +1,4 @@
-/** The two halves of the job type `query`, with tasks and a job that stand for those of the runtime. */
+/** The two halves of the job type `query`, with tasks in memory and a job that stands for that of the runtime. */
 import { type RecordBatch, Table, tableFromArrays } from 'apache-arrow';
 import { describe, expect, test } from 'vitest';
 import { Query } from '../../jobs/query/client.ts';
@@ -6,9 +6,9 @@ import { QueryMaster } from '../../jobs/query/master.ts';
 import type { QueryMetadata } from '../../jobs/query/metadata.ts';
 import { must } from '../../src/base/assert.ts';
 import type { PolarisError } from '../../src/base/errors.ts';
-import type { BatchTask } from '../../src/jobtype/pipeline.ts';
 import { gatherBatches } from '../../src/query/gather.ts';
 import { planQuery } from '../../src/query/plan.ts';
+import { emittedBy } from '../jobs/task-twin.ts';
 
 const ROWS = 1_000;
 const IDS = Int32Array.from({ length: ROWS }, (_, at) => at);
@@ -24,42 +24,19 @@ function metadataOf(sql: string): QueryMetadata {
   return { dataset, partial, final };
 }
 
-/** What job code sees of a task over these rows, and what came of it. */
-class FakeTask {
-  readonly emitted: RecordBatch[] = [];
-  readonly signal: AbortSignal;
-  acknowledged = false;
-  readonly metadata: QueryMetadata;
-  readonly start: number;
-  readonly end: number;
+/** In pieces that have nothing to do with those of the query. */
+const PIECES = Array.from(
+  { length: Math.ceil(ROWS / 70) },
+  (_, at) => TABLE.slice(70 * at, 70 * (at + 1)).batches,
+).flat();
 
-  constructor(metadata: QueryMetadata, start: number, end: number, signal = new AbortController().signal) {
-    this.metadata = metadata;
-    this.start = start;
-    this.end = end;
-    this.signal = signal;
-  }
+/** What a task of these rows emits. */
+function answersOf(metadata: QueryMetadata, start: number, end: number): Promise<RecordBatch[]> {
+  return emittedBy(Query, { start, end, metadata, input: PIECES });
+}
 
-  async *input(): AsyncGenerator<RecordBatch> {
-    // In pieces that have nothing to do with those of the query.
-    for (let at = this.start; at < this.end; at += 70) {
-      yield* TABLE.slice(at, Math.min(at + 70, this.end)).batches;
-    }
-  }
-
-  async emit(batch: RecordBatch): Promise<void> {
-    expect(this.acknowledged).toBe(false);
-    this.emitted.push(batch);
-  }
-
-  async *chunks(): AsyncGenerator<readonly [number, number]> {
-    this.acknowledged = true;
-    yield [this.start, this.end];
-  }
-
-  async work(): Promise<void> {
-    await new Query().work(this as object as BatchTask<QueryMetadata>);
-  }
+async function* input(): AsyncGenerator<RecordBatch> {
+  yield* PIECES;
 }
 
 const rowsOf = (batches: readonly RecordBatch[]): unknown[] =>
@@ -70,10 +47,7 @@ async function runJob(sql: string, cuts: readonly number[]): Promise<unknown[]> 
   let master = new QueryMaster();
   expect(await master.plan({ metadata })).toEqual({ input: 'trades' });
   for (const [at, start] of cuts.entries()) {
-    const task = new FakeTask(metadata, start, cuts[at + 1] ?? ROWS);
-    await task.work();
-    expect(task.acknowledged).toBe(true);
-    for (const batch of task.emitted) master.collect(batch);
+    for (const batch of await answersOf(metadata, start, cuts[at + 1] ?? ROWS)) master.collect(batch);
     // Whoever leads next goes on from the state.
     const state = master.state();
     master = new QueryMaster();
@@ -102,19 +76,10 @@ describe('a job of the type query', () => {
     },
   );
 
-  test('emits and acknowledges nothing once it must stop', async () => {
-    const control = new AbortController();
-    control.abort(new Error('stop'));
-    const task = new FakeTask(metadataOf('SELECT id FROM trades'), 0, ROWS, control.signal);
-    await expect(task.work()).rejects.toThrow('stop');
-    expect([task.emitted.length, task.acknowledged]).toEqual([0, false]);
-  });
-
   test('reads what it is given, whatever its metadata says', async () => {
     for (const partial of ["SELECT * FROM read_csv('/etc/passwd')", 'SELECT * FROM other', 'DROP TABLE part']) {
-      const task = new FakeTask({ dataset: 'trades', partial, final: 'SELECT * FROM answers' }, 0, 10);
-      await expect(task.work()).rejects.toMatchObject({ code: 'BAD_QUERY' } satisfies Partial<PolarisError>);
-      expect(task.acknowledged).toBe(false);
+      const answers = answersOf({ dataset: 'trades', partial, final: 'SELECT * FROM answers' }, 0, 10);
+      await expect(answers).rejects.toMatchObject({ code: 'BAD_QUERY' } satisfies Partial<PolarisError>);
     }
   });
 
@@ -127,13 +92,11 @@ describe('a job of the type query', () => {
     const sizes: number[] = [];
     const [first] = TABLE.slice(0, 10).batches;
     const { byteLength } = must(first, 'a batch').data;
-    const source = new FakeTask(metadataOf('SELECT id FROM trades'), 0, ROWS).input();
-    for await (const batches of gatherBatches(source, 3 * byteLength)) sizes.push(batches.length);
-    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(Math.ceil(ROWS / 70));
+    for await (const batches of gatherBatches(input(), 3 * byteLength)) sizes.push(batches.length);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(PIECES.length);
     expect(Math.min(...sizes)).toBeGreaterThan(0);
     const alone: number[] = [];
-    const again = new FakeTask(metadataOf('SELECT id FROM trades'), 0, ROWS).input();
-    for await (const batches of gatherBatches(again, 1)) alone.push(batches.length);
+    for await (const batches of gatherBatches(input(), 1)) alone.push(batches.length);
     expect(new Set(alone)).toEqual(new Set([1]));
   });
 });

@@ -3,10 +3,14 @@ import { describe, expect, test } from 'vitest';
 import {
   FINISHED_JOBS_AGE_MS,
   OUTPUTS_HELD_MAX,
+  OUTPUTS_PER_ENTRY_MAX,
   OUTPUTS_PER_JOB_MAX,
   OUTPUTS_PER_REPORT_MAX,
+  OUTPUTS_TOTAL_MAX,
+  SNAPSHOT_BYTES_MAX,
 } from '../../src/base/limits.ts';
 import { encodeCommand } from '../../src/ranges/codec.ts';
+import { TOO_MANY_IN_ALL } from '../../src/ranges/outputs.ts';
 import { JobTable } from '../../src/ranges/table.ts';
 import type { Command, Outcome, StampedOutput } from '../../src/ranges/types.ts';
 import { handleOf, jobId, Pen, type SpecChanges, specOf } from './fixtures.ts';
@@ -41,7 +45,7 @@ describe('outputs', () => {
     const { pen, epoch } = begun();
     const second = pen.grant(50);
     expect(tell(pen, second, 70, output(pen, 50, 60), output(pen, 65, 70))).toEqual(fine);
-    expect(pen.last.at(-1)).toEqual({ kind: 'outputs-added', job: jobId(1), from: 50 });
+    expect(pen.last.at(-1)).toEqual({ kind: 'outputs-added', job: jobId(1), from: 50, count: 2 });
     expect(tell(pen, epoch, 20, output(pen, 0, 10), output(pen, 10, 12))).toEqual(fine);
     expect(placesOf(pen)).toEqual([
       [0, 10],
@@ -255,5 +259,67 @@ describe('what it costs the log', () => {
   test('a checkpoint at most 256 bytes, its entry with it', () => {
     const checkpoint = { stage: 63, fingerprint: 'f'.repeat(64), handle: large };
     expect(sizeOf({ kind: 'checkpoint', at: FAR, epoch: FAR, checkpoint, stamp: FAR })).toBeLessThanOrEqual(256);
+  });
+});
+
+describe('outputs of all jobs', () => {
+  const EACH = 16_000;
+  const table = new JobTable();
+  const apply = (command: Command) => table.apply(table.appliedIndex + 1, encodeCommand(command)).outcome;
+  const stateOf = (number: number) => table.job(jobId(number))?.state;
+
+  /** A job that has emitted at each of its first points. */
+  function emitting(number: number): number {
+    const id = jobId(number);
+    apply({ kind: 'submit-job', at: 1, spec: specOf({ id, end: EACH }), stamp: null });
+    apply({ kind: 'grant', at: 1, job: id, worker: 'w1', incarnation: 1, size: EACH, retry: null });
+    const epoch: number = table.appliedIndex;
+    for (let from = 0; from < EACH && stateOf(number) === 'running'; from += OUTPUTS_PER_REPORT_MAX) {
+      const outputs = Array.from({ length: Math.min(OUTPUTS_PER_REPORT_MAX, EACH - from) }, (_, at) => ({
+        ...{ start: from + at, end: from + at + 1, handle: handleOf(1), stamp: 1 },
+      }));
+      const cursor = from + outputs.length;
+      apply({ kind: 'progress', at: 1, cursors: [{ epoch, cursor, claimed: cursor, outputs }] });
+    }
+    return epoch;
+  }
+
+  function end(epoch: number): void {
+    apply({ kind: 'complete', at: 1, epoch, cursor: EACH, begun: EACH, outputs: [] });
+  }
+
+  test('too many: the longest finished jobs go first, and when there is none, whoever adds more pauses', () => {
+    apply({
+      kind: 'worker-join',
+      at: 1,
+      worker: 'w1',
+      instanceId: 'i',
+      address: 'h:1',
+      slots: 99,
+      offers: [{ name: 'mail', hash: 'h' }],
+    });
+    for (const number of [1, 2, 3, 4]) end(emitting(number));
+    for (const number of [5, 6, 7, 8]) emitting(number);
+    expect([1, 2, 3, 4].map(stateOf)).toEqual(['done', 'done', 'done', 'done']);
+    emitting(9);
+    expect([1, 2, 5, 9].map(stateOf)).toEqual([undefined, 'done', 'running', 'running']);
+    for (const number of [10, 11, 12]) emitting(number);
+    expect([2, 3, 4, 12].map(stateOf)).toEqual([undefined, undefined, undefined, 'running']);
+    const held = emitting(13);
+    expect(table.job(jobId(13))).toMatchObject({ state: 'paused', reason: TOO_MANY_IN_ALL });
+    const count = [...table.jobs()].reduce((sum, { outputs }) => sum + outputs.length, 0);
+    expect(count).toBeGreaterThan(OUTPUTS_TOTAL_MAX);
+    expect(count).toBeLessThan(OUTPUTS_TOTAL_MAX + 2 * OUTPUTS_PER_ENTRY_MAX);
+    expect(table.snapshot().length).toBeLessThan(SNAPSHOT_BYTES_MAX / 4);
+    // A table that was restored counts the same: with one job ended there is room again.
+    const restored = new JobTable();
+    restored.restore(table.appliedIndex, table.snapshot());
+    expect(Buffer.compare(restored.snapshot(), table.snapshot())).toBe(0);
+    apply({ kind: 'control-job', at: 1, id: jobId(5), action: 'cancel' });
+    apply({ kind: 'control-job', at: 1, id: jobId(13), action: 'resume' });
+    const { cursor } = table.task(held)!;
+    const outputs = [{ start: cursor, end: cursor + 1, handle: handleOf(1), stamp: 1 }];
+    apply({ kind: 'progress', at: 1, cursors: [{ epoch: held, cursor: cursor + 1, claimed: cursor + 1, outputs }] });
+    expect([5, 13].map(stateOf)).toEqual([undefined, 'running']);
   });
 });

@@ -22,6 +22,8 @@ import { World, type WorldOptions } from './world.ts';
 const LIVENESS_MS_MAX = 600_000;
 /** A job that is to begin later than this after its submit is not waited for. */
 const FAR_MS = 60_000;
+/** How often it is looked whether everything has come to rest: the look takes longer than an event. */
+const LOOK_MS = 20;
 /** Clients hear their last answers. */
 const REST_MS = 1_500;
 /** Twice the time after which a lost snapshot is sent again. */
@@ -125,7 +127,8 @@ interface Rest {
 
 function settle(world: World, { operator, librarian, livenessMs }: Rest): void {
   const until = world.now + livenessMs;
-  const settled = world.runUntil(() => world.leader !== null && !operator.isBusy && isSettled(world), until);
+  const atRest = (): boolean => world.leader !== null && !operator.isBusy && isSettled(world);
+  const settled = world.runUntil(atRest, until, LOOK_MS);
   if (world.failure !== null) return;
   if (!settled)
     return world.fail(`liveness: ${complaint(world)}${operator.isBusy ? '; the operator is not done' : ''}`);

@@ -380,11 +380,15 @@ export class World {
     this.runUntil(() => false, time);
   }
 
-  /** Runs until `reached` holds (true) or `time` is over (false). */
-  runUntil(reached: () => boolean, time: number): boolean {
+  /** Runs until `reached` holds (true) or `time` is over (false); looks after every event, or when so much time has passed. */
+  runUntil(reached: () => boolean, time: number, everyMs = 0): boolean {
+    let lookAt = this.now;
     for (;;) {
       if (this.#failure !== null) return false;
-      if (reached()) return true;
+      if (this.now >= lookAt) {
+        if (reached()) return true;
+        lookAt = this.now + everyMs;
+      }
       const next = this.scheduler.nextTime;
       if (next === null || next > time) break;
       this.check(() => this.scheduler.step());

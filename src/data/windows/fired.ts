@@ -8,7 +8,7 @@ import type { RecordBatch } from 'apache-arrow';
 import { must } from '../../base/assert.ts';
 import { buildBatch, type Cell } from './columns.ts';
 import { compareKeys, type Layer } from './open.ts';
-import type { WindowsPlan } from './spec.ts';
+import type { WindowsPlan } from './plan.ts';
 
 export interface Telling {
   /** Watermark at which it was due. */

@@ -13,7 +13,7 @@ import { PolarisError } from '../../base/errors.ts';
 import { WINDOW_KEY_CHARACTERS_MAX } from '../../base/limits.ts';
 import type { Accumulator } from './accumulators.ts';
 import type { Cell } from './columns.ts';
-import type { PlannedAggregate } from './spec.ts';
+import type { PlannedAggregate } from './plan.ts';
 
 export interface Layer {
   /** Rows in it. */

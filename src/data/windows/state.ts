@@ -13,7 +13,7 @@ import { PolarisError } from '../../base/errors.ts';
 import { badState, wholeOf } from './accumulators.ts';
 import { buildBatch, type Cell, cellReader } from './columns.ts';
 import { compareKeys, keyText, type Layer, type OpenWindow } from './open.ts';
-import type { WindowsPlan } from './spec.ts';
+import type { WindowsPlan } from './plan.ts';
 
 const VERSION = 1;
 

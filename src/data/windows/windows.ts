@@ -34,7 +34,8 @@ import { cellReader, columnOf, presenceReader, timeReader } from './columns.ts';
 import { DueQueue } from './due-queue.ts';
 import { Fired } from './fired.ts';
 import { keyText, type Layer, type OpenWindow, OpenWindows } from './open.ts';
-import { type FixedShape, planWindows, type SessionShape, type WindowsPlan, type WindowsSpec } from './spec.ts';
+import { planWindows, type WindowsPlan } from './plan.ts';
+import type { FixedShape, SessionShape, WindowsSpec } from './spec.ts';
 import { type Counts, openState, type SavedWindow, saveState } from './state.ts';
 
 /** Windows over rows of this schema. @throws PolarisError BAD_WINDOWS when the two do not fit. */

@@ -8,13 +8,16 @@ function stage(number) {
     const { file, killIn, wait } = task.metadata;
     if (killIn?.stage === number && killIn.when === 'before') process.kill(process.pid, 'SIGKILL');
     appendFileSync(file, `${number}\n`);
-    const values = [...batch.getChild('value')].map((value) => value * 3 + number);
+    const values = batch
+      .getChild('value')
+      .toArray()
+      .map((value) => value * 3 + number);
     if (killIn?.stage === number && killIn.when === 'after') process.kill(process.pid, 'SIGKILL');
     if (wait === number) return new Promise(() => setInterval(() => {}, 1_000));
     if (task.metadata.drop === number) return null;
-    if (task.metadata.grow === number)
-      return tableFromArrays({ value: new Int32Array(values.length * 1_048_576) }).batches[0];
-    return tableFromArrays({ value: Int32Array.from(values) }).batches[0];
+    if (task.metadata.grow?.stage === number)
+      return tableFromArrays({ value: new Int32Array(values.length * task.metadata.grow.times) }).batches[0];
+    return tableFromArrays({ value: values }).batches[0];
   };
 }
 

@@ -1,0 +1,93 @@
+/**
+ * Windows as a Master: whatever tasks emit, rows or partials, and however often the Master is replaced, its result has each
+ * window as it was told last.
+ */
+import { tableFromArrays } from 'apache-arrow';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { cellReader } from '../../src/data/windows/columns.ts';
+import { tumbling, type WindowsSpec } from '../../src/data/windows/spec.ts';
+import { exportedClass } from '../../src/jobtype/exported.ts';
+import { windows } from '../../src/jobtype/windowed.ts';
+import { answer, type ToldWindow } from '../data/windows/oracle.ts';
+import {
+  AGGREGATES,
+  arbitraryRows,
+  arbitrarySpec,
+  batchOf,
+  cut,
+  type TestRow,
+  travelled,
+} from '../data/windows/rows.ts';
+
+const SPEC: WindowsSpec = { time: 'at', keys: ['product'], window: tumbling(10), aggregates: AGGREGATES };
+
+/** The result of a Master that takes these pieces, another instance each. */
+async function resultOf(spec: WindowsSpec, pieces: readonly TestRow[][], arePacked: boolean): Promise<ToldWindow[]> {
+  const { Master, partial } = windows(spec);
+  let master = new Master();
+  for (const piece of pieces) {
+    const rows = batchOf(piece);
+    await master.collect(travelled(arePacked ? await partial(rows) : rows));
+    const successor = new Master();
+    await successor.restore((await master.state()).map(travelled));
+    master = successor;
+  }
+  return (await master.finish()).flatMap((batch) => {
+    const read = batch.schema.fields.map(({ name }, at) => ({ name, cell: cellReader(batch.getChildAt(at)!) }));
+    return Array.from({ length: batch.numRows }, (_, row) =>
+      Object.fromEntries(read.map(({ name, cell }) => [name, cell(row)])),
+    );
+  });
+}
+
+/** What is left when a window that is told again takes its former place. */
+function standing(spec: WindowsSpec, told: readonly ToldWindow[]): ToldWindow[] {
+  const places = new Map<string, ToldWindow>();
+  for (const [number, window] of told.entries()) {
+    const names = ['window_start', 'window_end', ...(spec.keys ?? [])];
+    const place = names.map((name) => `${typeof window[name]} ${window[name]}`).join('\n');
+    places.set(window['alone'] === true ? `alone ${number}` : place, window);
+  }
+  return [...places.values()];
+}
+
+describe('windows of a job', () => {
+  const places = fc.array(fc.nat({ max: 1_000 }), { maxLength: 6 });
+  const kept = arbitrarySpec.filter(({ late }) => late !== 'side');
+
+  test('are those of one loop, whoever takes in the rows, and in whatever pieces', async () => {
+    await fc.assert(
+      fc.asyncProperty(kept, arbitraryRows, places, fc.boolean(), async (spec, rows, at, packs) => {
+        const found = await resultOf(spec, cut(rows, at), packs && spec.late !== 'fire');
+        expect(found).toEqual(standing(spec, answer(spec, rows).told));
+      }),
+      { seed: 20_261_121, numRuns: 60 },
+    );
+  });
+
+  test('of a job that emitted nothing are no result, and no state', async () => {
+    const master = new (windows(SPEC).Master)();
+    expect(await master.state()).toEqual([]);
+    expect(await master.finish()).toEqual([]);
+  });
+
+  test('take outputs in order, as a Master that Polaris finds beside a Client', () => {
+    const { Master } = windows(SPEC);
+    const client = class {
+      async work(): Promise<void> {}
+    };
+    const { master } = exportedClass({ Client: client, Turnover: Master });
+    expect(master).toBe(Master);
+    expect(new Master().ordered).toBe(true);
+  });
+
+  test('have no place for rows that are too late, and go on from no state but their own', async () => {
+    expect(() => windows({ ...SPEC, late: 'side' })).toThrow(expect.objectContaining({ code: 'BAD_WINDOWS' }));
+    const [batch] = tableFromArrays({ polaris_part: ['open'], other: ['?'] }).batches;
+    await expect(new (windows(SPEC).Master)().restore([batch!])).rejects.toMatchObject({ code: 'BAD_WINDOWS' });
+    const other = windows({ ...SPEC, window: tumbling(11) });
+    const packed = await other.partial(batchOf([]));
+    await expect(new (windows(SPEC).Master)().collect(packed)).rejects.toMatchObject({ code: 'BAD_WINDOWS' });
+  });
+});
