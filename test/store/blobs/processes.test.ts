@@ -51,7 +51,8 @@ async function end({ child }: Worker): Promise<void> {
   await exited;
 }
 
-const KILLED = '50 times kill -9 at any moment: no partial blob, nothing unfinished, and all that was acknowledged';
+const KILLS = 26;
+const KILLED = `${KILLS} times kill -9 at any moment: no partial blob, nothing unfinished, and all that was acknowledged`;
 test(KILLED, { timeout: MANY_PROCESSES_MS }, async () => {
   const prng = createPrng(96);
   const acknowledged = new Set<string>();
@@ -69,7 +70,7 @@ test(KILLED, { timeout: MANY_PROCESSES_MS }, async () => {
     await harness.open(owner);
     expect((await harness.leftovers()).filter((path) => path.includes(`.${owner}.`))).toEqual([]);
   };
-  for (let number = 0; number < 50; number += 2) await Promise.all([round(number), round(number + 1)]);
+  for (let number = 0; number < KILLS; number += 2) await Promise.all([round(number), round(number + 1)]);
   // Otherwise the moments were badly chosen, and nothing was shown.
   expect(unfinished).toBeGreaterThan(5);
   expect(await harness.leftovers()).toEqual([]);
@@ -96,7 +97,7 @@ test('two processes keep what a third one clears around them, in one directory',
   // At least once the clearer was first, else nothing was raced for.
   expect((await next(clearer))?.removed).toBeGreaterThanOrEqual(5);
   for (const tally of tallies) expect(tally).toMatchObject({ wrong: 0, kept: expect.any(Number) });
-  expect(tallies.reduce((sum, tally) => sum + Number(tally?.kept), 0)).toBeGreaterThan(50);
+  expect(tallies.reduce((sum, tally) => sum + Number(tally?.kept), 0)).toBeGreaterThan(KILLS);
   await end(clearer);
   expect(await harness.leftovers()).toEqual([]);
   const store = await harness.open('n3');
