@@ -4,8 +4,8 @@ import { runCampaign } from './campaign.ts';
 import { SEEDS_FOR_COVERAGE, unfired } from './coverage.ts';
 import { runSeed } from './run.ts';
 
-const SEED_COUNT = 60;
-const FRESH_SEED_COUNT = 20;
+const SEED_COUNT = 40;
+const FRESH_SEED_COUNT = 10;
 const CAMPAIGN_TIMEOUT_MS = 600_000;
 
 describe('the cluster in virtual time', () => {
