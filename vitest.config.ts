@@ -24,8 +24,8 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Tests of modules without processes of their own share what is loaded: to load it takes as long as half of them run. */
-const SHARING = ['base', 'cli', 'client', 'daemon', 'golden', 'http', 'raft', 'ranges', 'wire'].map(
+/** Tests that leave nothing behind share what is loaded: to load it takes as long as half of them run. */
+const SHARING = ['base', 'cli', 'client', 'daemon', 'golden', 'raft', 'ranges', 'wire'].map(
   (room) => `test/${room}/**/*.test.ts`,
 );
 
