@@ -137,7 +137,7 @@ test('under any schedule of loss, reordering, doubling, crashes and compaction t
   let terms = 0;
   let committed = 0;
   let reads = 0;
-  for (let seed = 1; seed <= 200; seed++) {
+  for (let seed = 1; seed <= 100; seed++) {
     const prng = createPrng(seed);
     const cluster = new Cluster({ voters: VOTERS.slice(0, 2 * prng.integer(1, 3) + 1), seed });
     try {
@@ -155,7 +155,7 @@ test('under any schedule of loss, reordering, doubling, crashes and compaction t
     reads += cluster.readsServed;
   }
   // A schedule under which nothing happens proves nothing.
-  expect(terms).toBeGreaterThan(300);
-  expect(committed).toBeGreaterThan(3_000);
-  expect(reads).toBeGreaterThan(500);
+  expect(terms).toBeGreaterThan(150);
+  expect(committed).toBeGreaterThan(1_500);
+  expect(reads).toBeGreaterThan(250);
 });

