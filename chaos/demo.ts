@@ -3,11 +3,12 @@
  * the leader are killed, and the result is compared with that of a plain single process. Works offline, cleans up.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { builtPath } from '../src/base/package.ts';
 import { LocalCluster } from './cluster.ts';
+import { packageFiles } from './package-files.ts';
 
 const HASH_PROGRAM = builtPath('chaos/hash-range.js');
 /** Each file waits this long, so that there is time to kill something. */
@@ -36,32 +37,6 @@ interface Verify {
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
-}
-
-/** Every regular file of every package under the nearest node_modules, in name order. */
-function listFiles(): string[] {
-  let root = builtPath('');
-  const files: string[] = [];
-  while (files.length === 0 && dirname(root) !== root) {
-    root = dirname(root);
-    try {
-      for (const entry of readdirSync(join(root, 'node_modules'))) {
-        // Folders with a dot are caches of tools, which may change meanwhile.
-        if (!entry.startsWith('.')) walk(join(root, 'node_modules', entry), files);
-      }
-    } catch {
-      // No node_modules here: one folder further up.
-    }
-  }
-  return files.sort();
-}
-
-function walk(folder: string, files: string[]): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) walk(path, files);
-    else if (entry.isFile() && !path.includes('\n')) files.push(path);
-  }
 }
 
 /** The job as any running node tells it; null while nobody can. */
@@ -136,7 +111,7 @@ function compare(dir: string, files: readonly string[], verify: Verify): boolean
 }
 
 async function run(cluster: LocalCluster, dir: string): Promise<boolean> {
-  const files = listFiles();
+  const files = packageFiles();
   writeFileSync(join(dir, 'manifest'), `${files.join('\n')}\n`);
   say(`1. A manifest of ${files.length} real files: every file of every package under node_modules.`);
   cluster.start();

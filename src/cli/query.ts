@@ -57,6 +57,9 @@ export const query: CliCommand = {
       .example('$0 query "SELECT region, sum(amount) AS total FROM trades GROUP BY region"', 'a table on a terminal')
       .example('$0 query "SELECT * FROM trades WHERE amount > 100" large.parquet', 'the format is that of the ending'),
   async run(io, args) {
+    if (args['plan'] === true && args['job'] === true) {
+      throw new PolarisError('USAGE', '--plan runs nothing, and --job runs it: say one of them');
+    }
     const sql = await sqlOf(io, args);
     const file = textOf(args, 'file') ?? STDOUT_FILE;
     const client = await clientOf(io, args);

@@ -34,6 +34,13 @@ export class Jobs {
     return this.#outputCount;
   }
 
+  /** What is counted as it comes and goes is what a table that was restored would count. */
+  check(): void {
+    let outputs = 0;
+    for (const job of this.#byId.values()) outputs += job.outputCount;
+    assert(outputs === this.#outputCount, 'the outputs of all jobs are counted right');
+  }
+
   /** A job has so many outputs more, or fewer. */
   countOutputs(difference: number): void {
     this.#outputCount += difference;

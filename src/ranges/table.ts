@@ -132,6 +132,7 @@ export class JobTable implements Table {
   }
 
   snapshot(): Uint8Array {
+    this.#jobs.check();
     return encodeTable({
       jobs: [...this.#jobs.values()].map((job) => job.image),
       finished: this.#jobs.finishedPlaces(),

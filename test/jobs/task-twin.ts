@@ -15,6 +15,8 @@ interface TwinOptions extends Range {
   /** The whole input of the job. */
   readonly input?: readonly RecordBatch[];
   readonly commitEvery?: number;
+  /** It was asked back before it began. */
+  readonly stopped?: boolean;
 }
 
 type Worker = new () => { work(task: RunningTask): Promise<void> };
@@ -45,6 +47,7 @@ export async function emittedBy(type: unknown, options: TwinOptions): Promise<Re
       ...{ acknowledged: () => {}, seal: () => {}, close: () => {}, wake: () => {} },
     }),
   });
+  if (options.stopped === true) task.stop();
   await new (type as Worker)().work(task);
   await task.settle();
   task.finish();

@@ -30,6 +30,9 @@ const END = '<!-- measured: end -->';
 /** Beyond the exit codes of a kept and of a broken promise the run itself went wrong. */
 const EXIT_BROKEN = 1;
 
+/** Takes so long that it is run only where it is asked for. */
+const IN_REAL_TIME = 'In real time';
+
 interface Part {
   readonly title: string;
   readonly args: readonly string[];
@@ -45,17 +48,16 @@ interface Measured extends ChaosReport {
 interface Settings {
   readonly lengths: string;
   readonly compress: string;
-  readonly realTime: boolean;
 }
 
 /** Short lengths of all kinds come first, so that a proof that is cut off has something of each. */
-function parts({ lengths, compress, realTime }: Settings): Part[] {
+function parts({ lengths, compress }: Settings): Part[] {
   const all = lengths.split(',');
   const [first = lengths, second = first] = all;
   const mode = (name: string, length: string) => ['--compress', compress, '--lengths', length, '--mode', name];
   const redis = ['--sink', 'redis'];
   const exactly = ['--delivery', 'exactly-once'];
-  const real = { title: 'In real time', args: ['--lengths', '50000', '--mode', 'kill', ...redis], seeds: 1 };
+  const real = { title: IN_REAL_TIME, args: ['--lengths', '50000', '--mode', 'kill', ...redis], seeds: 1 };
   const each = all.flatMap((length): Part[] => [
     { title: `Kill -9, ${length} points`, args: [...mode('kill', length), ...redis] },
     {
@@ -69,7 +71,7 @@ function parts({ lengths, compress, realTime }: Settings): Part[] {
   // Leaders that fall every few seconds, pauses and partitions leave little time to work: the shortest length will do.
   const mixed = [...mode('leader', first), '--nemesis', 'pause,partition', ...exactly];
   return [
-    ...(realTime ? [real] : []),
+    real,
     ...each.slice(0, 5),
     { title: 'Exactly once, everything at once', args: [...mixed, '--sink', 'fenced-redis'] },
     { title: 'Exactly once, PostgreSQL', args: [...mode('kill', second), ...exactly, '--sink', 'postgres'] },
@@ -117,12 +119,12 @@ function tables(measured: readonly Measured[], wanted: readonly Part[]): string 
   return `${summaryTable(inOrder)}\n${[...commands, ...skips].join('\n')}\n`;
 }
 
-function writePage(all: readonly Measured[], wanted: readonly Part[], atOnce: number): void {
+function writePage(all: readonly Measured[], wanted: readonly Part[]): void {
   const commits = [...new Set(all.map(({ commit }) => commit))].join(', ');
   const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.version}`;
   const runs = all.flatMap(({ rows }) => rows).length;
   const made = [
-    `Measured on ${new Date().toISOString().slice(0, 10)}, commit ${commits}, ${machine}, ${atOnce} at a time: ${runs} runs, every`,
+    `Measured on ${new Date().toISOString().slice(0, 10)}, commit ${commits}, ${machine}: ${runs} runs, every`,
     'promise kept. Strikes are those of all runs of a row together; every other number is the worst of its runs. Every single',
     'run is in [chaos.json](chaos.json); the chart leaves out what ran in real time.',
   ].join('\n');
@@ -148,7 +150,7 @@ async function main(): Promise<number> {
     },
   });
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
-  const wanted = parts({ ...values, realTime: values['real-time'] });
+  const wanted = parts(values);
   const all: Measured[] = values['go-on'] && existsSync(ROWS) ? JSON.parse(readFileSync(ROWS, 'utf8')) : [];
   const tasks = wanted.flatMap((part) =>
     Array.from({ length: part.seeds ?? Number(values.seeds) }, (_, at) => ({ part, seed: at + 1 })),
@@ -156,6 +158,7 @@ async function main(): Promise<number> {
   const open = tasks.filter(
     ({ part, seed }) =>
       (values.only === undefined || values.only === part.title) &&
+      (values['real-time'] || part.title !== IN_REAL_TIME) &&
       !all.some((one) => one.part === part.title && one.seed === seed),
   );
   const atOnce = Number(values['at-once']);
@@ -166,10 +169,10 @@ async function main(): Promise<number> {
     if (brokenLines(report).length > 0) return;
     all.push({ part: part.title, commit, ...report });
     writeFileSync(ROWS, `${JSON.stringify(all)}\n`);
-    writePage(all, wanted, atOnce);
+    writePage(all, wanted);
   });
   // Also when there was nothing left to run: the page may be another one by now.
-  if (all.length > 0) writePage(all, wanted, atOnce);
+  if (all.length > 0) writePage(all, wanted);
   for (const line of broken) process.stdout.write(`${line}\n`);
   process.stdout.write(
     `${all.flatMap(({ rows }) => rows).length} runs kept their promises, ${broken.length} broke one\n`,

@@ -15,10 +15,11 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { RecordBatchReader, tableFromIPC } from 'apache-arrow';
 import { LocalCluster, type NodeSpec } from '../../chaos/cluster.ts';
+import { packageFiles } from '../../chaos/package-files.ts';
 import { must } from '../../src/base/assert.ts';
 import type { JobJson } from '../../src/http/job-json.ts';
 import { countsOfText } from '../cluster/folding-words.ts';
-import { packageFiles, realText } from './real-text.ts';
+import { realText } from './real-text.ts';
 
 const MB = 1_000_000;
 /** The job is held back to about so long, so that everything happens while it runs. */
@@ -131,7 +132,7 @@ async function wordcount(text: string, expected: readonly string[], workers: num
 }
 
 async function hashFiles(workers: number): Promise<boolean> {
-  const files = [...packageFiles()].slice(0, FILES);
+  const files = packageFiles().slice(0, FILES);
   const expected = files.map((path) => [path, createHash('sha256').update(readFileSync(path)).digest('hex')]);
   let isRight = false;
   await inCluster(workers, async (cluster) => {

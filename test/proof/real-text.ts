@@ -1,22 +1,10 @@
 /**
- * Real text, made on the spot from files that any machine has which has this project: the sources and pages of its packages.
+ * Real text, made on the spot: the sources and pages of the packages of this project.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { packageFiles } from '../../chaos/package-files.ts';
 
-const PACKAGES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const TEXTS = /\.(md|txt|ts|mts|cts|js|mjs|cjs|json)$/;
-
-/** Every regular file of every package, in the order of their names; folders with a dot are caches, which may change. */
-export function* packageFiles(folder = PACKAGES): Generator<string> {
-  const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const entry of entries) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory() && !entry.name.startsWith('.')) yield* packageFiles(path);
-    else if (entry.isFile() && !/[\r\n]/.test(path)) yield path;
-  }
-}
 
 /** Texts one after the other, until together they have so many bytes. @throws Error where there are not as many */
 export function realText(bytes: number): string {

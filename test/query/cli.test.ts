@@ -70,6 +70,7 @@ test('- reads the SQL from stdin', async () => {
 test('--job wants a query that falls apart', async () => {
   const whole = await query('SELECT median(id) AS m FROM trades', '--job');
   expect(whole).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringMatching(/BAD_QUERY.*median/s) });
+  expect(await query(GROUPS, '--job', '--plan')).toMatchObject({ exit: 2, stderr: expect.stringContaining('USAGE') });
 });
 
 test('--plan says what would run where', async () => {

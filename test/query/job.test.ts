@@ -76,6 +76,12 @@ describe('a job of the type query', () => {
     },
   );
 
+  test('asks nothing once it must stop', async () => {
+    const metadata = metadataOf('SELECT id FROM trades');
+    const stopped = emittedBy(Query, { start: 0, end: ROWS, metadata, input: PIECES, stopped: true });
+    await expect(stopped).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
   test('reads what it is given, whatever its metadata says', async () => {
     for (const partial of ["SELECT * FROM read_csv('/etc/passwd')", 'SELECT * FROM other', 'DROP TABLE part']) {
       const answers = answersOf({ dataset: 'trades', partial, final: 'SELECT * FROM answers' }, 0, 10);

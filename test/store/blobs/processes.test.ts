@@ -97,7 +97,7 @@ test('two processes keep what a third one clears around them, in one directory',
   // At least once the clearer was first, else nothing was raced for.
   expect((await next(clearer))?.removed).toBeGreaterThanOrEqual(5);
   for (const tally of tallies) expect(tally).toMatchObject({ wrong: 0, kept: expect.any(Number) });
-  expect(tallies.reduce((sum, tally) => sum + Number(tally?.kept), 0)).toBeGreaterThan(KILLS);
+  expect(tallies.reduce((sum, tally) => sum + Number(tally?.kept), 0)).toBeGreaterThan(50);
   await end(clearer);
   expect(await harness.leftovers()).toEqual([]);
   const store = await harness.open('n3');
