@@ -7,9 +7,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { builtPath } from '../src/base/package.ts';
+import { takePorts } from './ports.ts';
 
 /** The program as users run it. */
 export const PROGRAM = builtPath('bin/polaris.js');
@@ -66,24 +66,6 @@ function reachedAt(member: Member): string {
   return member.advertise ?? member.address;
 }
 
-/** `count` loopback ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
-}
-
 export class LocalCluster {
   readonly #members: readonly Member[];
   readonly #flags: readonly string[];
@@ -95,7 +77,7 @@ export class LocalCluster {
 
   static async create(options: ClusterOptions): Promise<LocalCluster> {
     mkdirSync(options.dir, { recursive: true });
-    const ports = await freePorts(options.nodes.length);
+    const ports = await takePorts(options.nodes.length);
     const members = options.nodes.map((spec, at) => ({
       ...spec,
       address: `127.0.0.1:${ports[at]}`,

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { accessSync, chmodSync, chownSync, constants, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePorts } from './cluster.ts';
+import { takePorts } from './ports.ts';
 
 export interface RedisServer {
   readonly port: number;
@@ -26,8 +26,6 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** A port that was free a moment ago may be taken by now: so many others are tried. */
-const STARTS_MAX = 3;
 /** Recovery, or the first start on a busy machine, is a matter of seconds. */
 const READY_MS = 60_000;
 /** What sessions are given to end by themselves. */
@@ -57,12 +55,11 @@ export async function startRedis(dir: string): Promise<RedisServer> {
   const program = redisServerPath();
   if (program === null) throw new Error('there is no redis-server on this machine');
   mkdirSync(dir, { recursive: true });
-  return startOnFreePort(async (port) => {
-    const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', dir];
-    const child = spawn(program, [...place, '--save', '', '--appendonly', 'no', '--daemonize', 'no'], OUTPUT_ONLY);
-    await ready(child, 'Ready to accept connections');
-    return { port, ...handle(child) };
-  });
+  const [port = 0] = await takePorts(1);
+  const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', dir];
+  const child = spawn(program, [...place, '--save', '', '--appendonly', 'no', '--daemonize', 'no'], OUTPUT_ONLY);
+  await ready(child, 'Ready to accept connections');
+  return { port, ...handle(child) };
 }
 
 /** A new PostgreSQL with one superuser, `polaris`, who needs no password. */
@@ -80,28 +77,16 @@ export async function startPostgres(dir: string): Promise<PostgresServer> {
   const as = { ...(user ?? {}), cwd: data };
   const words = ['-D', data, '-U', 'polaris', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
   await promisify(execFile)(join(binDir, 'initdb'), words, as);
-  return startOnFreePort(async (port) => {
-    // Processes are killed here, machines are not: a commit need not wait for the disk.
-    const settings = ['listen_addresses=127.0.0.1', `port=${port}`, 'unix_socket_directories=', 'fsync=off'];
-    const flags = settings.flatMap((setting) => ['-c', setting]);
-    const child = spawn(join(binDir, 'postgres'), ['-D', data, ...flags], { ...OUTPUT_ONLY, ...as });
-    await ready(child, 'database system is ready to accept connections');
-    return { url: `postgres://polaris@127.0.0.1:${port}/postgres`, ...handle(child) };
-  });
+  const [port = 0] = await takePorts(1);
+  // Processes are killed here, machines are not: a commit need not wait for the disk.
+  const settings = ['listen_addresses=127.0.0.1', `port=${port}`, 'unix_socket_directories=', 'fsync=off'];
+  const flags = settings.flatMap((setting) => ['-c', setting]);
+  const child = spawn(join(binDir, 'postgres'), ['-D', data, ...flags], { ...OUTPUT_ONLY, ...as });
+  await ready(child, 'database system is ready to accept connections');
+  return { url: `postgres://polaris@127.0.0.1:${port}/postgres`, ...handle(child) };
 }
 
 const OUTPUT_ONLY: SpawnOptions = { stdio: ['ignore', 'pipe', 'pipe'] };
-
-async function startOnFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    const [port = 0] = await freePorts(1);
-    try {
-      return await start(port);
-    } catch (thrown) {
-      if (tries === STARTS_MAX) throw thrown;
-    }
-  }
-}
 
 /** Resolves when the server has said the sentence, on either stream. A server that does not is ended. */
 async function ready(child: ChildProcess, sentence: string): Promise<void> {

@@ -55,9 +55,9 @@ export class Reports {
     for (const report of reports) {
       const task = this.#options.table.task(report.epoch);
       if (task === undefined || task.worker !== worker || task.incarnation !== incarnation) continue;
-      // What no honest worker says is left unsaid; the answer tells it what the table holds.
-      if (report.cursor > task.end || report.begun < report.cursor || report.begun > task.end) continue;
-      if (report.claimed < report.cursor) continue;
+      // What no honest worker says is left unsaid; the answer tells it what the table holds. What was begun is no such thing:
+      // of a host that died it may be reckoned from before the task was shrunk, and the table holds it to the lease.
+      if (report.cursor > task.end || report.begun < report.cursor || report.claimed < report.cursor) continue;
       if (report.checkpoint !== null)
         waiting.index = Math.max(waiting.index, this.#checkpoint(task, report.checkpoint));
       if (report.ending !== null) waiting.index = Math.max(waiting.index, this.#end(worker, report, report.ending));

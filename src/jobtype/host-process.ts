@@ -63,6 +63,8 @@ interface HostedTask {
   committed: Point;
   /** First point that may not be handed out. */
   limit: Point;
+  /** Of the order, or what the host said that it keeps: it hands out nothing at or beyond it. */
+  end: Point;
   /** Who asked which end it keeps, in order. */
   readonly keeping: ((end: Point) => void)[];
   /** It was told to stop, and is killed with its host when this fires. */
@@ -143,6 +145,7 @@ export class HostProcess {
       told: { cursor, begun: cursor },
       committed: cursor,
       limit,
+      end: order.end,
       keeping: [],
       stopping: null,
       late: this.#lateTimer(order),
@@ -155,7 +158,7 @@ export class HostProcess {
     const task = this.#tasks.get(epoch);
     if (task === undefined) return;
     task.committed = Math.max(task.committed, cursor);
-    task.limit = Math.max(task.limit, limit);
+    task.limit = Math.min(Math.max(task.limit, limit), task.end);
     this.#send({ type: 'committed', epoch, cursor, limit });
   }
 
@@ -330,7 +333,9 @@ export class HostProcess {
   /** An end that no honest host says is none. */
   #kept(epoch: Epoch, end: Point): void {
     const task = this.#tasks.get(epoch);
-    if (task === undefined || !Number.isSafeInteger(end) || end < task.begun || end > task.order.end) return;
+    if (task === undefined || !Number.isSafeInteger(end) || end < task.begun || end > task.end) return;
+    task.end = end;
+    task.limit = Math.min(task.limit, end);
     task.keeping.shift()?.(end);
   }
 
@@ -437,9 +442,9 @@ export class HostProcess {
 
   #endingOfDead(task: HostedTask, reason: string): AttemptEnding {
     if (task.ending !== null) return task.ending;
-    const { epoch, end, options } = task.order;
+    const { epoch, options } = task.order;
     const beginsAll = this.#options.type.kind === 'program' && options.delivery !== 'at-most-once';
-    const exposed = beginsAll ? end : task.limit;
+    const exposed = beginsAll ? task.end : task.limit;
     const begun = Math.max(task.begun, exposed);
     const position = { epoch, cursor: task.cursor, begun };
     // A task that was told to stop did so, one way or the other.
@@ -456,6 +461,6 @@ function moves(task: HostedTask, cursor: Point, begun: Point): boolean {
     task.cursor <= cursor &&
     task.begun <= begun &&
     cursor <= begun &&
-    begun <= task.order.end
+    begun <= task.end
   );
 }

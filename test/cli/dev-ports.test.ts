@@ -9,12 +9,15 @@ import { expect, test } from 'vitest';
 import { nodeArguments } from '../../src/cli/dev-node.ts';
 import { choosePorts } from '../../src/cli/dev-ports.ts';
 
+/** Not where `polaris dev` looks: one may be starting beside this test. */
+const FIRST_PORT = 17_070;
+
 function directory(): string {
   return mkdtempSync(join(tmpdir(), 'polaris-ports-'));
 }
 
 test('ports are all different and can be listened on', async () => {
-  const ports = await choosePorts(directory(), 5);
+  const ports = await choosePorts(directory(), 5, FIRST_PORT);
   expect(new Set(ports).size).toBe(5);
   const servers = await Promise.all(
     ports.map(
@@ -25,23 +28,27 @@ test('ports are all different and can be listened on', async () => {
         }),
     ),
   );
-  // While they are taken, others are chosen: also in place of 7070.
-  const others = await choosePorts(directory(), 2);
+  // While they are taken, others are chosen, and none of those that the system gives away.
+  const others = await choosePorts(directory(), 2, FIRST_PORT);
   expect(others.filter((port) => ports.includes(port))).toEqual([]);
+  expect(Math.max(...ports, ...others)).toBeLessThan(32_768);
   for (const server of servers) server.close();
 });
 
 test('a kept directory keeps its ports, and its number of nodes', async () => {
   const kept = directory();
-  const ports = await choosePorts(kept, 3);
-  expect(await choosePorts(kept, 3)).toEqual(ports);
-  await expect(choosePorts(kept, 5)).rejects.toMatchObject({ code: 'USAGE', detail: expect.stringContaining('3') });
+  const ports = await choosePorts(kept, 3, FIRST_PORT);
+  expect(await choosePorts(kept, 3, FIRST_PORT)).toEqual(ports);
+  await expect(choosePorts(kept, 5, FIRST_PORT)).rejects.toMatchObject({
+    code: 'USAGE',
+    detail: expect.stringContaining('3'),
+  });
 });
 
 test.each(['{', '{}', '{"ports":["x"]}'])('a damaged record %s is refused', async (text) => {
   const kept = directory();
   writeFileSync(join(kept, 'dev.json'), text);
-  await expect(choosePorts(kept, 3)).rejects.toMatchObject({ code: 'USAGE' });
+  await expect(choosePorts(kept, 3, FIRST_PORT)).rejects.toMatchObject({ code: 'USAGE' });
 });
 
 test('each node is told all of them, and a directory of its own', () => {

@@ -279,13 +279,25 @@ describe('endings', () => {
   });
 });
 
+test('what may have been begun is held to the lease: a task that was shrunk ends when its host died', () => {
+  const desk = new Desk();
+  const epoch = desk.grant();
+  desk.pen.apply({ kind: 'shrink', at: 0, epoch, end: 6 });
+  desk.say('w1', 1, { epoch, cursor: 2, begun: 10, ending: 'fail', error: 'the job host was killed' });
+  desk.turn();
+  desk.commit();
+  desk.turn();
+  expect(desk.takeAnswers()).toMatchObject([{ results: [{ epoch, state: 'ended' }] }]);
+  expect(desk.pen.job().tasks).toEqual([]);
+});
+
 describe('what no honest worker says', () => {
   test('is not proposed, and is answered with what the table holds', () => {
     const desk = new Desk();
     const epoch = desk.grant();
     desk.say('w1', 1, { epoch, cursor: 11 });
     desk.say('w1', 2, { epoch, cursor: 5, begun: 4 });
-    desk.say('w1', 3, { epoch, cursor: 5, begun: 11, ending: 'release' });
+    desk.say('w1', 3, { epoch, cursor: 5, claimed: 4, ending: 'release' });
     desk.turn();
     expect(desk.proposed).toEqual([]);
     expect(desk.answers).toMatchObject([

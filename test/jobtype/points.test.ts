@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { must } from '../../src/base/assert.ts';
 import { HOSTS_SPARE } from '../../src/base/limits.ts';
 import { type Bench, openBench } from './harness.ts';
 
@@ -251,6 +252,23 @@ describe('a task that is asked to give up its far half', () => {
     bench.commit(epoch, 50);
     expect(await bench.ending(epoch)).toMatchObject({ cursor: 55, begun: 55, ending: 'complete' });
   });
+
+  it.each(['at-least-once', 'at-most-once'] as const)(
+    'and whose host dies has begun nothing of it: %s',
+    async (delivery) => {
+      const bench = await openBench({ commit: false });
+      const epoch = bench.run('misbehave', { end: 100, commitEvery: 100, delivery, metadata: { at: 4, how: 'heed' } });
+      // All of it may be begun, and nobody can ask a dead host how far it was.
+      bench.commit(epoch, 0, 100);
+      await bench.line('now at 4');
+      const end = await kept(bench, epoch);
+      expect(end).toBe(53);
+      // What the leader said before it heard of that changes nothing.
+      bench.commit(epoch, 0, 100);
+      process.kill(must(bench.hostStarts()[0], 'its host'), 'SIGKILL');
+      expect(await bench.ending(epoch)).toMatchObject({ begun: end, ending: 'fail' });
+    },
+  );
 
   it('keeps everything when it is a program', async () => {
     const bench = await openBench({ commit: true });

@@ -34,6 +34,8 @@ export class Attempt {
   reportedAt: number;
   /** First point that may not be begun. */
   allowed: Point;
+  /** The furthest that `allowed` ever was: what a dead host may be said to have begun, also of what it had given up. */
+  promised: Point;
   /** First point behind the task, as far as it is still ours. */
   end: Point;
   releasing = false;
@@ -56,6 +58,7 @@ export class Attempt {
     const isProgram = model.exposure === 'task';
     const beginsAll = isProgram && order.options.delivery !== 'at-most-once';
     this.allowed = beginsAll ? order.end : windowEnd(order, order.options);
+    this.promised = this.allowed;
     this.#limit = this.allowed;
     this.isWaiting = (model.data?.stageCount ?? 0) > 0;
   }
@@ -98,6 +101,7 @@ export class Attempt {
   /** Points below `allowed` may be begun. The caller has recorded what was begun. */
   move(allowed: Point, now: number): void {
     this.allowed = Math.min(this.end, Math.max(this.allowed, allowed));
+    this.promised = Math.max(this.promised, this.allowed);
     if (this.releasing) return;
     this.#rebase(now);
     this.#limit = Math.max(this.#limit, this.allowed);

@@ -87,6 +87,7 @@ const CONTROL = [
   'grant: by weight',
   'grant: its hook says go',
   'grant: the last that its limit allows',
+  'host: dies after its task shrank',
   'notice refused',
   'notice taken',
   'notice taken twice',

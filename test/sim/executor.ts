@@ -34,6 +34,8 @@ import type { Trace } from './trace.ts';
 
 /** The longest call of a Master. */
 const MASTER_MS_MAX = 2_000;
+/** A host that is about to die does so within this time of giving something up: the leader has just let another have it. */
+const DIES_MS_MAX = 500;
 /** Too few nodes could take a copy: again after so long. */
 const STORE_AGAIN_MS = 250;
 /** A message through the pipe between node and job host. */
@@ -69,6 +71,8 @@ export interface SimExecutorOptions {
   readonly blobs: Blobs;
   readonly takings: Takings;
   readonly foldsInAnyOrder: boolean;
+  /** Whether some job hosts die soon after they gave something up. */
+  readonly diesAfterKeeping: () => boolean;
 }
 
 /** Something that an attempt has to say once the batches of all points below `to` are durable. */
@@ -152,9 +156,13 @@ export class SimExecutor implements Executor {
     const running = this.#running.get(epoch);
     if (running === undefined || running.isOver) return;
     this.#record(running);
-    const end = running.attempt.keepHalf(this.#options.scheduler.now);
+    const { scheduler, prng, diesAfterKeeping } = this.#options;
+    const end = running.attempt.keepHalf(scheduler.now);
     this.#plan(running);
     this.#tell(() => answer(end));
+    // Some die while the far half of their task is already somebody else's.
+    if (diesAfterKeeping() && prng.chance(0.3))
+      scheduler.after(prng.next() * DIES_MS_MAX, () => this.#crashAfterKeeping(running));
   }
 
   fold(order: FoldOrder, done: (ending: FoldEnding) => void): () => void {
@@ -229,8 +237,19 @@ export class SimExecutor implements Executor {
   crashHost(): boolean {
     const victims = [...this.#running.values()];
     if (victims.length === 0 || this.#gone) return false;
-    const { job } = must(victims[this.#options.prng.integer(0, victims.length)], 'a victim').attempt.order;
-    for (const running of victims) {
+    this.#crashHostOf(must(victims[this.#options.prng.integer(0, victims.length)], 'a victim').attempt.order.job);
+    return true;
+  }
+
+  #crashAfterKeeping(running: Running): void {
+    const { epoch, job } = running.attempt.order;
+    if (this.#running.get(epoch) !== running || running.isOver || this.#gone) return;
+    if (running.attempt.promised > running.attempt.end) this.#options.trace.count('host: dies after its task shrank');
+    this.#crashHostOf(job);
+  }
+
+  #crashHostOf(job: JobId): void {
+    for (const running of [...this.#running.values()]) {
       const { attempt } = running;
       if (attempt.order.job !== job) continue;
       const { epoch } = attempt.order;
@@ -238,12 +257,11 @@ export class SimExecutor implements Executor {
       this.#cut(running, {
         epoch,
         cursor,
-        begun: attempt.allowed,
+        begun: attempt.promised,
         ending: 'fail',
         error: 'the job host was killed',
       });
     }
-    return true;
   }
 
   #awaitDeadline(): void {

@@ -42,6 +42,8 @@ export class Faults {
 
   start(): void {
     this.#on = true;
+    // To the end: most tasks give something up when their jobs come to theirs.
+    this.#world.diesAfterKeeping = Number.isFinite(this.#plan.faults.hostCrash);
     for (const kind of Object.keys(this.#plan.faults) as (keyof FaultRates)[]) this.#arm(kind);
   }
 

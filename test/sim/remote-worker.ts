@@ -171,6 +171,7 @@ class Life {
       blobs: world.blobs(() => this.#anyVoter()),
       takings: world.takings,
       foldsInAnyOrder: false,
+      diesAfterKeeping: () => world.diesAfterKeeping,
     });
     this.#executor.start({
       progress: (epoch, cursor, _begun, outputs) => this.#progress(epoch, cursor, outputs),

@@ -129,6 +129,8 @@ export class World {
   readonly copies: CopyChecker;
   readonly outputs: OutputChecker;
   readonly takings = new Takings();
+  /** A fault: some job hosts die while the far half of their task is already somebody else's. */
+  diesAfterKeeping = false;
   readonly nodes = new Map<NodeId, SimNode>();
   readonly models = new Map<JobId, JobModel>();
   readonly #options: WorldOptions;
@@ -444,6 +446,7 @@ export class World {
       blobs: this.blobs(() => sim.plan.config.id),
       takings: this.takings,
       foldsInAnyOrder: this.#options.bugs?.foldsInAnyOrder === true,
+      diesAfterKeeping: () => this.diesAfterKeeping,
     });
   }
 
