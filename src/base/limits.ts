@@ -409,7 +409,7 @@ export const OUTPUT_SEAL_MS = 5_000;
 export const OUTPUT_BYTES_MAX = 4 * GIB;
 /** Sealed and not kept yet: beyond it `emit` waits. Four segments, so that the next is written while others are copied. */
 export const OUTPUT_UNKEPT_BYTES_MAX = 4 * OUTPUT_SEAL_BYTES;
-/** A copy of an output that failed is tried again: at once, then after twice as long each time, as long as the lease lives. */
+/** A copy that could not be made or reached is tried again: at once, then after twice as long each time, as long as the lease lives. */
 export const KEEP_RETRY_MS_MIN = 100;
 export const KEEP_RETRY_MS_MAX = 5_000;
 /** Input comes to a task in files of so much; one is read while the next is written. */

@@ -128,8 +128,8 @@ export interface Executor {
 export interface TaskBlobs {
   /** Reads an Arrow IPC file without belief, stores it and copies it to enough voters. The file is the caller's to delete. @throws PolarisError */
   keep(path: string, signal: AbortSignal): Promise<{ readonly handle: Handle; readonly stamp: LogIndex }>;
-  /** Rows [start, end) of a blob of Arrow batches as an Arrow IPC stream. */
-  rows(handle: Handle, start: number, end: number): AsyncIterable<Uint8Array>;
+  /** Rows [start, end) of a blob of Arrow batches as an Arrow IPC stream. It waits for copies that cannot be reached. */
+  rows(handle: Handle, start: number, end: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** All of it, as it lies. */
   open(handle: Handle): Promise<{ readonly bytes: number; read(): AsyncIterable<Uint8Array> }>;
 }

@@ -10,13 +10,14 @@ import type { Handle } from '../base/handle.ts';
 import { BLOB_BYTES_MAX } from '../base/limits.ts';
 import type { TaskBlobs } from '../daemon/env.ts';
 import type { Depot } from './depot/depot.ts';
+import { openPatiently } from './patience.ts';
 import type { BatchSource } from './sources.ts';
 import { rangesOf } from './spool.ts';
 
 export function createTaskBlobs(depot: Pick<Depot, 'keep' | 'open'>): TaskBlobs {
   return {
     keep: (path, signal) => keep(depot, path, signal),
-    rows: (handle, start, end) => rows(depot, handle, start, end),
+    rows: (handle, start, end, signal) => rows(depot, handle, { start, end }, signal),
     async open({ hash }) {
       const { bytes, read } = await depot.open(hash);
       return { bytes, read: () => read() };
@@ -46,14 +47,14 @@ async function keep(depot: Pick<Depot, 'keep'>, path: string, signal: AbortSigna
 async function* rows(
   depot: Pick<Depot, 'open'>,
   handle: Handle,
-  start: number,
-  end: number,
+  { start, end }: { readonly start: number; readonly end: number },
+  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const [{ readArrowFile }, { writeArrowStream }] = await Promise.all([
     import('./arrow-file.ts'),
     import('./arrow-stream.ts'),
   ]);
-  const blob = await depot.open(handle.hash);
+  const blob = await openPatiently(depot, handle.hash, signal);
   const file = await readArrowFile((from, to) => blob.read({ start: from, end: to }), blob.bytes);
   if (start < 0 || end < start || end > file.rows) {
     throw new PolarisError('BAD_DATA', `rows ${start} to ${end} are asked for, of batches with ${file.rows} rows`);

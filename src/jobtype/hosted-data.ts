@@ -9,11 +9,10 @@
  * or answered after the close, and then the folder goes.
  */
 import { rm } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText, PolarisError } from '../base/errors.ts';
-import { KEEP_RETRY_MS_MAX, KEEP_RETRY_MS_MIN } from '../base/limits.ts';
 import type { Point } from '../base/types.ts';
 import type { TaskBlobs } from '../daemon/env.ts';
+import { patiently } from '../data/patience.ts';
 import type { StageCheckpoint, StampedCheckpoint, StampedOutput } from '../ranges/types.ts';
 import type { TaskOrder } from '../wire/messages.ts';
 import {
@@ -174,17 +173,12 @@ export class HostedData {
 
   async #keepFile(path: string): ReturnType<TaskBlobs['keep']> {
     const { signal } = this.#close;
-    for (let waitMs = KEEP_RETRY_MS_MIN; ; waitMs = Math.min(2 * waitMs, KEEP_RETRY_MS_MAX)) {
-      try {
-        const kept = await this.#options.blobs.keep(path, signal);
-        signal.throwIfAborted();
-        await rm(path, { force: true });
-        return kept;
-      } catch (thrown) {
-        if (signal.aborted || !(thrown instanceof PolarisError && thrown.row.retry)) throw thrown;
-      }
-      await sleep(waitMs, undefined, { signal });
-    }
+    return patiently(signal, async () => {
+      const kept = await this.#options.blobs.keep(path, signal);
+      signal.throwIfAborted();
+      await rm(path, { force: true });
+      return kept;
+    });
   }
 
   #track(reading: Promise<void>): void {
@@ -194,15 +188,16 @@ export class HostedData {
 
   #open(source: ReadingSource): AsyncIterable<Uint8Array> {
     const { blobs, order } = this.#options;
+    const { signal } = this.#close;
     if (source.of === 'checkpoint') {
       if (this.#checkpoint === null) throw new PolarisError('BAD_OPTION', 'the task has no checkpoint to read');
       const { handle } = this.#checkpoint;
-      return blobs.rows(handle, 0, handle.rows);
+      return blobs.rows(handle, 0, handle.rows, signal);
     }
     const { input, start, end } = order;
     if (input === null || source.start < start || source.end > end || source.start > source.end) {
       throw new PolarisError('BAD_OPTION', `the task has no input rows ${source.start} to ${source.end}`);
     }
-    return blobs.rows(input, source.start, source.end);
+    return blobs.rows(input, source.start, source.end, signal);
   }
 }

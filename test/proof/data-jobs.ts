@@ -6,7 +6,7 @@
  * `wordcount` over at least 50 MB of real text on three voters and 1, 2, 3, 5 and 8 workers: meanwhile another worker joins,
  * one is killed with kill -9 and comes back, the leader is killed with kill -9 and comes back, and one is drained with
  * SIGTERM. The result must be that of a count in one process, word by word. Then `hash-files` over the files of all packages,
- * followed while it runs and while a worker is killed: rows must come before the job is done, and all must be right.
+ * followed while it runs and while all of this happens: rows must come before the job is done, and all must be right.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -96,6 +96,26 @@ async function restart(cluster: LocalCluster, id: string): Promise<void> {
   cluster.start(id);
 }
 
+/**
+ * A worker joins, one is killed and comes back, so is the leader, and one is drained, all while the job runs. Whether it still
+ * ran at the last of it. `spared` is never killed: who reads through a node reads to its end.
+ */
+async function troubled(cluster: LocalCluster, id: string, workers: number, spared = ''): Promise<boolean> {
+  await reached(cluster, id, 0.1);
+  cluster.start(`w${workers + 1}`);
+  await reached(cluster, id, 0.25);
+  await restart(cluster, 'w1');
+  await reached(cluster, id, 0.4);
+  const leader = await cluster.until('a leader that may be killed', async () => {
+    const named = await cluster.leader();
+    return named === spared ? null : named;
+  });
+  await restart(cluster, leader);
+  const { progress } = await reached(cluster, id, 0.6);
+  await cluster.signal(`w${workers}`, 'SIGTERM');
+  return progress.done < progress.total;
+}
+
 /** Whether the result was that of one process. */
 async function wordcount(text: string, expected: readonly string[], workers: number): Promise<boolean> {
   let isRight = false;
@@ -108,25 +128,17 @@ async function wordcount(text: string, expected: readonly string[], workers: num
       metadata: { dataset: 'text', column: 'line' },
       options: { commitEvery: 5_000, pointsPerSecond: Math.ceil(rows / JOB_SECONDS) },
     });
-    await reached(cluster, id, 0.1);
-    cluster.start(`w${workers + 1}`);
-    await reached(cluster, id, 0.25);
-    await restart(cluster, 'w1');
-    await reached(cluster, id, 0.4);
-    await restart(cluster, await cluster.leader());
-    const { progress } = await reached(cluster, id, 0.6);
-    await cluster.signal(`w${workers}`, 'SIGTERM');
+    const inTime = await troubled(cluster, id, workers);
     const job = await reached(cluster, id, 1);
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
     const result = await ask(cluster, `/v1/jobs/${id}/result`, { headers: { accept: STREAM } });
     const table = tableFromIPC(new Uint8Array(await result.arrayBuffer()));
     const counted = table.toArray().map(({ word, count }) => `${word},${count}`);
     isRight = isDeepStrictEqual(counted.sort(), expected);
-    const alive = progress.done < progress.total ? 'while it ran' : 'TOO LATE';
     say(
-      `wordcount, ${workers} ${workers === 1 ? 'worker ' : 'workers'}: ${rows} rows, ${counted.length} words, ${job.progress.reexecuted} rows run again, drained ${alive}, ${seconds} s: ${isRight ? 'equal to one process' : 'WRONG'}`,
+      `wordcount, ${workers} ${workers === 1 ? 'worker ' : 'workers'}: ${rows} rows, ${counted.length} words, ${job.progress.reexecuted} rows run again, drained ${inTime ? 'while it ran' : 'TOO LATE'}, ${seconds} s: ${isRight ? 'equal to one process' : 'WRONG'}`,
     );
-    isRight &&= alive === 'while it ran';
+    isRight &&= inTime;
   });
   return isRight;
 }
@@ -142,24 +154,42 @@ async function hashFiles(workers: number): Promise<boolean> {
       metadata: { dataset: 'manifest' },
       options: { commitEvery: 50, pointsPerSecond: Math.ceil(FILES / JOB_SECONDS) },
     });
-    await reached(cluster, id, 0.1);
-    const response = await ask(cluster, `/v1/jobs/${id}/result?follow`, { headers: { accept: STREAM } });
-    const found: [string, string][] = [];
-    let early = 0;
-    let wasKilled = false;
-    for await (const batch of await RecordBatchReader.from(must(response.body, 'a result has a body'))) {
-      for (const { path, sha256 } of batch) found.push([path, sha256]);
-      if ((await jobOf(cluster, id)).state === 'running') early = found.length;
-      if (found.length < FILES / 4 || wasKilled) continue;
-      wasKilled = true;
-      await restart(cluster, 'w1');
-    }
-    isRight = isDeepStrictEqual(found, expected) && early > 0 && wasKilled;
+    const leader = await cluster.leader();
+    const through = must(
+      ['n1', 'n2', 'n3'].find((one) => one !== leader),
+      'one of three does not lead',
+    );
+    const [inTime, { found, early }] = await Promise.all([
+      troubled(cluster, id, workers, through),
+      followed(cluster, through, id),
+    ]);
+    const isWhole = isDeepStrictEqual(found, expected);
+    isRight = isWhole && early > 0 && inTime;
     say(
-      `hash-files, ${workers} ${workers === 1 ? 'worker ' : 'workers'}: ${found.length} files, ${early} of them came while the job ran, a worker was killed: ${isRight ? 'all as sha256 says, in order' : 'WRONG'}`,
+      `hash-files, ${workers} ${workers === 1 ? 'worker ' : 'workers'}: ${found.length} files, ${early} of them came while the job ran, drained ${inTime ? 'while it ran' : 'TOO LATE'}: ${isWhole && early > 0 ? 'all as sha256 says, in order' : 'WRONG'}`,
     );
   });
   return isRight;
+}
+
+/** The rows of a result as they come, and how many of them had come when the job was last seen running. */
+async function followed(
+  cluster: LocalCluster,
+  through: string,
+  id: string,
+): Promise<{ readonly found: readonly [string, string][]; readonly early: number }> {
+  const url = `${cluster.url(through)}/v1/jobs/${id}/result?follow`;
+  // Before its first row nobody knows its columns.
+  await reached(cluster, id, 0.05);
+  const response = await fetch(url, { headers: { accept: STREAM } });
+  if (!response.ok) throw new Error(`${url} was answered ${response.status}: ${await response.text()}`);
+  const found: [string, string][] = [];
+  let early = 0;
+  for await (const batch of await RecordBatchReader.from(must(response.body, 'a result has a body'))) {
+    for (const { path, sha256 } of batch) found.push([path, sha256]);
+    if ((await jobOf(cluster, id)).state === 'running') early = found.length;
+  }
+  return { found, early };
 }
 
 async function main(): Promise<number> {

@@ -103,10 +103,10 @@ export class Depot {
     return this.#underWay.has(hash);
   }
 
-  /** @throws PolarisError BLOB_MISSING when no node that can be reached has it. */
+  /** @throws PolarisError BLOB_MISSING when no node has it, UNREACHABLE when one that may have it cannot be asked. */
   async open(hash: BlobHash): Promise<OpenBlob> {
     const own = await this.#options.store.stat(hash);
-    const bytes = own?.bytes ?? (await this.#holder(hash, new Set())).bytes;
+    const bytes = own?.bytes ?? (await this.#holder(hash)).bytes;
     return { bytes, read: (range = { start: 0, end: bytes }) => this.#read(hash, bytes, range) };
   }
 
@@ -132,7 +132,7 @@ export class Depot {
   /** Has this node hold a copy, from whoever has one. */
   async pull(hash: BlobHash): Promise<void> {
     const { store, api } = this.#options;
-    const { bytes } = await this.#holder(hash, new Set());
+    const { bytes } = await this.#holder(hash);
     const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
     await store.put(this.#readRemote(hash, bytes, { start: 0, end: bytes }), {
       stamp,
@@ -241,15 +241,14 @@ export class Depot {
 
   /** Piece by piece through the cache; a holder that fails is passed over, and the next one goes on where it stopped. */
   async *#readRemote(hash: BlobHash, bytes: number, wanted: ByteRange): AsyncGenerator<Uint8Array> {
-    const tried = new Set<NodeId>();
+    const tried: Tried = new Map();
     let holder: Holder | null = null;
     for (const { index, from, to } of cutsOf(bytes, wanted)) {
       const piece = await this.#options.cache.piece(hash, index, async () => {
         for (;;) {
           holder ??= await this.#digestsFrom(hash, bytes, tried);
-          const found = await this.#pieceFrom(holder, hash, index, pieceRange(index, bytes));
+          const found = await this.#pieceFrom(holder, hash, index, pieceRange(index, bytes), tried);
           if (found !== null) return found;
-          tried.add(holder.id);
           holder = null;
         }
       });
@@ -257,7 +256,7 @@ export class Depot {
     }
   }
 
-  async #digestsFrom(hash: BlobHash, bytes: number, tried: Set<NodeId>): Promise<Holder> {
+  async #digestsFrom(hash: BlobHash, bytes: number, tried: Tried): Promise<Holder> {
     for (;;) {
       const holder = await this.#holder(hash, tried);
       try {
@@ -265,39 +264,63 @@ export class Depot {
         checkDigests(hash, bytes, digests);
         return { ...holder, digests };
       } catch (cause) {
-        this.#passOver(holder, hash, cause);
-        tried.add(holder.id);
+        await this.#passOver(holder, hash, cause, tried);
       }
     }
   }
 
   /** Null when the peer fails, or sends other bytes. */
-  async #pieceFrom(holder: Holder, hash: BlobHash, index: number, range: ByteRange): Promise<Uint8Array | null> {
+  async #pieceFrom(
+    holder: Holder,
+    hash: BlobHash,
+    index: number,
+    range: ByteRange,
+    tried: Tried,
+  ): Promise<Uint8Array | null> {
     try {
       const piece = await gathered(this.#options.peers.read(holder.address, hash, range), range.end - range.start);
       checkPiece(hash, index, await digestOf(piece), holder.digests);
       return piece;
     } catch (cause) {
-      this.#passOver(holder, hash, cause);
+      await this.#passOver(holder, hash, cause, tried);
       return null;
     }
   }
 
-  #passOver({ id }: Peer, hash: BlobHash, cause: unknown): void {
-    this.#options.log.warn({ hash, peer: id, error: errorText(cause) }, 'blob-not-from-peer');
+  /** Whoever finds damage in the middle of an answer breaks it off, just as one that dies: but then it still can be asked. */
+  async #passOver({ id, address }: Peer, hash: BlobHash, cause: unknown, tried: Tried): Promise<void> {
+    const { log, peers } = this.#options;
+    log.warn({ hash, peer: id, error: errorText(cause) }, 'blob-not-from-peer');
+    const answers = await peers.stat(address, hash).then(
+      () => true,
+      () => false,
+    );
+    tried.set(id, answers ? 'bad' : 'away');
   }
 
-  /** Another node with a copy; all are asked at once, and the first that has one is taken. */
-  async #holder(hash: BlobHash, tried: ReadonlySet<NodeId>): Promise<Peer & { readonly bytes: number }> {
+  /**
+   * Another node with a copy; all are asked at once, and the first that has one is taken. A worker that has just joined may
+   * know of nobody yet.
+   */
+  async #holder(hash: BlobHash, tried: Tried = new Map()): Promise<Peer & { readonly bytes: number }> {
     const { api, peers } = this.#options;
-    const others = this.#members().filter(({ id }) => id !== api.id && !tried.has(id));
-    const asked = others.map(async ({ id, address }) => {
-      const stat = await peers.stat(address, hash);
-      if (stat === null) throw new PolarisError('BLOB_MISSING', `${id} has no copy of blob ${hash}`);
-      return { id, address, bytes: stat.bytes };
-    });
+    const members = this.#members();
+    const away = new Set([...tried].flatMap(([id, how]) => (how === 'away' ? [id] : [])));
+    const asked = members
+      .filter(({ id }) => id !== api.id && !tried.has(id))
+      .map(async ({ id, address }) => {
+        const stat = await peers.stat(address, hash).catch((cause: unknown) => {
+          away.add(id);
+          throw cause;
+        });
+        if (stat === null) throw new PolarisError('BLOB_MISSING', `${id} has no copy of blob ${hash}`);
+        return { id, address, bytes: stat.bytes };
+      });
     return Promise.any(asked).catch(() => {
-      throw new PolarisError('BLOB_MISSING', `blob ${hash} lies on no node that can be reached`);
+      if (members.length > 0 && away.size === 0)
+        throw new PolarisError('BLOB_MISSING', `blob ${hash} lies on no node, as all of them say`);
+      const who = members.length === 0 ? 'any voter yet' : [...away].sort().join(' and ');
+      throw new PolarisError('UNREACHABLE', `blob ${hash} lies on no node that could be asked: cannot reach ${who}`);
     });
   }
 
@@ -305,6 +328,9 @@ export class Depot {
     return this.#options.api.status().members;
   }
 }
+
+/** Holders that a reading has passed over, and why: they cannot be reached, or what they have is no good. */
+type Tried = Map<NodeId, 'away' | 'bad'>;
 
 /** What another copy may do better. */
 function isAboutCopy(cause: unknown): cause is PolarisError {
