@@ -83,7 +83,7 @@ export const handleSchema = z.strictObject({
 });
 const commitSchema = z.strictObject({
   handle: handleSchema,
-  stamp: NATURAL.default(0),
+  stamp: NATURAL.nullable().default(null),
   expected: NATURAL.nullable().default(null),
   ttlMs: NATURAL.min(1).max(DATASET_TTL_MS_MAX).nullable().default(null),
   pinned: z.boolean('must be true or false').default(false),
@@ -92,12 +92,18 @@ const commitSchema = z.strictObject({
 /** A put of what is stored already: of another name, or by the node that took it in. */
 export interface Naming extends Keeping {
   readonly handle: Handle;
+  /** The smallest of the copies that count. */
   readonly stamp: LogIndex;
   readonly expected: ExpectedVersion;
 }
 
+/** As somebody says it; null: he is no node. */
+export interface StatedNaming extends Omit<Naming, 'stamp'> {
+  readonly stamp: LogIndex | null;
+}
+
 /** @throws PolarisError BAD_REQUEST */
-export function parseNaming(body: unknown): Naming {
+export function parseNaming(body: unknown): StatedNaming {
   return parse(commitSchema, body, 'the body');
 }
 

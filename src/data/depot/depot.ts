@@ -111,6 +111,29 @@ export class Depot {
   }
 
   /**
+   * Whether some copy has this stamp or a later one. What is named with it is then there, or the log refuses the name.
+   *
+   * @throws PolarisError TOO_FEW_COPIES when no copy that can be seen has it, and one that cannot may.
+   */
+  async isStamped(hash: BlobHash, stamp: LogIndex): Promise<boolean> {
+    const { store, peers } = this.#options;
+    const own = await store.stat(hash);
+    if (own !== null && own.stamp >= stamp) return true;
+    const asked = this.#others(new Set()).map(async ({ address }) => {
+      const stat = await peers.stat(address, hash);
+      if (stat === null || stat.stamp < stamp) throw new PolarisError('BLOB_MISSING');
+    });
+    return Promise.any(asked).then(
+      () => true,
+      ({ errors }: AggregateError) => {
+        const silent = errors.find((error) => !(error instanceof PolarisError && error.code === 'BLOB_MISSING'));
+        if (silent === undefined) return false;
+        throw new PolarisError('TOO_FEW_COPIES', `the copies of blob ${hash} cannot be seen: ${errorText(silent)}`);
+      },
+    );
+  }
+
+  /**
    * Keeps the copies that lie here until the reader says that it is done: a job may leave the table, and a dataset be
    * replaced, while somebody slow reads what it was. To be called before the reading; what this gives is to be called once.
    */
@@ -289,9 +312,8 @@ export class Depot {
 
   /** Another node with a copy; all are asked at once, and the first that has one is taken. */
   async #holder(hash: BlobHash, tried: ReadonlySet<NodeId>): Promise<Peer & { readonly bytes: number }> {
-    const { api, peers } = this.#options;
-    const others = this.#members().filter(({ id }) => id !== api.id && !tried.has(id));
-    const asked = others.map(async ({ id, address }) => {
+    const { peers } = this.#options;
+    const asked = this.#others(tried).map(async ({ id, address }) => {
       const stat = await peers.stat(address, hash);
       if (stat === null) throw new PolarisError('BLOB_MISSING', `${id} has no copy of blob ${hash}`);
       return { id, address, bytes: stat.bytes };
@@ -299,6 +321,11 @@ export class Depot {
     return Promise.any(asked).catch(() => {
       throw new PolarisError('BLOB_MISSING', `blob ${hash} lies on no node that can be reached`);
     });
+  }
+
+  #others(tried: ReadonlySet<NodeId>): readonly Peer[] {
+    const { api } = this.#options;
+    return this.#members().filter(({ id }) => id !== api.id && !tried.has(id));
   }
 
   #members(): readonly (Peer & { readonly role: string })[] {
