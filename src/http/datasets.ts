@@ -129,7 +129,7 @@ async function nameStored(
 }
 
 /** The leader names what this node saw to be on enough disks. */
-async function nameKept(
+export async function nameKept(
   context: DatasetContext,
   request: FastifyRequest,
   name: string,
@@ -244,7 +244,7 @@ function datasetJson(dataset: Dataset): DatasetJson {
   };
 }
 
-function mediaType({ headers }: FastifyRequest): string | undefined {
+export function mediaType({ headers }: FastifyRequest): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 

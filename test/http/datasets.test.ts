@@ -106,13 +106,13 @@ describe('a dataset', () => {
 
   test('that lost its last name, and copies too, is on enough disks before it has another one', async () => {
     const { handle } = (await (await put(0, 'a', batchesOf(7))).json()) as { handle: Handle };
-    await ask(1, '/v1/datasets/a', { method: 'DELETE' });
+    cluster.pen.apply({ kind: 'drop-dataset', name: 'a', expected: null });
     const [last = -1, ...others] = await cluster.holders(handle.hash);
     for (const at of others) await cluster.node(at).store.deleteBelow(handle.hash, Number.MAX_SAFE_INTEGER);
     expect((await put(last, 'again', { handle })).status).toBe(200);
     expect(await cluster.holders(handle.hash)).toHaveLength(2);
     // Given up, and not gone yet: its copies are stamped anew.
-    await ask(1, '/v1/datasets/again', { method: 'DELETE' });
+    cluster.pen.apply({ kind: 'drop-dataset', name: 'again', expected: null });
     cluster.pen.apply({ kind: 'condemn', hashes: [handle.hash] });
     expect((await put(2, 'again', { handle })).status).toBe(200);
     for (const { keeper } of cluster.nodes) await keeper.round();
