@@ -370,8 +370,8 @@ export const CLIENT_COPY_BYTES_PER_MS = (8 * MIB) / 1_000;
 export const TRANSFER_VIEW_MS = 100;
 /** A whole table is asked for so often when its data breaks off on its way. */
 export const CLIENT_LOAD_TRIES_MAX = 3;
-/** Tables of one call that are on their way at a time: enough to fill a line, few enough to hold. */
-export const CLIENT_STORES_MAX = 4;
+/** The naming of each of many tables may take so long: a commit on a slow disk. */
+export const CLIENT_NAMING_MS = 500;
 /** Between tries, doubled each time, with jitter. */
 export const CLIENT_RETRY_MS_MIN = 50;
 export const CLIENT_RETRY_MS_MAX = 1_000;
@@ -483,6 +483,10 @@ export const NAMING_TRIES_MAX = 3;
 /** Names of datasets: each is a record of some 200 bytes in every snapshot. */
 export const DATASETS_MAX = 10_000;
 export const DATASET_NAME_LENGTH_MAX = 128;
+/** Tables of one request: all of them are named within the silence that a connection bears, at half a second each. */
+export const TABLES_PER_REQUEST_MAX = 100;
+/** What is said of one of them: its name, and types for more columns than a URL has room for. */
+export const TABLE_HEAD_BYTES_MAX = 16 * KIB;
 /** A hundred years: beyond it, say that it never expires. */
 export const DATASET_TTL_MS_MAX = 100 * 365 * 24 * 3_600_000;
 /** Condemned blobs that are remembered one by one; an upload that takes longer than so many others to die is stored again. */

@@ -11,6 +11,9 @@ export const MEDIA_TYPES = {
   text: 'text/plain',
 } as const;
 
+/** Many tables as one body. */
+export const TABLES_TYPE = 'application/vnd.polaris.tables';
+
 export type FormatName = keyof typeof MEDIA_TYPES;
 
 export const FORMAT_NAMES = Object.keys(MEDIA_TYPES) as readonly FormatName[];

@@ -27,7 +27,12 @@ export function parseAnswer(text: string, url: string): unknown {
 
 /** The server's own code; one that this version does not know becomes INTERNAL, with the text kept. */
 export function problemError(text: string, status: number, url: string): PolarisError {
-  const problem = parseAnswer(text, url) as { readonly code?: unknown; readonly detail?: unknown } | null;
+  return errorIn(parseAnswer(text, url), status, url);
+}
+
+/** Of a problem, or what should be one. */
+export function errorIn(said: unknown, status: number, url: string): PolarisError {
+  const problem = said as { readonly code?: unknown; readonly detail?: unknown } | null;
   const detail = typeof problem?.detail === 'string' ? problem.detail : `${url} answered ${status}`;
   const code = problem?.code;
   if (typeof code === 'string' && Object.hasOwn(ERRORS, code)) return new PolarisError(code as ErrorCode, detail);

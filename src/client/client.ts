@@ -136,7 +136,7 @@ export class PolarisClient {
     });
     this.queries = new Queries(this.#tries);
     this.results = new Results({ tries: this.#tries, call: (call) => this.#call(call) });
-    this.#tables = new Tables(this.datasets);
+    this.#tables = new Tables(this.datasets, this.#tries);
   }
 
   /** The job, new or as it was when the same was submitted before. @throws PolarisError with the server's code */
@@ -275,7 +275,7 @@ export class PolarisClient {
     return this.#tables.store(table, options);
   }
 
-  /** Many tables by their names, a few at a time. @throws StoreBatchError with what was stored and what was not */
+  /** Many tables by their names, in one request for each hundred. @throws StoreBatchError with what was stored and what was not */
   storeBatch(
     tables: ReadonlyMap<string, Table> | { readonly [name: string]: Table },
     options: Omit<StoreOptions, 'name'> = {},

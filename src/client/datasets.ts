@@ -137,7 +137,8 @@ export class Datasets {
         );
       } catch (thrown) {
         // Replaced or dropped since it was looked at, and its bytes given up: look again.
-        const isGone = thrown instanceof PolarisError && thrown.code === 'BLOB_CONDEMNED';
+        const isGone =
+          thrown instanceof PolarisError && (thrown.code === 'BLOB_CONDEMNED' || thrown.code === 'BLOB_MISSING');
         if (!isGone || tries === NAMING_TRIES_MAX) throw thrown;
       }
     }

@@ -7,11 +7,13 @@
 import type { RecordBatch, Table } from 'apache-arrow';
 import { v4 } from 'uuid';
 import { errorText, PolarisError } from '../base/errors.ts';
-import { CLIENT_LOAD_TRIES_MAX, CLIENT_STORES_MAX } from '../base/limits.ts';
+import { CLIENT_LOAD_TRIES_MAX, TABLES_PER_REQUEST_MAX } from '../base/limits.ts';
 import { MEDIA_TYPES } from '../base/media-types.ts';
 import type { DatasetJson } from '../http/datasets.ts';
 import type { Datasets, KeepOptions, ReadOptions } from './datasets.ts';
 import type { DatasetContent } from './download.ts';
+import { type SizedTable, sendTables } from './table-batch.ts';
+import type { Tries } from './tries.ts';
 
 export interface StoreOptions extends KeepOptions {
   /**
@@ -37,18 +39,15 @@ export class StoreBatchError extends PolarisError {
 
 export class Tables {
   readonly #datasets: Datasets;
+  readonly #tries: Tries;
 
-  constructor(datasets: Datasets) {
+  constructor(datasets: Datasets, tries: Tries) {
     this.#datasets = datasets;
+    this.#tries = tries;
   }
 
   async store(table: Table, { name = v4(), ...options }: StoreOptions): Promise<DatasetJson> {
-    const [{ writeArrowStream }, { plainSchema }] = await Promise.all([
-      import('../data/arrow-stream.ts'),
-      import('../data/schema.ts'),
-    ]);
-    const source = () => writeArrowStream(batchesOf(table), plainSchema(table.schema));
-    return this.#datasets.put(name, source, { ...options, contentType: MEDIA_TYPES.arrow });
+    return this.#datasets.put(name, await streamOf(table), { ...options, contentType: MEDIA_TYPES.arrow });
   }
 
   async storeBatch(
@@ -56,21 +55,20 @@ export class Tables {
     options: KeepOptions,
   ): Promise<ReadonlyMap<string, DatasetJson>> {
     const entries = tables instanceof Map ? [...tables] : Object.entries<Table>(tables as { [name: string]: Table });
-    const stored = new Map<string, DatasetJson>();
-    const failed = new Map<string, PolarisError>();
-    const waiting = entries.values();
-    const lane = async (): Promise<void> => {
-      for (const [name, table] of waiting) {
-        try {
-          stored.set(name, await this.store(table, { ...options, name }));
-        } catch (thrown) {
-          failed.set(name, thrown instanceof PolarisError ? thrown : internal(thrown));
-        }
+    const outcome = { stored: new Map<string, DatasetJson>(), failed: new Map<string, PolarisError>() };
+    const sized: SizedTable[] = [];
+    for (const [name, table] of entries) {
+      try {
+        sized.push(await sizedTable(name, table));
+      } catch (thrown) {
+        outcome.failed.set(name, thrown instanceof PolarisError ? thrown : internal(thrown));
       }
-    };
-    await Promise.all(Array.from({ length: Math.min(CLIENT_STORES_MAX, entries.length) }, lane));
-    if (failed.size > 0) throw new StoreBatchError(stored, failed);
-    return stored;
+    }
+    for (let at = 0; at < sized.length; at += TABLES_PER_REQUEST_MAX) {
+      await sendTables(this.#tries, sized.slice(at, at + TABLES_PER_REQUEST_MAX), options, outcome);
+    }
+    if (outcome.failed.size > 0) throw new StoreBatchError(outcome.stored, outcome.failed);
+    return outcome.stored;
   }
 
   async load(name: string, options: ReadOptions): Promise<Table> {
@@ -105,6 +103,23 @@ export class Tables {
 function checkRows(name: string, content: DatasetContent, rows: number): void {
   if (rows === content.rows) return;
   throw new PolarisError('TRANSFER_BROKEN', `"${name}" has ${content.rows} rows, and ${rows} came`);
+}
+
+/** What reads the table as an Arrow stream, from its beginning each time. */
+async function streamOf(table: Table): Promise<() => AsyncIterable<Uint8Array>> {
+  const [{ writeArrowStream }, { plainSchema }] = await Promise.all([
+    import('../data/arrow-stream.ts'),
+    import('../data/schema.ts'),
+  ]);
+  return () => writeArrowStream(batchesOf(table), plainSchema(table.schema));
+}
+
+/** Its length comes first in a body of many. It is written twice for that, for to hold what was written would double the memory. */
+async function sizedTable(name: string, table: Table): Promise<SizedTable> {
+  const open = await streamOf(table);
+  let bytes = 0;
+  for await (const chunk of open()) bytes += chunk.length;
+  return { name, bytes, open };
 }
 
 async function* batchesOf(table: Table): AsyncGenerator<RecordBatch> {

@@ -17,6 +17,8 @@ export interface UploadOptions {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** What the answer may take beside a try and the copying. */
+  readonly answerMs?: number;
   /** Bytes of this sending so far, with each chunk that goes out. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
 }
@@ -71,6 +73,7 @@ export class Upload {
   }
 
   async *#chunks(silence: Silence, tryMs: number, failed: { failure: Failure | null }): AsyncGenerator<Uint8Array> {
+    const { answerMs = 0, onProgress } = this.#options;
     const chunks = this.#open();
     let bytes = 0;
     try {
@@ -81,10 +84,11 @@ export class Upload {
           throw thrown;
         });
         // The last silence is the longest: all of it is made durable and copied before the answer.
-        silence.await(Math.max(tryMs, Math.min(tryMs + bytes / CLIENT_COPY_BYTES_PER_MS, CONNECTION_SILENCE_MS)));
+        const workMs = answerMs + bytes / CLIENT_COPY_BYTES_PER_MS;
+        silence.await(Math.max(tryMs, Math.min(tryMs + workMs, CONNECTION_SILENCE_MS)));
         if (done === true) return;
         bytes += value.length;
-        this.#options.onProgress?.(bytes);
+        onProgress?.(bytes);
         yield value;
       }
     } finally {

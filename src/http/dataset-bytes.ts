@@ -97,7 +97,8 @@ async function* batchesOf(
   }
 }
 
-async function openFile(depot: Depot, { hash }: Part): Promise<ArrowFile> {
+/** Its footer is read, and no row. @throws PolarisError BLOB_MISSING, BAD_ARROW */
+export async function openFile(depot: Pick<Depot, 'open'>, { hash }: Pick<Part, 'hash'>): Promise<ArrowFile> {
   const blob = await depot.open(hash);
   return readArrowFile((start, end) => blob.read({ start, end }), blob.bytes);
 }

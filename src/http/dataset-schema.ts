@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { PolarisError } from '../base/errors.ts';
 import { type Handle, isBlobHash, isSchemaHash } from '../base/handle.ts';
 import { BLOB_BYTES_MAX, DATASET_NAME_LENGTH_MAX, DATASET_TTL_MS_MAX } from '../base/limits.ts';
+import { MEDIA_TYPES } from '../base/media-types.ts';
 import type { LogIndex } from '../base/types.ts';
 import { type ExpectedVersion, isDatasetName } from '../ranges/datasets.ts';
 import { parse } from './schema.ts';
@@ -81,24 +82,53 @@ export const handleSchema = z.strictObject({
   rows: NATURAL,
   schema: z.string('must be a text').refine(isSchemaHash, 'must be 16 lower-case hex digits'),
 });
-const commitSchema = z.strictObject({
-  handle: handleSchema,
-  stamp: NATURAL.default(0),
+const keptAs = {
   expected: NATURAL.nullable().default(null),
   ttlMs: NATURAL.min(1).max(DATASET_TTL_MS_MAX).nullable().default(null),
   pinned: z.boolean('must be true or false').default(false),
+};
+const commitSchema = z.strictObject({
+  handle: handleSchema,
+  stamp: NATURAL.nullable().default(null),
+  ...keptAs,
+});
+const tableSchema = z.strictObject({
+  name: NAME,
+  bytes: NATURAL,
+  contentType: z.string('must be a media type').default(MEDIA_TYPES.arrow),
+  types: z.string('must be a text').nullable().default(null),
+  ...keptAs,
 });
 
 /** A put of what is stored already: of another name, or by the node that took it in. */
 export interface Naming extends Keeping {
   readonly handle: Handle;
+  /** The smallest of the copies that count. */
   readonly stamp: LogIndex;
   readonly expected: ExpectedVersion;
 }
 
+/** As somebody says it; null: he is no node. */
+export interface StatedNaming extends Omit<Naming, 'stamp'> {
+  readonly stamp: LogIndex | null;
+}
+
 /** @throws PolarisError BAD_REQUEST */
-export function parseNaming(body: unknown): Naming {
+export function parseNaming(body: unknown): StatedNaming {
   return parse(commitSchema, body, 'the body');
+}
+
+/** One of many tables of a body. */
+export interface TableToPut extends PutQuery {
+  readonly name: string;
+  readonly contentType: string;
+  readonly expected: ExpectedVersion;
+}
+
+/** @throws PolarisError BAD_REQUEST */
+export function parseTableHead(head: unknown): TableToPut {
+  const { bytes: _, ...table } = parse(tableSchema, head, 'the head');
+  return table;
 }
 
 const pinSchema = z.strictObject({ pinned: z.boolean('must be true or false').default(true) });

@@ -13,6 +13,7 @@ import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import { BODY_BYTES_MAX, NAMING_TRIES_MAX } from '../base/limits.ts';
 import type { DataChange } from '../daemon/api.ts';
+import { localTable } from '../data/depot/local-table.ts';
 import type { ByteSource } from '../data/sources.ts';
 import { type Dataset, expiresAt } from '../ranges/datasets.ts';
 import type { Table } from '../ranges/types.ts';
@@ -24,8 +25,9 @@ import {
   parseNaming,
   parsePin,
   parsePutQuery,
+  type StatedNaming,
 } from './dataset-schema.ts';
-import { atLeader, onLeader } from './forward.ts';
+import { atLeader, isForwarded, onLeader } from './forward.ts';
 import { isoTime } from './job-json.ts';
 import { parseJsonBody } from './json-body.ts';
 import { pageText } from './page.ts';
@@ -93,25 +95,60 @@ async function put(context: DatasetContext, request: FastifyRequest, reply: Fast
   const body = request.body as ByteSource;
   if (mediaType(request) === JSON_TYPE) {
     const naming = parseNaming(parseJsonBody(await gather(body)));
-    return answerPut(reply, await nameIt(context, request, name, naming));
+    return answerPut(reply, await nameStored(context, request, name, naming));
   }
-  const { data } = context;
   const { takeIn } = await import('./dataset-bytes.ts');
-  const { handle, stamp: first } = await takeIn(data, request.headers, body, { types });
-  let stamp = first;
+  const taken = await takeIn(context.data, request.headers, body, { types });
+  return answerPut(reply, await nameKept(context, request, name, { ...taken, expected, ttlMs, pinned }));
+}
+
+/**
+ * What is stored already gets one more name. What is said of it is held against the bytes, and its copies say how long they
+ * are to be relied on: only the node that saw that passes it on, and the leader looks again.
+ */
+async function nameStored(
+  context: DatasetContext,
+  request: FastifyRequest,
+  name: string,
+  { stamp, ...naming }: StatedNaming,
+): Promise<DatasetJson> {
+  if (isForwarded(request) !== (stamp !== null)) {
+    throw new PolarisError(
+      'BAD_REQUEST',
+      'stamp is what nodes say to each other of copies that they saw: leave it out',
+    );
+  }
+  if (stamp !== null) return nameIt(context, request, name, { ...naming, stamp });
+  const { api, data } = context;
+  const { hash } = naming.handle;
+  const { checkHandle } = await import('./stored.ts');
+  await checkHandle(data.depot, naming.handle);
+  // What the log refers to is on enough disks, and is not given up; of anything else enough copies are made sure of first.
+  const isHeld = await localTable(api, (table) => table.isHeld(hash));
+  return nameKept(context, request, name, { ...naming, stamp: isHeld ? 0 : await data.depot.keepAgain(hash) });
+}
+
+/** The leader names what this node saw to be on enough disks. */
+export async function nameKept(
+  context: DatasetContext,
+  request: FastifyRequest,
+  name: string,
+  naming: Naming,
+): Promise<DatasetJson> {
+  let { stamp } = naming;
   for (let tries = 1; ; tries++) {
     try {
-      return answerPut(reply, await nameIt(context, request, name, { handle, stamp, expected, ttlMs, pinned }));
+      return await nameIt(context, request, name, { ...naming, stamp });
     } catch (thrown) {
       // So long on its way that its copies were given up meanwhile: they are still here, and are stamped anew.
       const isCondemned = thrown instanceof PolarisError && thrown.code === 'BLOB_CONDEMNED';
       if (!isCondemned || tries === NAMING_TRIES_MAX) throw thrown;
-      stamp = await data.depot.keepAgain(handle.hash);
+      stamp = await context.data.depot.keepAgain(naming.handle.hash);
     }
   }
 }
 
-/** The leader names it. */
+/** The leader names it. What was passed on to it, it holds against the bytes: anybody can say that he is a node. */
 async function nameIt(
   context: DatasetContext,
   request: FastifyRequest,
@@ -125,7 +162,13 @@ async function nameIt(
     write: true,
     body: { ...naming, handle: { ...naming.handle } },
   };
-  return atLeader(context, question, () => changed(context, { kind: 'put-dataset', name, ...naming }));
+  return atLeader(context, question, async () => {
+    if (isForwarded(request)) {
+      const { checkStored } = await import('./stored.ts');
+      await checkStored(context.data.depot, naming);
+    }
+    return changed(context, { kind: 'put-dataset', name, ...naming });
+  });
 }
 
 /** What became of this very change: others may have made more of them by the time that it is answered. */
@@ -201,7 +244,7 @@ function datasetJson(dataset: Dataset): DatasetJson {
   };
 }
 
-function mediaType({ headers }: FastifyRequest): string | undefined {
+export function mediaType({ headers }: FastifyRequest): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 

@@ -64,6 +64,11 @@ interface Question {
   readonly patient?: ForwardOptions['patient'];
 }
 
+/** Whether it says that another node passed it on. Anybody can say so: it bounds the hops, and proves nothing. */
+export function isForwarded({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return headers[HOP_HEADER] !== undefined;
+}
+
 /** Runs `handle` when this node leads, else has the leader answer. @throws PolarisError NO_LEADER, OUTCOME_UNKNOWN */
 export async function onLeader(
   context: HttpContext,
@@ -72,7 +77,7 @@ export async function onLeader(
 ): Promise<FastifyReply> {
   const { method, url: path } = request;
   const question = { method, path, headers: carriedHeaders(request), write, ...rest };
-  const answer = await answerOfLeader(context, question, request.headers[HOP_HEADER] !== undefined);
+  const answer = await answerOfLeader(context, question, isForwarded(request));
   return answer === null ? handle() : streamAnswer(reply, answer);
 }
 
@@ -87,8 +92,7 @@ export async function atLeader<T>(
   { request, ...question }: Omit<Question, 'headers'> & { readonly request: FastifyRequest },
   handle: () => Promise<T>,
 ): Promise<T> {
-  const hopped = request.headers[HOP_HEADER] !== undefined;
-  const answer = await answerOfLeader(context, { ...question, headers: {} }, hopped);
+  const answer = await answerOfLeader(context, { ...question, headers: {} }, isForwarded(request));
   if (answer === null) return handle();
   const said = await readJson(answer);
   if ((answer.statusCode ?? 500) < 300) return said as T;

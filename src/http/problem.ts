@@ -23,6 +23,16 @@ export interface Problem {
   readonly retryable: boolean;
 }
 
+/** What ended a request of which a part was carried out: that stays so, and the answer says of each part what became of it. */
+export class PartlyDone extends PolarisError {
+  readonly results: readonly unknown[];
+
+  constructor(cause: PolarisError, results: readonly unknown[]) {
+    super(cause.code, cause.detail, { cause });
+    this.results = results;
+  }
+}
+
 export function problemOf(error: PolarisError): Problem {
   const row = ERRORS[error.code];
   return {
@@ -38,7 +48,9 @@ export function problemOf(error: PolarisError): Problem {
 export function sendProblem(reply: FastifyReply, error: PolarisError): FastifyReply {
   const problem = problemOf(error);
   if (problem.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
-  return reply.code(problem.status).header(CODE_HEADER, problem.code).type(PROBLEM_TYPE).send(JSON.stringify(problem));
+  const results = error instanceof PartlyDone ? { results: error.results } : {};
+  const text = JSON.stringify({ ...problem, ...results });
+  return reply.code(problem.status).header(CODE_HEADER, problem.code).type(PROBLEM_TYPE).send(text);
 }
 
 /** The row for anything that a handler or Fastify itself threw. */

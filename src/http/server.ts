@@ -23,6 +23,7 @@ import { blobRoutes } from './blobs.ts';
 import { cacheRoutes } from './cache.ts';
 import { clusterRoutes } from './cluster.ts';
 import { Connections } from './connections.ts';
+import { datasetBatchRoutes } from './dataset-batch.ts';
 import { type DatasetContext, datasetRoutes } from './datasets.ts';
 import { failureRoutes } from './failures.ts';
 import { healthRoutes } from './health.ts';
@@ -138,6 +139,7 @@ function dataRoutes(context: DatasetContext): readonly HttpRoute[] {
   return [
     ...blobRoutes(context),
     ...datasetRoutes(context),
+    ...datasetBatchRoutes(context),
     ...cacheRoutes(context),
     ...resultRoutes(context),
     ...taskDataRoutes(context),

@@ -7,7 +7,6 @@
  * asker has gone is taken back before anything is granted for it.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PolarisError } from '../base/errors.ts';
 import type { Handle } from '../base/handle.ts';
 import type { Json } from '../base/types.ts';
 import type { RunnerAnswer } from '../daemon/runner-api.ts';
@@ -119,13 +118,11 @@ async function report(
   });
 }
 
-/** A ticket is as good as the bytes behind it: nothing is named that no node has. @throws PolarisError BLOB_MISSING, BAD_REQUEST */
+/** A ticket is as good as the bytes behind it. @throws PolarisError as `checkStored` */
 async function checkTickets(depot: Depot | null, outputs: readonly StampedOutput[]): Promise<void> {
-  for (const { handle } of outputs) {
-    const found = await depot?.open(handle.hash);
-    if (found === undefined || found.bytes === handle.bytes) continue;
-    throw new PolarisError('BAD_REQUEST', `blob ${handle.hash} has ${found.bytes} bytes, and not ${handle.bytes}`);
-  }
+  if (depot === null || outputs.length === 0) return;
+  const { checkStored } = await import('./stored.ts');
+  for (const output of outputs) await checkStored(depot, output);
 }
 
 function answer(reply: FastifyReply, patience: Patience, said: RunnerAnswer): FastifyReply {

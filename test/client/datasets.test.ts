@@ -1,4 +1,5 @@
 /** Datasets through the SDK: real sockets, nodes that go away, versions, and bytes that are never gathered. */
+import type { IncomingMessage } from 'node:http';
 import { tableFromArrays, tableToIPC } from 'apache-arrow';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
@@ -227,15 +228,42 @@ describe('tables', () => {
     expect((await client.load('long')).numRows).toBe(200_000);
   });
 
-  test('are stored many at once, a few at a time, and those that failed are named', async () => {
+  /** What the nodes are asked by clients from now on. */
+  function requestsOf(): string[] {
+    const requests: string[] = [];
+    for (const { app } of cluster.nodes) {
+      app?.server.on('request', ({ method, url, headers }: IncomingMessage) => {
+        const isOfNode = url?.startsWith('/data/') === true || headers['polaris-forwarded-by'] !== undefined;
+        if (!isOfNode) requests.push(`${method} ${url}`);
+      });
+    }
+    return requests;
+  }
+
+  test('are stored many at once, in one request, and those that failed are named', async () => {
     const names = Array.from({ length: 10 }, (_, at) => `t${at}`);
-    const stored = await client.storeBatch(new Map(names.map((name, at) => [name, tableOf(at)])));
-    expect([...stored.keys()].sort()).toEqual(names);
+    const requests = requestsOf();
+    const stored = await client.storeBatch(new Map(names.map((name, at) => [name, tableOf(at)])), { ttlMs: 60_000 });
+    expect(requests).toEqual(['POST /v1/datasets']);
+    expect([...stored].map(([name, { handle, ttlMs }]) => [name, handle.rows, ttlMs])).toEqual(
+      names.map((name, at) => [name, at, 60_000]),
+    );
     const failing = client.storeBatch({ good: tableOf(1), '-bad': tableOf(1), 'a/b': tableOf(1) });
     await expect(failing).rejects.toMatchObject({ code: 'BAD_REQUEST', detail: expect.stringContaining('-bad, a/b') });
     const error = await failing.catch((thrown) => thrown);
     expect([[...error.failed.keys()], [...error.stored.keys()]]).toEqual([['-bad', 'a/b'], ['good']]);
     expect((await client.datasets.list()).map(({ name }) => name)).toEqual(['good', ...names]);
+  });
+
+  test('of many that may do better are sent again, and the others are not', async () => {
+    failChanges(0, 'NO_LEADER', 1);
+    const requests = requestsOf();
+    const stored = await client.storeBatch({ first: tableOf(1), second: tableOf(2) });
+    expect([...stored].map(([name, { version }]) => [name, version])).toEqual([
+      ['second', 1],
+      ['first', 2],
+    ]);
+    expect(requests).toEqual(['POST /v1/datasets', 'POST /v1/datasets']);
   });
 });
 

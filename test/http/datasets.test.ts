@@ -2,8 +2,9 @@
 import { type Table, tableFromArrays, tableFromIPC, tableToIPC } from 'apache-arrow';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
+import type { Handle } from '../../src/base/handle.ts';
+import { sourceOf } from '../../src/data/sources.ts';
 import { DataCluster } from '../data/depot/cluster.ts';
-import { hashOf } from '../store/blobs/content.ts';
 
 const STREAM = 'application/vnd.apache.arrow.stream';
 
@@ -101,11 +102,21 @@ describe('a dataset', () => {
     expect((await put(2, 'copy', { handle })).status).toBe(200);
     await ask(1, '/v1/datasets/a', { method: 'DELETE' });
     expect(await rowsOf(await ask(1, '/v1/datasets/copy'))).toHaveLength(7);
-    // A handle that nothing refers to is believed only with the stamp of copies that were just made.
-    cluster.pen.apply({ kind: 'condemn', hashes: [hashOf(new Uint8Array(3))] });
-    const gone = { hash: hashOf(new Uint8Array(3)), bytes: 3, rows: 0, schema: '0'.repeat(16) };
-    const refused = await put(1, 'gone', { handle: gone });
-    expect([refused.status, await refused.json()]).toMatchObject([503, { code: 'BLOB_CONDEMNED' }]);
+  });
+
+  test('that lost its last name, and copies too, is on enough disks before it has another one', async () => {
+    const { handle } = (await (await put(0, 'a', batchesOf(7))).json()) as { handle: Handle };
+    cluster.pen.apply({ kind: 'drop-dataset', name: 'a', expected: null });
+    const [last = -1, ...others] = await cluster.holders(handle.hash);
+    for (const at of others) await cluster.node(at).store.deleteBelow(handle.hash, Number.MAX_SAFE_INTEGER);
+    expect((await put(last, 'again', { handle })).status).toBe(200);
+    expect(await cluster.holders(handle.hash)).toHaveLength(2);
+    // Given up, and not gone yet: its copies are stamped anew.
+    cluster.pen.apply({ kind: 'drop-dataset', name: 'again', expected: null });
+    cluster.pen.apply({ kind: 'condemn', hashes: [handle.hash] });
+    expect((await put(2, 'again', { handle })).status).toBe(200);
+    for (const { keeper } of cluster.nodes) await keeper.round();
+    expect(await rowsOf(await ask(1, '/v1/datasets/again'))).toHaveLength(7);
   });
 
   test('is listed, shown, pinned and dropped', async () => {
@@ -128,12 +139,45 @@ describe('a dataset', () => {
   });
 });
 
-describe('what cannot be stored', () => {
-  const refused = async (answer: Promise<Response>) => {
-    const { status } = await answer;
-    return [status, ((await (await answer).json()) as { code: string }).code];
-  };
+async function refused(answer: Promise<Response>): Promise<unknown[]> {
+  const { status } = await answer;
+  return [status, ((await (await answer).json()) as { code: string }).code];
+}
 
+describe('a handle that was made up', () => {
+  const HOP = { 'polaris-forwarded-by': 'n2' };
+  let handle: Handle;
+  beforeEach(async () => {
+    ({ handle } = (await (await put(0, 'a', batchesOf(7))).json()) as { handle: Handle });
+  });
+  afterEach(() => expect([...cluster.pen.table.datasets()].map(({ name }) => name)).toEqual(['a']));
+
+  test.each([
+    ['a hash of nothing', { hash: '0'.repeat(64) }, [404, 'BLOB_MISSING']],
+    ['false bytes', { bytes: 8 }, [400, 'BAD_REQUEST']],
+    ['false rows', { rows: 8 }, [400, 'BAD_REQUEST']],
+    ['a false schema', { schema: '0'.repeat(16) }, [400, 'BAD_REQUEST']],
+  ])('with %s gets no name, at no node, and not from one who says that he is a node', async (_what, lie, problem) => {
+    const lied = { handle: { ...handle, ...lie } };
+    for (const at of [0, 1]) expect(await refused(put(at, 'b', lied))).toEqual(problem);
+    expect(await refused(put(0, 'b', { ...lied, stamp: 0 }, HOP))).toEqual(problem);
+  });
+
+  test('is not believed for its stamp, whoever says it', async () => {
+    const late = { handle, stamp: Number.MAX_SAFE_INTEGER };
+    for (const at of [0, 1]) expect(await refused(put(at, 'b', late))).toEqual([400, 'BAD_REQUEST']);
+    expect(await refused(put(0, 'b', late, HOP))).toEqual([400, 'BAD_REQUEST']);
+    expect(await refused(put(0, 'b', { handle }, HOP))).toEqual([400, 'BAD_REQUEST']);
+  });
+
+  test('of bytes that are no table gets no name', async () => {
+    const bytes = new Uint8Array(100);
+    const { hash } = await cluster.node(0).depot.keep(sourceOf(bytes), bytes.length);
+    expect(await refused(put(1, 'b', { handle: { ...handle, hash, bytes: 100 } }))).toEqual([400, 'BAD_ARROW']);
+  });
+});
+
+describe('what cannot be stored', () => {
   test('leaves the name as it was, and nothing that is named', async () => {
     await put(0, 'a', batchesOf(3));
     const good = batchesOf(10_000);

@@ -140,8 +140,12 @@ describe('an output', () => {
     const { handle } = ticket;
     const other = { ...ticket, handle: { ...handle, hash: '0'.repeat(64) } };
     expect(await codeOf(report({ outputs: [other] }))).toEqual([404, 'BLOB_MISSING']);
-    const longer = { ...ticket, handle: { ...handle, bytes: handle.bytes + 1 } };
-    expect(await codeOf(report({ outputs: [longer] }))).toEqual([400, 'BAD_REQUEST']);
+    for (const lie of [{ bytes: handle.bytes + 1 }, { rows: 2 }, { schema: '0'.repeat(16) }]) {
+      const lying = { ...ticket, handle: { ...handle, ...lie } };
+      expect(await codeOf(report({ outputs: [lying] }))).toEqual([400, 'BAD_REQUEST']);
+    }
+    const later = { ...ticket, stamp: Number.MAX_SAFE_INTEGER };
+    expect(await codeOf(report({ outputs: [later] }))).toEqual([400, 'BAD_REQUEST']);
     for (const outputs of [[{ ...ticket, end: 0 }], [{ ...ticket, more: 1 }], Array(65).fill(ticket), 'all']) {
       expect((await report({ outputs })).status).toBe(400);
     }

@@ -111,6 +111,29 @@ export class Depot {
   }
 
   /**
+   * Whether some copy has this stamp or a later one. What is named with it is then there, or the log refuses the name.
+   *
+   * @throws PolarisError TOO_FEW_COPIES when no copy that can be seen has it, and one that cannot may.
+   */
+  async isStamped(hash: BlobHash, stamp: LogIndex): Promise<boolean> {
+    const { store, peers } = this.#options;
+    const own = await store.stat(hash);
+    if (own !== null && own.stamp >= stamp) return true;
+    const asked = this.#others().map(async ({ address }) => {
+      const stat = await peers.stat(address, hash);
+      if (stat === null || stat.stamp < stamp) throw new PolarisError('BLOB_MISSING');
+    });
+    return Promise.any(asked).then(
+      () => true,
+      ({ errors }: AggregateError) => {
+        const silent = errors.find((error) => !(error instanceof PolarisError && error.code === 'BLOB_MISSING'));
+        if (silent === undefined) return false;
+        throw new PolarisError('TOO_FEW_COPIES', `the copies of blob ${hash} cannot be seen: ${errorText(silent)}`);
+      },
+    );
+  }
+
+  /**
    * Keeps the copies that lie here until the reader says that it is done: a job may leave the table, and a dataset be
    * replaced, while somebody slow reads what it was. To be called before the reading; what this gives is to be called once.
    */
@@ -303,11 +326,10 @@ export class Depot {
    * know of nobody yet.
    */
   async #holder(hash: BlobHash, tried: Tried = new Map()): Promise<Peer & { readonly bytes: number }> {
-    const { api, peers } = this.#options;
-    const members = this.#members();
+    const { peers } = this.#options;
     const away = new Set([...tried].flatMap(([id, how]) => (how === 'away' ? [id] : [])));
-    const asked = members
-      .filter(({ id }) => id !== api.id && !tried.has(id))
+    const asked = this.#others()
+      .filter(({ id }) => !tried.has(id))
       .map(async ({ id, address }) => {
         const stat = await peers.stat(address, hash).catch((cause: unknown) => {
           away.add(id);
@@ -317,11 +339,17 @@ export class Depot {
         return { id, address, bytes: stat.bytes };
       });
     return Promise.any(asked).catch(() => {
-      if (members.length > 0 && away.size === 0)
+      const isAlone = this.#members().length === 0;
+      if (!isAlone && away.size === 0)
         throw new PolarisError('BLOB_MISSING', `blob ${hash} lies on no node, as all of them say`);
-      const who = members.length === 0 ? 'any voter yet' : [...away].sort().join(' and ');
+      const who = isAlone ? 'any voter yet' : [...away].sort().join(' and ');
       throw new PolarisError('UNREACHABLE', `blob ${hash} lies on no node that could be asked: cannot reach ${who}`);
     });
+  }
+
+  #others(): readonly Peer[] {
+    const { api } = this.#options;
+    return this.#members().filter(({ id }) => id !== api.id);
   }
 
   #members(): readonly (Peer & { readonly role: string })[] {

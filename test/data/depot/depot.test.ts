@@ -248,6 +248,19 @@ describe('a keeper', () => {
   });
 });
 
+test('a stamp is that of a copy that can be seen, and of none while one that may have it cannot be', async () => {
+  const cluster = await open(3);
+  cluster.pen.submit();
+  await cluster.node(2).store.put(chunksOf(CONTENT), { stamp: 3, maxBytes: BYTES });
+  await cluster.node(0).store.put(chunksOf(CONTENT), { stamp: 1, maxBytes: BYTES });
+  const { depot } = cluster.node(0);
+  const isStamped = (stamp: number) => depot.isStamped(HASH, stamp);
+  expect(await Promise.all([0, 1, 3, 4].map(isStamped))).toEqual([true, true, true, false]);
+  await cluster.node(2).down();
+  expect(await isStamped(1)).toBe(true);
+  await expect(isStamped(2)).rejects.toMatchObject({ code: 'TOO_FEW_COPIES' });
+});
+
 describe('a member that is to be removed', () => {
   test('stays until a majority of those that would be left hold everything', async () => {
     const cluster = await open(3);
