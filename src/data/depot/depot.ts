@@ -339,10 +339,10 @@ export class Depot {
         return { id, address, bytes: stat.bytes };
       });
     return Promise.any(asked).catch(() => {
-      const isAlone = this.#members().length === 0;
-      if (!isAlone && away.size === 0)
+      const knowsNobody = this.#members().length === 0;
+      if (!knowsNobody && away.size === 0)
         throw new PolarisError('BLOB_MISSING', `blob ${hash} lies on no node, as all of them say`);
-      const who = isAlone ? 'any voter yet' : [...away].sort().join(' and ');
+      const who = knowsNobody ? 'any voter yet' : [...away].sort().join(' and ');
       throw new PolarisError('UNREACHABLE', `blob ${hash} lies on no node that could be asked: cannot reach ${who}`);
     });
   }
