@@ -24,6 +24,7 @@ import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
+const BYTES_PER_MIB = 1024 * 1024;
 const ENGINE_ENTRY = builtPath('src/query/engine.js');
 
 export interface RunningData extends DataPlane {
@@ -71,10 +72,9 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
     changeData: (change, done) => api().changeData(change, done),
   };
   const peers = createBlobPeers(() => api().status().id);
-  const isShared = config.blobs.kind !== 'local';
   const { replicas } = config;
-  const cache = new PieceCache();
-  const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
+  const cache = cacheOf(config);
+  const depot = new Depot({ api: late, store, peers, cache, log, replicas, place: config.blobs.kind });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
   const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
   const recordsDir = recordsDirOf(config.dataDir);
@@ -97,20 +97,24 @@ export async function openGuest({
   api,
 }: OpenDataOptions): Promise<{ readonly guest: Guest; close(): void }> {
   const peers = createBlobPeers(() => api().status().id);
+  const place = config.blobs.kind;
   // What all nodes share is at hand here, too; else there is nothing, and every read goes to a voter.
-  const isShared = config.blobs.kind !== 'local';
-  const store = isShared ? await openBlobs(config) : openMemoryBlobs(new MemoryBlobs());
+  const store = place === 'local' ? openMemoryBlobs(new MemoryBlobs()) : await openBlobs(config);
   const late: Pick<NodeApi, 'id' | 'status' | 'read'> = {
     id: config.id,
     status: () => api().status(),
     read: (consistency, look, done) => api().read(consistency, look, done),
   };
-  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas: null, isShared });
+  const depot = new Depot({ api: late, store, peers, cache: cacheOf(config), log, replicas: null, place });
   const voters = () =>
     api()
       .status()
       .members.flatMap(({ role, address }) => (role === 'learner' ? [] : [address]));
   return { guest: new Guest({ depot, peers, voters }), close: () => peers.close() };
+}
+
+function cacheOf({ cacheMb }: NodeProcessConfig): PieceCache {
+  return new PieceCache({ bytesMax: cacheMb * BYTES_PER_MIB });
 }
 
 /** What a former life left there belongs to nobody. */
