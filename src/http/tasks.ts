@@ -61,8 +61,10 @@ export interface RunnerJson extends Omit<RunnerAnswer, 'orders' | 'task'> {
 
 const WORDS: readonly TaskWord[] = ['progress', 'complete', 'release', 'fail'];
 
-/** @param depot where the bytes behind tickets lie; null on a node that keeps none, and so never leads */
-export function taskRoutes(context: HttpContext, patience: Patience, depot: Depot | null): readonly HttpRoute[] {
+type Bytes = Pick<Depot, 'open'>;
+
+/** @param depot where the bytes behind tickets lie; null where nothing is ever asked of them */
+export function taskRoutes(context: HttpContext, patience: Patience, depot: Bytes | null): readonly HttpRoute[] {
   return [
     { method: 'POST', url: '/v1/tasks/claim', handle: (request, reply) => claim(context, patience, request, reply) },
     ...WORDS.map((word): HttpRoute => {
@@ -89,7 +91,7 @@ async function claim(
   try {
     // Both ask for the same when they are repeated: a session that is there, and tasks that were not named.
     const write = false;
-    const patient = { waitMs, gone };
+    const patient = { kind: 'claim', waitMs, gone } as const;
     return await onLeader(context, { request, reply, write, patient, body: request.body as Json }, async () => {
       return answer(reply, patience, await askRunner(context.api, question, patient));
     });
@@ -101,7 +103,7 @@ async function claim(
 interface Reporting {
   readonly word: TaskWord;
   readonly patience: Patience;
-  readonly depot: Depot | null;
+  readonly depot: Bytes | null;
 }
 
 async function report(
@@ -120,7 +122,7 @@ async function report(
 }
 
 /** A ticket is as good as the bytes behind it: nothing is named that no node has. @throws PolarisError BLOB_MISSING, BAD_REQUEST */
-async function checkTickets(depot: Depot | null, outputs: readonly StampedOutput[]): Promise<void> {
+async function checkTickets(depot: Bytes | null, outputs: readonly StampedOutput[]): Promise<void> {
   for (const { handle } of outputs) {
     const found = await depot?.open(handle.hash);
     if (found === undefined || found.bytes === handle.bytes) continue;

@@ -78,7 +78,7 @@ export class DataNode extends FakeNode {
 
   async up(): Promise<void> {
     const { store, depot, keeper, spoolDir, cache } = this;
-    const data = { store, depot, keeper, spoolDir, cache };
+    const data = { depot, spoolDir, cache, copies: { store, keeper } };
     const queries = this.queries === null ? {} : { queries: this.queries };
     this.app = createHttpServer({ api: this, log: SILENT, prng: createPrng(1), data, ...queries });
     this.address = await listen(this.app);
