@@ -24,6 +24,7 @@ const opened: NodeData[] = [];
 beforeAll(async () => {
   bucket = await startS3();
   vi.stubEnv('AWS_ENDPOINT_URL', bucket.endpoint);
+  vi.stubEnv('AWS_REGION', 'eu-west-3');
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'S3RVER');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'S3RVER');
 });
@@ -69,6 +70,18 @@ test.each(['dir', 's3'])(
     if (kind === 's3') expect(places.every((key) => key.startsWith('batches/'))).toBe(true);
   },
 );
+
+test('requests to S3 are signed with the key and for the region of the environment', async () => {
+  const signatures: string[] = [];
+  bucket.fault = ({ headers }) => {
+    signatures.push(headers.authorization ?? '');
+    return false;
+  };
+  await open('n1', { blobs: `s3://${BUCKET}/signed/` });
+  bucket.fault = null;
+  expect(signatures.length).toBeGreaterThan(0);
+  for (const text of signatures) expect(text).toMatch(/Credential=S3RVER\/\d{8}\/eu-west-3\/s3\//);
+});
 
 test('a node that is told nothing keeps batches in its data directory, and copies them to others', async () => {
   const data = await open('n1', {});

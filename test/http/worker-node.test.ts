@@ -1,20 +1,23 @@
 /** A worker-role node over HTTP: it has no table and keeps nothing, and serves datasets, results and inputs like any other. */
+import { EventEmitter } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PolarisError } from '../../src/base/errors.ts';
 import { BLOB_PIECE_BYTES } from '../../src/base/limits.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
+import { RESULTS_RELAYED_MAX } from '../../src/base/result-limits.ts';
 import { PolarisClient } from '../../src/client/client.ts';
 import type { ClusterStatus, Consistency, Done } from '../../src/daemon/api.ts';
 import { Depot } from '../../src/data/depot/depot.ts';
 import { Guest } from '../../src/data/depot/guest.ts';
 import { type BlobPeers, createBlobPeers } from '../../src/data/depot/peers.ts';
 import type { CacheJson } from '../../src/http/cache.ts';
+import { Relays } from '../../src/http/result-relay.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { Table } from '../../src/ranges/types.ts';
 import { PieceCache } from '../../src/store/blobs/cache.ts';
@@ -151,4 +154,19 @@ describe('a result through a worker', () => {
     job.set({ state: 'cancelled' });
     await expect(answer.arrayBuffer()).rejects.toThrow();
   });
+});
+
+test('so many results go through a worker at a time, each counted out with its connection', async () => {
+  const relays = new Relays({ api: new FakeNode(), log: SILENT, prng: createPrng(1) });
+  const request = { headers: {} } as FastifyRequest;
+  const through = (raw: EventEmitter): Promise<FastifyReply> => {
+    const reply = { raw } as unknown as FastifyReply;
+    return relays.answer(request, reply, { follow: false, handle: async () => reply });
+  };
+  const connections = Array.from({ length: RESULTS_RELAYED_MAX }, () => new EventEmitter());
+  for (const raw of connections) await through(raw);
+  await expect(through(new EventEmitter())).rejects.toMatchObject({ code: 'OVERLOADED' });
+  connections[0]?.emit('close');
+  await through(new EventEmitter());
+  await expect(through(new EventEmitter())).rejects.toMatchObject({ code: 'OVERLOADED' });
 });

@@ -51,6 +51,14 @@ describe('a guest', () => {
     expect(read.equals(CONTENT)).toBe(true);
   });
 
+  test('has what lies somewhere kept again, with a newer stamp, and says when it is gone', async () => {
+    const { cluster, guest } = await open(3);
+    await guest.keep(chunksOf(CONTENT), BYTES);
+    cluster.pen.apply({ kind: 'condemn', hashes: [HASH] });
+    expect(await guest.keepAgain(HASH)).toBe(cluster.pen.table.appliedIndex);
+    await expect(guest.keepAgain(hashOf(content(8, 10)))).rejects.toMatchObject({ code: 'BLOB_CONDEMNED' });
+  });
+
   test('goes to another voter after one that cannot be reached', async () => {
     const { cluster, guest } = await open(3);
     await cluster.node(0).down();
