@@ -7,7 +7,15 @@
  * nothing but loopback is listened to or talked to unless `insecure` was said.
  */
 import { PolarisError } from './errors.ts';
-import { MEMBERS_MAX, SESSION_TTL_MS, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN, SLOTS_MAX } from './limits.ts';
+import {
+  BLOB_CACHE_MB,
+  BLOB_CACHE_MB_MAX,
+  MEMBERS_MAX,
+  SESSION_TTL_MS,
+  SESSION_TTL_MS_MAX,
+  SESSION_TTL_MS_MIN,
+  SLOTS_MAX,
+} from './limits.ts';
 import type { LogLevel } from './log.ts';
 import type { Address, NodeId } from './types.ts';
 
@@ -34,6 +42,8 @@ export interface NodeProcessConfig {
   readonly blobs: BlobPlace;
   /** Null: a majority of the voters. */
   readonly replicas: number | null;
+  /** MiB of memory for pieces of blobs that came from other nodes or from S3. */
+  readonly cacheMb: number;
   readonly sessionTtlMs: number;
   readonly insecure: boolean;
   readonly logLevel: LogLevel;
@@ -107,6 +117,12 @@ export const SETTINGS = {
     flag: 'replicas',
     defaultText: 'a majority',
     text: 'With --blobs local: voters that have a copy before anything is named',
+  },
+  cacheMb: {
+    kind: 'integer',
+    flag: 'cache-mb',
+    defaultText: String(BLOB_CACHE_MB),
+    text: 'MiB of memory for what was read of batches that lie on other nodes or in S3',
   },
   sessionTtlMs: {
     kind: 'integer',
@@ -194,6 +210,7 @@ export function nodeProcessConfig(settings: Settings, host: { readonly cores: nu
     slots: (settings.slots ?? Math.min(host.cores, SLOTS_MAX)) as number,
     blobs: blobPlace((settings.blobs ?? SETTINGS.blobs.defaultText) as string),
     replicas: (settings.replicas ?? null) as number | null,
+    cacheMb: (settings.cacheMb ?? BLOB_CACHE_MB) as number,
     sessionTtlMs: (settings.sessionTtlMs ?? SESSION_TTL_MS) as number,
     insecure: (settings.insecure ?? false) as boolean,
     logLevel: oneOf(settings.logLevel ?? 'info', ['debug', 'info', 'warn', 'error', 'silent'], '--log-level'),
@@ -213,6 +230,9 @@ function checkTogether(config: NodeProcessConfig): void {
   }
   if (config.replicas !== null && (config.replicas < 1 || config.replicas > MEMBERS_MAX)) {
     refuse(`--replicas must be from 1 to ${MEMBERS_MAX}`);
+  }
+  if (config.cacheMb < 1 || config.cacheMb > BLOB_CACHE_MB_MAX) {
+    refuse(`--cache-mb must be from 1 to ${BLOB_CACHE_MB_MAX}`);
   }
   if (config.role === 'voter' && config.join.length > 0) {
     if (config.peers.length > 0)

@@ -518,8 +518,10 @@ export const COLUMNS_MAX = 4_096;
 export const BLOB_LOOKS_MAX = 100;
 /** An unfinished file of another node in a shared directory is removed after a day in which nobody wrote to it. */
 export const BLOB_UNFINISHED_MS_MAX = 24 * 60 * 60 * 1_000;
-/** 64 MiB of pieces from other nodes and remote stores: what is read again and again stays at hand, and a node stays under 512 MiB. */
-export const BLOB_CACHE_BYTES = 64 * MIB;
+/** 64 MiB of pieces from other nodes and from S3: what is read again and again stays at hand, and a node stays under 512 MiB. */
+export const BLOB_CACHE_MB = 64;
+/** 16 GiB: more than a node should spend on what it can fetch, and a number that was meant as bytes is refused. */
+export const BLOB_CACHE_MB_MAX = 16_384;
 /** One part of an upload to S3 and one request of a read: above the 5 MiB that S3 wants of a part, small enough to hold. */
 export const S3_PART_BYTES = 8 * MIB;
 /** S3 copies at most 5 GiB in one request, digests included; a copy is how a blob there gets its name and its newer stamps. */

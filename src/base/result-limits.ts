@@ -16,6 +16,8 @@ export const RESULT_BEAT_MS = CONNECTION_SILENCE_MS / 6;
 export const RESULT_LEADERLESS_MS = 10_000;
 /** Results followed on one node: each looks at the table four times a second. */
 export const RESULTS_FOLLOWED_MAX = 64;
+/** Results that one node without a table hands on from the leader: as many as the leader would let be followed. */
+export const RESULTS_RELAYED_MAX = 64;
 /** Ranges named in a header; all of them are told by `/result/info`. Some 2 KB. */
 export const RESULT_RANGES_SHOWN = 64;
 /** 1 GiB: one output of a runner, which is written, copied and read as a whole. */

@@ -13,7 +13,7 @@ import { realClock, realPrng } from '../daemon/real.ts';
 import { Depot } from '../data/depot/depot.ts';
 import { Guest } from '../data/depot/guest.ts';
 import { Keeper } from '../data/depot/keeper.ts';
-import { createBlobPeers } from '../data/depot/peers.ts';
+import { type BlobPeers, createBlobPeers } from '../data/depot/peers.ts';
 import { createTaskBlobs } from '../data/task-blobs.ts';
 import type { DataPlane } from '../http/route.ts';
 import { recordsDirOf } from '../jobtype/records.ts';
@@ -24,10 +24,14 @@ import { MemoryBlobs, openMemoryBlobs } from '../store/blobs/memory.ts';
 import { openS3Blobs } from '../store/blobs/s3.ts';
 import type { BlobStore } from '../store/blobs/types.ts';
 
+const BYTES_PER_MIB = 1024 * 1024;
 const ENGINE_ENTRY = builtPath('src/query/engine.js');
 
-export interface RunningData extends DataPlane {
+/** What a node has of batches, whatever its role. */
+export interface NodeData extends DataPlane {
   readonly queries: QueryDesk;
+  /** For the job code that runs here. */
+  readonly tasks: TaskBlobs;
   start(): void;
   stop(): Promise<void>;
 }
@@ -39,28 +43,35 @@ export interface OpenDataOptions {
   readonly api: () => NodeApi;
 }
 
-/** What a node has of batches, whatever its role. */
-export interface NodeData {
-  /** Null for a worker: it has no table, and so cannot know what is garbage; it keeps nothing, and others serve for it. */
-  readonly plane: RunningData | null;
-  /** For the job code that runs here. */
-  readonly tasks: TaskBlobs;
-  start(): void;
-  stop(): Promise<void>;
+/** What both roles are made of. */
+interface Parts extends OpenDataOptions {
+  readonly peers: BlobPeers;
+  readonly cache: PieceCache;
 }
 
 /** @throws PolarisError BLOB_STORE_FAILED, BLOB_STORE_FULL, USAGE */
 export async function openNodeData(options: OpenDataOptions): Promise<NodeData> {
-  if (options.config.role === 'worker') {
-    const { guest, close } = await openGuest(options);
-    return { plane: null, tasks: createTaskBlobs(guest), start: () => {}, stop: async () => close() };
-  }
-  const plane = await openData(options);
-  return { plane, tasks: createTaskBlobs(plane.depot), start: () => plane.start(), stop: () => plane.stop() };
+  const { config, log, api } = options;
+  const peers = createBlobPeers(() => api().status().id);
+  const cache = new PieceCache({ bytesMax: config.cacheMb * BYTES_PER_MIB });
+  const parts = { ...options, peers, cache };
+  const { depot, copies } = config.role === 'worker' ? await openGuest(parts) : await openCopies(parts);
+  const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
+  const recordsDir = recordsDirOf(config.dataDir);
+  const queries = new QueryDesk({ depot, spoolDir, recordsDir, entry: ENGINE_ENTRY, log });
+  return {
+    ...{ depot, copies, spoolDir, cache, queries, tasks: createTaskBlobs(depot) },
+    start: () => copies?.keeper.start(),
+    stop: async () => {
+      await queries.stop();
+      await copies?.keeper.stop();
+      peers.close();
+    },
+  };
 }
 
-/** @throws PolarisError BLOB_STORE_FAILED, BLOB_STORE_FULL, USAGE */
-export async function openData({ config, log, api }: OpenDataOptions): Promise<RunningData> {
+async function openCopies({ config, log, api, peers, cache }: Parts): Promise<Pick<NodeData, 'depot' | 'copies'>> {
+  const { replicas, blobs } = config;
   const store = await openBlobs(config);
   const late: Pick<NodeApi, 'id' | 'status' | 'read' | 'leads' | 'leaderAddress' | 'changeData'> = {
     id: config.id,
@@ -70,47 +81,27 @@ export async function openData({ config, log, api }: OpenDataOptions): Promise<R
     leaderAddress: () => api().leaderAddress(),
     changeData: (change, done) => api().changeData(change, done),
   };
-  const peers = createBlobPeers(() => api().status().id);
-  const isShared = config.blobs.kind !== 'local';
-  const { replicas } = config;
-  const cache = new PieceCache();
-  const depot = new Depot({ api: late, store, peers, cache, log, replicas, isShared });
+  const depot = new Depot({ api: late, store, peers, cache, log, replicas, place: blobs.kind });
   const keeper = new Keeper({ api: late, store, depot, peers, clock: realClock, log });
-  const spoolDir = emptyDirectory(join(config.dataDir, 'spool'));
-  const recordsDir = recordsDirOf(config.dataDir);
-  const queries = new QueryDesk({ depot, spoolDir, recordsDir, entry: ENGINE_ENTRY, log });
-  return {
-    ...{ store, depot, keeper, cache, spoolDir, queries },
-    start: () => keeper.start(),
-    stop: async () => {
-      await queries.stop();
-      await keeper.stop();
-      peers.close();
-    },
-  };
+  return { depot, copies: { store, keeper } };
 }
 
 /** For a worker that votes for nothing: it has no table that would tell it what is garbage, so others keep for it. */
-export async function openGuest({
-  config,
-  log,
-  api,
-}: OpenDataOptions): Promise<{ readonly guest: Guest; close(): void }> {
-  const peers = createBlobPeers(() => api().status().id);
+async function openGuest({ config, log, api, peers, cache }: Parts): Promise<Pick<NodeData, 'depot' | 'copies'>> {
+  const place = config.blobs.kind;
   // What all nodes share is at hand here, too; else there is nothing, and every read goes to a voter.
-  const isShared = config.blobs.kind !== 'local';
-  const store = isShared ? await openBlobs(config) : openMemoryBlobs(new MemoryBlobs());
+  const store = place === 'local' ? openMemoryBlobs(new MemoryBlobs()) : await openBlobs(config);
   const late: Pick<NodeApi, 'id' | 'status' | 'read'> = {
     id: config.id,
     status: () => api().status(),
     read: (consistency, look, done) => api().read(consistency, look, done),
   };
-  const depot = new Depot({ api: late, store, peers, cache: new PieceCache(), log, replicas: null, isShared });
+  const depot = new Depot({ api: late, store, peers, cache, log, replicas: null, place });
   const voters = () =>
     api()
       .status()
       .members.flatMap(({ role, address }) => (role === 'learner' ? [] : [address]));
-  return { guest: new Guest({ depot, peers, voters }), close: () => peers.close() };
+  return { depot: new Guest({ depot, peers, voters }), copies: null };
 }
 
 /** What a former life left there belongs to nobody. */

@@ -52,7 +52,7 @@ export async function runNode(config: NodeProcessConfig): Promise<void> {
     log,
     prng: realPrng,
     planner: { plan: (request) => executor.plan(request) },
-    ...(data.plane === null ? {} : { data: data.plane, queries: data.plane.queries }),
+    ...{ data, queries: data.queries },
   });
   const { host, port } = splitAddress(config.listen);
   await app.listen({ host, port }).catch((cause: unknown) => {

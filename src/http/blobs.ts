@@ -12,11 +12,16 @@ import { type BlobHash, isBlobHash } from '../base/handle.ts';
 import { BLOB_BYTES_MAX, CONDEMNED_PER_ENTRY_MAX } from '../base/limits.ts';
 import { localTable } from '../data/depot/local-table.ts';
 import { BYTES_HEADER, CLUSTER_HEADER, STAMP_HEADER } from '../data/depot/peers.ts';
-import type { DataContext, HttpRoute } from './route.ts';
+import type { DataContext, DataPlane, HttpRoute, OwnCopies } from './route.ts';
 import { parse } from './schema.ts';
 import { changeData } from './settle.ts';
 
-type Handle = (context: DataContext, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+/** A node that keeps copies. */
+export interface CopiesContext extends DataContext {
+  readonly data: DataPlane & { readonly copies: OwnCopies };
+}
+
+type Handle = (context: CopiesContext, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
 const BYTES_TYPE = 'application/octet-stream';
 const ONE = '/data/blobs/:hash';
@@ -30,7 +35,7 @@ const condemnSchema = z.strictObject({
   hashes: z.array(z.string().refine(isBlobHash, 'is no blob hash')).min(1).max(CONDEMNED_PER_ENTRY_MAX),
 });
 
-export function blobRoutes(context: DataContext): readonly HttpRoute[] {
+export function blobRoutes(context: CopiesContext): readonly HttpRoute[] {
   const route = (method: HttpRoute['method'], url: string, handle: Handle, streams = false): HttpRoute => ({
     ...{ method, url, streams },
     handle: (request, reply) => {
@@ -50,54 +55,54 @@ export function blobRoutes(context: DataContext): readonly HttpRoute[] {
 }
 
 /** Also answers HEAD, of which the headers are the answer. */
-async function read({ data }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function read({ data }: CopiesContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const hash = hashOf(request);
-  const stat = await data.store.stat(hash);
+  const stat = await data.copies.store.stat(hash);
   if (stat === null) throw new PolarisError('BLOB_MISSING', `this node has no copy of blob ${hash}`);
   const { start = 0, end = stat.bytes } = parse(rangeSchema, request.query, 'the query');
   reply.header(BYTES_HEADER, String(stat.bytes)).header(STAMP_HEADER, String(stat.stamp)).type(BYTES_TYPE);
   if (request.method === 'HEAD') return reply.send();
   return reply
     .header('content-length', String(end - start))
-    .send(Readable.from(data.store.read(hash, { start, end }), { objectMode: false }));
+    .send(Readable.from(data.copies.store.read(hash, { start, end }), { objectMode: false }));
 }
 
-async function take({ api, data }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function take({ api, data }: CopiesContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const expected = hashOf(request);
   const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
-  await data.store.put(request.body as Readable, { stamp, maxBytes: BLOB_BYTES_MAX, expected });
+  await data.copies.store.put(request.body as Readable, { stamp, maxBytes: BLOB_BYTES_MAX, expected });
   return reply.code(201).send({ stamp });
 }
 
 /** For a node that keeps nothing itself: as if the content had been put here. */
-async function keep({ data }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function keep({ data }: CopiesContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { max = BLOB_BYTES_MAX } = parse(keepSchema, request.query, 'the query');
   return reply.code(201).send(await data.depot.keep(request.body as Readable, max));
 }
 
-async function digests({ data }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  return reply.type(BYTES_TYPE).send(Buffer.from(await data.store.digests(hashOf(request))));
+async function digests({ data }: CopiesContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  return reply.type(BYTES_TYPE).send(Buffer.from(await data.copies.store.digests(hashOf(request))));
 }
 
 async function restamp(
-  { api, data }: DataContext,
+  { api, data }: CopiesContext,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const hash = hashOf(request);
   const stamp = await localTable(api, ({ appliedIndex }) => appliedIndex);
-  if (await data.store.restamp(hash, stamp)) return reply.send({ stamp });
+  if (await data.copies.store.restamp(hash, stamp)) return reply.send({ stamp });
   throw new PolarisError('BLOB_MISSING', `this node has no copy of blob ${hash}`);
 }
 
-async function condemn({ api }: DataContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function condemn({ api }: CopiesContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { hashes } = parse(condemnSchema, request.body, 'the body');
   await changeData(api, { kind: 'condemn', hashes });
   return reply.send({});
 }
 
-async function standing({ data }: DataContext, _request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  return reply.send({ lacking: (await data.keeper.lacking()).length });
+async function standing({ data }: CopiesContext, _request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  return reply.send({ lacking: (await data.copies.keeper.lacking()).length });
 }
 
 function hashOf(request: FastifyRequest): BlobHash {
@@ -107,7 +112,7 @@ function hashOf(request: FastifyRequest): BlobHash {
 }
 
 /** @throws PolarisError CLUSTER_MISMATCH */
-function checkMember({ api }: DataContext, request: FastifyRequest): void {
+function checkMember({ api }: CopiesContext, request: FastifyRequest): void {
   const own = api.status().id;
   const theirs = request.headers[CLUSTER_HEADER];
   if (own !== null && theirs === own) return;

@@ -1,5 +1,5 @@
 /**
- * GET /v1/cache: how often a piece of another node's blob was at hand. Of this node alone, and at once.
+ * GET /v1/cache: how often a piece of a blob that lies on other nodes or in S3 was at hand. Of this node alone, and at once.
  */
 import type { CacheCounts } from '../store/blobs/cache.ts';
 import type { DataContext, HttpRoute } from './route.ts';

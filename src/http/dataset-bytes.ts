@@ -13,7 +13,6 @@ import { type ArrowFile, readArrowFile, writeArrowFile } from '../data/arrow-fil
 import { writeArrowStream } from '../data/arrow-stream.ts';
 import { emptyBatch } from '../data/build.ts';
 import { CELL_TYPES, type CellType, type GivenTypes } from '../data/cells.ts';
-import type { Depot } from '../data/depot/depot.ts';
 import { formatFor, formatOf } from '../data/formats.ts';
 import { decoded } from '../data/inflate.ts';
 import { schemaHash } from '../data/schema.ts';
@@ -86,7 +85,7 @@ export function giveOut({ depot }: Pick<DataPlane, 'depot'>, wanted: Wanted, acc
 }
 
 async function* batchesOf(
-  depot: Depot,
+  depot: DataPlane['depot'],
   { file, from, to }: Part & { readonly file: ArrowFile },
   rest: NonNullable<Wanted['rest']>,
 ): BatchSource {
@@ -98,7 +97,10 @@ async function* batchesOf(
 }
 
 /** Its footer is read, and no row. @throws PolarisError BLOB_MISSING, BAD_ARROW */
-export async function openFile(depot: Pick<Depot, 'open'>, { hash }: Pick<Part, 'hash'>): Promise<ArrowFile> {
+export async function openFile(
+  depot: Pick<DataPlane['depot'], 'open'>,
+  { hash }: Pick<Part, 'hash'>,
+): Promise<ArrowFile> {
   const blob = await depot.open(hash);
   return readArrowFile((start, end) => blob.read({ start, end }), blob.bytes);
 }

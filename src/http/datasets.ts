@@ -124,7 +124,8 @@ async function nameStored(
   const { checkHandle } = await import('./stored.ts');
   await checkHandle(data.depot, naming.handle);
   // What the log refers to is on enough disks, and is not given up; of anything else enough copies are made sure of first.
-  const isHeld = await localTable(api, (table) => table.isHeld(hash));
+  // A worker has no log to look into.
+  const isHeld = data.copies !== null && (await localTable(api, (table) => table.isHeld(hash)));
   return nameKept(context, request, name, { ...naming, stamp: isHeld ? 0 : await data.depot.keepAgain(hash) });
 }
 

@@ -14,6 +14,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { splitAddress } from '../base/config.ts';
 import { ERRORS, type ErrorCode, errorText, PolarisError } from '../base/errors.ts';
 import { CLAIMS_WAITING_MAX, FORWARD_RETRY_MS, FORWARD_WAIT_MS, FORWARDS_MAX, LEADER_WAIT_MS } from '../base/limits.ts';
+import { RESULTS_RELAYED_MAX } from '../base/result-limits.ts';
 import type { Address, Json } from '../base/types.ts';
 import { CODE_HEADER } from './problem.ts';
 import type { HttpContext } from './route.ts';
@@ -28,14 +29,23 @@ const ANSWER_HEADERS = [
   'retry-after',
   'allow',
   'etag',
+  'vary',
+  'polaris-job',
+  'polaris-state',
+  'polaris-complete',
+  'polaris-rows',
+  'polaris-ranges',
   CODE_HEADER,
 ] as const;
 
 // A kept connection may be closed by the other side just as a write goes out on it, which would make outcomes unknown
 // without need; one connection a request costs a fraction of a commit.
 const AGENT = new Agent({ keepAlive: false, maxSockets: FORWARDS_MAX });
-/** Claims wait for long, and must not stand in the way of all other requests. */
-const PATIENT_AGENT = new Agent({ keepAlive: false, maxSockets: CLAIMS_WAITING_MAX });
+/** Claims wait for long, and results are long: neither may stand in the way of all other requests. */
+const PATIENT_AGENTS = {
+  claim: new Agent({ keepAlive: false, maxSockets: CLAIMS_WAITING_MAX }),
+  result: new Agent({ keepAlive: false, maxSockets: RESULTS_RELAYED_MAX }),
+};
 
 type Attempt =
   | { readonly kind: 'answered'; readonly answer: IncomingMessage }
@@ -51,7 +61,11 @@ export interface ForwardOptions {
   /** Sent on in place of the body that came in. */
   readonly body?: Json;
   /** The leader may take so much longer to answer; it hears of it when nobody waits for the answer any more. */
-  readonly patient?: { readonly waitMs: number; readonly gone: AbortSignal };
+  readonly patient?: {
+    readonly kind: keyof typeof PATIENT_AGENTS;
+    readonly waitMs: number;
+    readonly gone: AbortSignal;
+  };
 }
 
 /** What is asked of the leader. */
@@ -158,7 +172,7 @@ function send(context: HttpContext, question: Question, address: Address, giveUp
   return new Promise((resolve) => {
     let connected = false;
     const outgoing = sendRequest({
-      ...{ host, port, method, path, agent: patient === undefined ? AGENT : PATIENT_AGENT },
+      ...{ host, port, method, path, agent: patient === undefined ? AGENT : PATIENT_AGENTS[patient.kind] },
       headers: headersFor(context, question, body),
     });
     if (patient?.gone.aborted === true) outgoing.destroy();

@@ -14,7 +14,7 @@ import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing, parseForce, parseMember, parseNodeId, parseTransfer } from './schema.ts';
 import { changeMembers } from './settle.ts';
 
-/** A worker-role node keeps no data; it leads nothing either. */
+/** A worker-role node keeps no copies; it leads nothing either. */
 export interface MemberContext extends HttpContext {
   readonly keeper: Pick<Keeper, 'hindrance'> | null;
 }

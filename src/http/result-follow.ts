@@ -113,7 +113,7 @@ async function firstOf({ id }: FollowWish, parts: AsyncGenerator<Part | null>): 
 }
 
 /** A connection without a byte is closed after a while, but who follows may have long to wait. A dead one is found by TCP. */
-function neverSilent({ raw }: FastifyRequest, gone: AbortSignal): void {
+export function neverSilent({ raw }: FastifyRequest, gone: AbortSignal): void {
   const { socket } = raw;
   const silenceMs = socket.timeout ?? 0;
   socket.setTimeout(0);

@@ -2,7 +2,7 @@
  * /v1/jobs/:id/result: what a job has made, as one table in whatever format, while it runs and afterwards.
  *
  * Any node gives it: the one that is asked waits until its table is as new as the leader's, looks once, and reads the blobs
- * from wherever they lie. A look is a moment: what is committed later is not in the answer, and the headers say whether
+ * from wherever they lie; one without a table hands on what the leader gives. A look is a moment: what is committed later is not in the answer, and the headers say whether
  * it is all. Who follows gets the rows in range order as they are committed, and an answer that ends in order is all of
  * it; where no more can come, it is broken off, so that nobody takes it for whole.
  *
@@ -22,7 +22,8 @@ import { atLeader, onLeader } from './forward.ts';
 import { JSON_TYPE, pathId } from './read.ts';
 import { Followers } from './result-follow.ts';
 import { noResult, type ResultInfoJson, type ResultLook, resultInfo, resultLook, rowsOf } from './result-look.ts';
-import { parseResultInfoQuery, parseResultQuery } from './result-schema.ts';
+import { Relays } from './result-relay.ts';
+import { parseResultInfoQuery, parseResultQuery, type ResultQuery } from './result-schema.ts';
 import type { HttpRoute } from './route.ts';
 import { sendBytes } from './send-bytes.ts';
 import { readTable } from './settle.ts';
@@ -31,9 +32,21 @@ const CATCH_UP_MS = 5;
 
 export function resultRoutes(context: DatasetContext): readonly HttpRoute[] {
   const followers = new Followers(context);
+  const relays = new Relays(context);
   const url = '/v1/jobs/:id/result';
   return [
-    { method: 'GET', url, handle: (request, reply) => read(context, followers, request, reply) },
+    {
+      method: 'GET',
+      url,
+      handle: async (request, reply) => {
+        const query = parseResultQuery(request.query);
+        const handle = () => read(context, followers, request, reply, query);
+        // Without copies there is no table to look into.
+        return context.data.copies === null
+          ? relays.answer(request, reply, { follow: query.follow, handle })
+          : handle();
+      },
+    },
     { method: 'GET', url: `${url}/info`, handle: (request, reply) => show(context, request, reply) },
   ];
 }
@@ -43,8 +56,8 @@ async function read(
   followers: Followers,
   request: FastifyRequest,
   reply: FastifyReply,
+  { range, follow, consistency }: ResultQuery,
 ): Promise<FastifyReply> {
-  const { range, follow, consistency } = parseResultQuery(request.query);
   const id = await caughtUp(context, request, consistency);
   if (follow && request.method !== 'HEAD') return followers.answer(request, reply, { id, range });
   const look = await lookAt(context, id, range);
@@ -63,7 +76,7 @@ async function show(context: DatasetContext, request: FastifyRequest, reply: Fas
   const id = pathId(request);
   const { consistency, range } = parseResultInfoQuery(request.query);
   const answer = async () => reply.type(JSON_TYPE).send(JSON.stringify(await infoOf(context, id, range)));
-  if (consistency === 'local') return answer();
+  if (consistency === 'local' && context.data.copies !== null) return answer();
   return onLeader(context, { request, reply, write: false }, async () => {
     await readTable(context.api, 'linearizable', () => null);
     return answer();

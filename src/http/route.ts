@@ -20,15 +20,21 @@ export interface HttpContext {
   readonly planner?: Planner;
 }
 
-/** Where the bytes are that this node keeps, and those that it can reach. */
+/** The way to the bytes, wherever they lie. */
 export interface DataPlane {
-  readonly store: BlobStore;
-  readonly depot: Depot;
-  readonly keeper: Keeper;
+  readonly depot: Pick<Depot, 'isStamped' | 'keep' | 'keepAgain' | 'open' | 'retain'>;
   /** Where bodies wait that must be known to their end; emptied at each start. */
   readonly spoolDir: string;
   /** Pieces that came from others. */
   readonly cache: Pick<PieceCache, 'counts'>;
+  /** Null on a worker-role node: it has no table, keeps nothing, and hands what it is given to a voter. */
+  readonly copies: OwnCopies | null;
+}
+
+/** What this node keeps, and who looks after it. */
+export interface OwnCopies {
+  readonly store: BlobStore;
+  readonly keeper: Keeper;
 }
 
 export interface DataContext extends HttpContext {

@@ -19,7 +19,7 @@ import {
   URL_LENGTH_MAX,
 } from '../base/limits.ts';
 import { backupRoutes } from './backup.ts';
-import { blobRoutes } from './blobs.ts';
+import { blobRoutes, type CopiesContext } from './blobs.ts';
 import { cacheRoutes } from './cache.ts';
 import { clusterRoutes } from './cluster.ts';
 import { Connections } from './connections.ts';
@@ -48,7 +48,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as 
 /** What any path of ours takes: the answer to methods that are not even routed (TRACE, those of WebDAV). */
 const ALLOW_AT_MOST = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
-/** A worker-role node keeps no data. */
+/** Both are left out where nothing of batches is tested. */
 export interface ServerContext extends HttpContext {
   readonly data?: DataPlane;
   readonly queries?: QueryContext['queries'];
@@ -126,7 +126,7 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
       get api() {
         return context.api;
       },
-      ...{ log: context.log, prng: context.prng, keeper: data?.keeper ?? null },
+      ...{ log: context.log, prng: context.prng, keeper: data?.copies?.keeper ?? null },
     }),
     ...backupRoutes(context),
     ...(data === undefined ? [] : dataRoutes(withData(reading, data))),
@@ -137,13 +137,17 @@ function routesOf(context: ServerContext, patience: Patience): readonly HttpRout
 
 function dataRoutes(context: DatasetContext): readonly HttpRoute[] {
   return [
-    ...blobRoutes(context),
+    ...(keepsCopies(context) ? blobRoutes(context) : []),
     ...datasetRoutes(context),
     ...datasetBatchRoutes(context),
     ...cacheRoutes(context),
     ...resultRoutes(context),
     ...taskDataRoutes(context),
   ];
+}
+
+function keepsCopies(context: DatasetContext): context is DatasetContext & CopiesContext {
+  return context.data.copies !== null;
 }
 
 /** `api` stays behind its getter: the node that it stands for is made after the routes. */

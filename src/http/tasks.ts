@@ -60,8 +60,10 @@ export interface RunnerJson extends Omit<RunnerAnswer, 'orders' | 'task'> {
 
 const WORDS: readonly TaskWord[] = ['progress', 'complete', 'release', 'fail'];
 
-/** @param depot where the bytes behind tickets lie; null on a node that keeps none, and so never leads */
-export function taskRoutes(context: HttpContext, patience: Patience, depot: Depot | null): readonly HttpRoute[] {
+type Bytes = Pick<Depot, 'isStamped' | 'open'>;
+
+/** @param depot where the bytes behind tickets lie; null where nothing is ever asked of them */
+export function taskRoutes(context: HttpContext, patience: Patience, depot: Bytes | null): readonly HttpRoute[] {
   return [
     { method: 'POST', url: '/v1/tasks/claim', handle: (request, reply) => claim(context, patience, request, reply) },
     ...WORDS.map((word): HttpRoute => {
@@ -88,7 +90,7 @@ async function claim(
   try {
     // Both ask for the same when they are repeated: a session that is there, and tasks that were not named.
     const write = false;
-    const patient = { waitMs, gone };
+    const patient = { kind: 'claim', waitMs, gone } as const;
     return await onLeader(context, { request, reply, write, patient, body: request.body as Json }, async () => {
       return answer(reply, patience, await askRunner(context.api, question, patient));
     });
@@ -100,7 +102,7 @@ async function claim(
 interface Reporting {
   readonly word: TaskWord;
   readonly patience: Patience;
-  readonly depot: Depot | null;
+  readonly depot: Bytes | null;
 }
 
 async function report(
@@ -119,7 +121,7 @@ async function report(
 }
 
 /** A ticket is as good as the bytes behind it. @throws PolarisError as `checkStored` */
-async function checkTickets(depot: Depot | null, outputs: readonly StampedOutput[]): Promise<void> {
+async function checkTickets(depot: Bytes | null, outputs: readonly StampedOutput[]): Promise<void> {
   if (depot === null || outputs.length === 0) return;
   const { checkStored } = await import('./stored.ts');
   for (const output of outputs) await checkStored(depot, output);

@@ -94,7 +94,7 @@ describe('a node', () => {
         insecure: false,
         logLevel: 'info',
       },
-      ...{ blobs: { kind: 'local' }, replicas: null },
+      ...{ blobs: { kind: 'local' }, replicas: null, cacheMb: 64 },
     });
   });
 
@@ -107,6 +107,11 @@ describe('a node', () => {
     }
     expect(config({ replicas: 3 }).replicas).toBe(3);
     for (const replicas of [0, 65]) expect(() => config({ replicas })).toThrow(/--replicas must be from 1 to 64/);
+  });
+
+  test('keeps as much of what lies elsewhere as it is told to', () => {
+    expect(config({ cacheMb: '256' }).cacheMb).toBe(256);
+    for (const cacheMb of [0, 16_385]) expect(() => config({ cacheMb })).toThrow(/--cache-mb must be from 1 to 16384/);
   });
 
   test('with --peers is one of the founding voters', () => {

@@ -2,9 +2,10 @@
  * Masters that take in what points emitted, on real processes: each output is in the result once, and in order where that
  * is asked for, though the host of the Master and the leader are killed while they are at it.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { countsOfText } from './folding-words.ts';
 import { JOBS_DIR, openScene, report, type Scene, voters } from './harness.ts';
 
@@ -55,7 +56,10 @@ test('in order: kill -9 of the Master’s host between collect and fold, and of 
 });
 
 test('wordcount of a dataset that its Master planned, with the leader killed, equals the count in one process', async () => {
-  const scene = await openScene(voters(1));
+  // All nodes keep their blobs in one place.
+  const shared = mkdtempSync(join(tmpdir(), 'polaris-shared-'));
+  onTestFinished(() => rmSync(shared, { recursive: true, force: true }));
+  const scene = await openScene(voters(1), ['--blobs', `dir:${shared}`]);
   const { cluster } = scene;
   const text = Array.from(
     { length: ROWS },
@@ -74,6 +78,8 @@ test('wordcount of a dataset that its Master planned, with the leader killed, eq
   expect(job).toMatchObject({ start: 0, end: ROWS });
   await killLeaderAmidst(scene, job.id);
   expect((await scene.finished(job.id)).state).toBe('done');
+  expect(readdirSync(shared).filter((name) => /^[0-9a-f]{3}$/.test(name)).length).toBeGreaterThan(0);
+  expect(cluster.ids.filter((id) => existsSync(join(cluster.dataDir(id), 'blobs')))).toEqual([]);
   const counted = (await resultOf(scene, job.id)).sort();
   expect(counted).toEqual(countsOfText(text));
   // The same rows once more, asked in SQL on all workers.

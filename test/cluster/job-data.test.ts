@@ -1,10 +1,11 @@
 /**
  * Jobs with data on real processes: what points emit is in the result once, whoever is killed, on nodes that keep blobs and on
- * one that keeps none.
+ * one that keeps none, and serves them all the same.
  */
 import { tableFromIPC } from 'apache-arrow';
 import { expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
+import type { CacheJson } from '../../src/http/cache.ts';
 import { ask, STREAM } from './dataset-clients.ts';
 import { JOBS_DIR, LONG_TTL, openScene, type Scene, underWay, voters, worker } from './harness.ts';
 
@@ -66,4 +67,18 @@ test('a worker and a voter are killed on the way, and the result is that of one 
   for (const node of cluster.ids.filter((one) => cluster.running(one))) {
     expect(await resultOf(scene, id, node)).toEqual(expected);
   }
+  cluster.start('w1');
+  for (const hits of [false, true]) {
+    const { bytes } = await cluster.until('the numbers through the worker', async () => {
+      const reply = await ask(`${cluster.url('w1')}/v1/datasets/numbers`);
+      return reply.status === 200 ? reply : null;
+    });
+    expect(tableFromIPC(bytes).numRows).toBe(POINTS);
+    const counts = JSON.parse(
+      new TextDecoder().decode((await ask(`${cluster.url('w1')}/v1/cache`)).bytes),
+    ) as CacheJson;
+    if (hits) expect(counts.hits).toBeGreaterThan(0);
+    expect(counts).toMatchObject({ misses: 1, pieces: 1 });
+  }
+  expect(await resultOf(scene, id, 'w1')).toEqual(expected);
 });

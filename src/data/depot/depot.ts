@@ -11,12 +11,13 @@
  *
  * Invariants: what `keep` resolves with is durable on `replicas` voters · no byte leaves `open` that the hash does not vouch for.
  */
+import type { BlobPlace } from '../../base/config.ts';
 import { errorText, PolarisError } from '../../base/errors.ts';
 import type { BlobHash } from '../../base/handle.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Address, LogIndex, NodeId } from '../../base/types.ts';
 import type { NodeApi } from '../../daemon/api.ts';
-import type { PieceCache } from '../../store/blobs/cache.ts';
+import { type PieceCache, readThrough } from '../../store/blobs/cache.ts';
 import { checkDigests, checkPiece, cutsOf, digestOf, pieceRange } from '../../store/blobs/pieces.ts';
 import type { BlobStore, ByteRange } from '../../store/blobs/types.ts';
 import { localTable } from './local-table.ts';
@@ -30,8 +31,12 @@ export interface DepotOptions {
   readonly log: Logger;
   /** Copies on voters before anything is named; null: a majority of them. */
   readonly replicas: number | null;
-  /** The store is one place for all nodes: what is there is there for everybody, and copied to nobody. */
-  readonly isShared: boolean;
+  /**
+   * Where the store lies. A directory and a bucket are one place for all nodes: what is there is there for everybody, and
+   * copied to nobody. What a bucket gives is kept in the cache, since each read of it is a request; of a directory that is
+   * mounted the system keeps what was read, and it should not lie in memory twice.
+   */
+  readonly place: BlobPlace['kind'];
 }
 
 /** A blob that is on enough disks to be named. */
@@ -187,8 +192,8 @@ export class Depot {
 
   /** Gives the smallest stamp. Voters are tried in an order that hangs on the hash, so that no node gets all copies. */
   async #copyOut(hash: BlobHash, own: LogIndex): Promise<LogIndex> {
-    const { api, replicas, isShared } = this.#options;
-    if (isShared) return own;
+    const { api, replicas, place } = this.#options;
+    if (place !== 'local') return own;
     const voters = this.#members().filter(({ role }) => role !== 'learner');
     const others = rotated(
       voters.filter(({ id }) => id !== api.id),
@@ -231,7 +236,7 @@ export class Depot {
     let position = start;
     let damage: string | null = null;
     try {
-      for await (const chunk of this.#options.store.read(hash, { start, end })) {
+      for await (const chunk of this.#readStore(hash, bytes, { start, end })) {
         position += chunk.length;
         yield chunk;
       }
@@ -248,13 +253,18 @@ export class Depot {
     }
   }
 
+  #readStore(hash: BlobHash, bytes: number, range: ByteRange): AsyncIterable<Uint8Array> {
+    const { store, cache, place } = this.#options;
+    return place === 's3' ? readThrough(cache, store, { hash, bytes }, range) : store.read(hash, range);
+  }
+
   /** Has a good copy take the place of a damaged one. */
   #mend(hash: BlobHash, found: string): void {
-    const { log, isShared } = this.#options;
+    const { log, place } = this.#options;
     if (this.#mending.has(hash)) return;
     log.error({ hash, error: found }, 'blob-damaged');
     // In a shared store everybody has this very copy.
-    if (isShared) return;
+    if (place !== 'local') return;
     this.#mending.add(hash);
     this.pull(hash)
       .then(() => log.info({ hash }, 'blob-mended'))

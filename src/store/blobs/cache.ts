@@ -1,5 +1,5 @@
 /**
- * Cache: pieces of remote blobs, bounded by bytes, for all readers of a node.
+ * Cache: pieces of remote blobs, of other nodes and of a bucket, bounded by bytes, for all readers of a node.
  *
  * A piece that was verified once stays right for ever, since its hash says what it must be; so nothing in here ever goes
  * stale, and the least recently used goes first. Many tasks of a job begin with the same pieces at the same moment:
@@ -11,9 +11,9 @@
 import { LRUCache } from 'lru-cache';
 import { assert } from '../../base/assert.ts';
 import type { BlobHash } from '../../base/handle.ts';
-import { BLOB_CACHE_BYTES, BLOB_PIECE_BYTES } from '../../base/limits.ts';
+import { BLOB_PIECE_BYTES } from '../../base/limits.ts';
 import { checkHash } from './names.ts';
-import { cutsOf, missingBlob, pieceRange } from './pieces.ts';
+import { cutsOf, pieceRange } from './pieces.ts';
 import type { BlobStore, ByteRange } from './types.ts';
 
 export interface CacheCounts {
@@ -32,9 +32,9 @@ export class PieceCache {
   #misses = 0;
   #evictions = 0;
 
-  constructor(options: { readonly bytesMax?: number } = {}) {
+  constructor({ bytesMax }: { readonly bytesMax: number }) {
     this.#pieces = new LRUCache({
-      maxSize: options.bytesMax ?? BLOB_CACHE_BYTES,
+      maxSize: bytesMax,
       sizeCalculation: (piece) => piece.length,
       dispose: (_piece, _key, reason) => {
         if (reason === 'evict') this.#evictions += 1;
@@ -78,33 +78,75 @@ export class PieceCache {
   }
 }
 
+/** A blob of which the length is known. */
+export interface SizedBlob {
+  readonly hash: BlobHash;
+  readonly bytes: number;
+}
+
 /**
- * Reads a blob of a remote store through the cache. Chunks are views of cached pieces: the caller must not change them.
+ * Reads a blob of a remote store through the cache. Pieces that are missing side by side come by one read of the store,
+ * which may fetch several of them in one go. Chunks are views of cached pieces: the caller must not change them.
  *
  * @throws PolarisError as `BlobStore.read` does.
  */
 export async function* readThrough(
-  cache: PieceCache,
-  store: BlobStore,
-  hash: BlobHash,
+  cache: Pick<PieceCache, 'piece'>,
+  store: Pick<BlobStore, 'read'>,
+  { hash, bytes }: SizedBlob,
   range?: ByteRange,
 ): AsyncGenerator<Uint8Array> {
   checkHash(hash);
-  const stat = await store.stat(hash);
-  if (stat === null) throw missingBlob(hash);
-  for (const { index, from, to } of cutsOf(stat.bytes, range)) {
-    const piece = await cache.piece(hash, index, () => readPiece(store, hash, pieceRange(index, stat.bytes)));
-    yield piece.subarray(from, to);
+  const cuts = cutsOf(bytes, range);
+  const end = pieceEnd(cuts.at(-1)?.index ?? null, bytes);
+  let run: PieceRun | null = null;
+  try {
+    for (const { index, from, to } of cuts) {
+      const piece = await cache.piece(hash, index, async () => {
+        const { start, end: next } = pieceRange(index, bytes);
+        if (run?.position !== start) {
+          await run?.close();
+          run = new PieceRun(store.read(hash, { start, end }), start);
+        }
+        return run.take(next - start);
+      });
+      yield piece.subarray(from, to);
+    }
+  } finally {
+    await (run as PieceRun | null)?.close();
   }
 }
 
-async function readPiece(store: BlobStore, hash: BlobHash, range: ByteRange): Promise<Uint8Array> {
-  const piece = new Uint8Array(range.end - range.start);
-  let held = 0;
-  for await (const chunk of store.read(hash, range)) {
-    piece.set(chunk, held);
-    held += chunk.length;
+function pieceEnd(index: number | null, bytes: number): number {
+  return index === null ? 0 : pieceRange(index, bytes).end;
+}
+
+/** One read of a store, cut into pieces. */
+class PieceRun {
+  /** Where in the blob it stands. */
+  position: number;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+
+  constructor(chunks: AsyncIterable<Uint8Array>, position: number) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+    this.position = position;
   }
-  assert(held === piece.length, 'a store gives the range that it was asked for');
-  return piece;
+
+  /** The next so many bytes, which end with a chunk: no chunk lies in two pieces. */
+  async take(bytes: number): Promise<Uint8Array> {
+    const piece = new Uint8Array(bytes);
+    let held = 0;
+    while (held < bytes) {
+      const { done, value } = await this.#chunks.next();
+      assert(done !== true && held + value.length <= bytes, 'a store gives the range that it was asked for');
+      piece.set(value, held);
+      held += value.length;
+    }
+    this.position += bytes;
+    return piece;
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
 }

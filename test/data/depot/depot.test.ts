@@ -130,8 +130,12 @@ describe('damage', () => {
     cluster.node(0).disk.damage(HASH, flip(0));
     cluster.node(1).disk.damage(HASH, flip(2 * BLOB_PIECE_BYTES));
     same(await readAll(cluster.node(0)), CONTENT);
-    cluster.node(2).disk.damage(HASH, flip(BYTES + 1));
-    await expect(readAll(cluster.node(0))).rejects.toMatchObject({
+    // Another one, of which nothing is in a cache.
+    const { hash } = await keep(cluster.node(0), content(4, BYTES));
+    for (const [at, place] of [0, 2 * BLOB_PIECE_BYTES, BYTES + 1].entries()) {
+      cluster.node(at).disk.damage(hash, flip(place));
+    }
+    await expect(readAll(cluster.node(0), hash)).rejects.toMatchObject({
       code: expect.stringMatching(/BLOB_(MISSING|DAMAGED)/),
     });
   });

@@ -1,11 +1,13 @@
 /** A node that keeps nothing: voters keep for it, and it reads from them. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { must } from '../../../src/base/assert.ts';
+import { BLOB_PIECE_BYTES } from '../../../src/base/limits.ts';
 import { SILENT } from '../../../src/base/log.ts';
 import type { Address } from '../../../src/base/types.ts';
 import { Depot } from '../../../src/data/depot/depot.ts';
 import { Guest } from '../../../src/data/depot/guest.ts';
 import { type BlobPeers, createBlobPeers } from '../../../src/data/depot/peers.ts';
+import { PieceCache } from '../../../src/store/blobs/cache.ts';
 import { MemoryBlobs, openMemoryBlobs } from '../../../src/store/blobs/memory.ts';
 import { chunksOf, content, gather, hashOf } from '../../store/blobs/content.ts';
 import { DataCluster } from './cluster.ts';
@@ -26,8 +28,8 @@ async function open(count: number) {
     status: () => cluster.node(0).status(),
     read: () => expect.unreachable('a worker has no table'),
   };
-  const cache = { piece: (_hash: string, _index: number, load: () => Promise<Uint8Array>) => load() };
-  const depot = new Depot({ api, store, peers, cache, log: SILENT, replicas: null, isShared: false });
+  const cache = new PieceCache({ bytesMax: 8 * BLOB_PIECE_BYTES });
+  const depot = new Depot({ api, store, peers, cache, log: SILENT, replicas: null, place: 'local' });
   const voters = (): Address[] => cluster.nodes.map(({ address }) => address);
   return { cluster, guest: new Guest({ depot, peers, voters }) };
 }
@@ -47,6 +49,14 @@ describe('a guest', () => {
     expect(await cluster.holders(HASH)).toHaveLength(2);
     const read = await gather((await guest.open(HASH)).read());
     expect(read.equals(CONTENT)).toBe(true);
+  });
+
+  test('has what lies somewhere kept again, with a newer stamp, and says when it is gone', async () => {
+    const { cluster, guest } = await open(3);
+    await guest.keep(chunksOf(CONTENT), BYTES);
+    cluster.pen.apply({ kind: 'condemn', hashes: [HASH] });
+    expect(await guest.keepAgain(HASH)).toBe(cluster.pen.table.appliedIndex);
+    await expect(guest.keepAgain(hashOf(content(8, 10)))).rejects.toMatchObject({ code: 'BLOB_CONDEMNED' });
   });
 
   test('goes to another voter after one that cannot be reached', async () => {

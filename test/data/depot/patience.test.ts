@@ -35,7 +35,7 @@ async function open(holders: readonly number[]) {
   const api = { id: 'w1', status, read: () => expect.unreachable('a worker has no table') };
   const cache = { piece: (_hash: string, _index: number, load: () => Promise<Uint8Array>) => load() };
   const store = openMemoryBlobs(new MemoryBlobs());
-  const depot = new Depot({ api, store, peers, cache, log: SILENT, replicas: null, isShared: false });
+  const depot = new Depot({ api, store, peers, cache, log: SILENT, replicas: null, place: 'local' });
   return { cluster, depot, known };
 }
 

@@ -58,7 +58,7 @@ test('a piece larger than the cache passes through, and nothing goes for it', as
 });
 
 test('many who ask at once wait for one fetch', async () => {
-  const cache = new PieceCache();
+  const cache = new PieceCache({ bytesMax: 8 * PIECE });
   let arrive: (piece: Uint8Array) => void = () => {};
   let fetches = 0;
   const slow = () => {
@@ -76,7 +76,7 @@ test('many who ask at once wait for one fetch', async () => {
 });
 
 test('a fetch that fails, fails for all who wait, and the next one is a new one', async () => {
-  const cache = new PieceCache();
+  const cache = new PieceCache({ bytesMax: 8 * PIECE });
   const fault = new Error('the store is away');
   const failing = async () => {
     throw fault;
@@ -90,17 +90,29 @@ test('a fetch that fails, fails for all who wait, and the next one is a new one'
 test('a blob read through the cache is the blob, and read again costs the store nothing', async () => {
   const blob = content(71, 2 * PIECE + 5);
   const { store, reads } = await countingStore(blob);
-  const cache = new PieceCache();
+  const cache = new PieceCache({ bytesMax: 8 * PIECE });
   const hash = hashOf(blob);
-  const range = { start: PIECE - 2, end: 2 * PIECE + 1 };
-  expect((await gather(readThrough(cache, store, hash, range))).equals(blob.subarray(range.start, range.end))).toBe(
+  const sized = { hash, bytes: blob.length };
+  const range = { start: PIECE + 2, end: PIECE + 9 };
+  expect((await gather(readThrough(cache, store, sized, range))).equals(blob.subarray(range.start, range.end))).toBe(
     true,
   );
   for (let again = 0; again < 2; again++) {
-    expect((await gather(readThrough(cache, store, hash))).equals(blob)).toBe(true);
+    expect((await gather(readThrough(cache, store, sized))).equals(blob)).toBe(true);
   }
+  // One for the piece in the middle, one for each side of it.
   expect(reads()).toBe(3);
-  expect(cache.counts).toEqual({ hits: 6, misses: 3, evictions: 0, pieces: 3, bytes: blob.length });
+  expect(cache.counts).toEqual({ hits: 4, misses: 3, evictions: 0, pieces: 3, bytes: blob.length });
+});
+
+test('pieces side by side come by one read of the store, as far as somebody wants them', async () => {
+  const blob = content(74, 2 * PIECE + 5);
+  const { store, reads } = await countingStore(blob);
+  const cache = new PieceCache({ bytesMax: 8 * PIECE });
+  const sized = { hash: hashOf(blob), bytes: blob.length };
+  expect((await gather(readThrough(cache, store, sized))).equals(blob)).toBe(true);
+  expect(reads()).toBe(1);
+  expect(await gather(readThrough(cache, store, sized, { start: 7, end: 7 }))).toHaveLength(0);
 });
 
 test('damage is no piece and is not kept', async () => {
@@ -112,11 +124,16 @@ test('damage is no piece and is not kept', async () => {
     return stored;
   };
   place.damage(hash, flip);
-  const cache = new PieceCache();
-  await expect(gather(readThrough(cache, store, hash))).rejects.toMatchObject({ code: 'BLOB_DAMAGED' });
+  const cache = new PieceCache({ bytesMax: 8 * PIECE });
+  const sized = { hash, bytes: blob.length };
+  await expect(gather(readThrough(cache, store, sized))).rejects.toMatchObject({ code: 'BLOB_DAMAGED' });
   place.damage(hash, flip);
-  expect((await gather(readThrough(cache, store, hash))).equals(blob)).toBe(true);
+  expect((await gather(readThrough(cache, store, sized))).equals(blob)).toBe(true);
   const missing = hashOf(content(73, 1));
-  await expect(gather(readThrough(cache, store, missing))).rejects.toMatchObject({ code: 'BLOB_MISSING' });
-  await expect(gather(readThrough(cache, store, '../../etc'))).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  await expect(gather(readThrough(cache, store, { hash: missing, bytes: 1 }))).rejects.toMatchObject({
+    code: 'BLOB_MISSING',
+  });
+  await expect(gather(readThrough(cache, store, { hash: '../../etc', bytes: 1 }))).rejects.toMatchObject({
+    code: 'BAD_REQUEST',
+  });
 });
