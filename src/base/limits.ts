@@ -197,6 +197,8 @@ export const OPEN_JOBS_MAX = 1_000;
 export const FINISHED_JOBS_MAX = 1_000;
 /** And no longer than 30 days by the leader's stamps. */
 export const FINISHED_JOBS_AGE_MS = 30 * 24 * 3_600_000;
+/** Finished jobs kept before others until somebody took the word of their end: half, so that a dead receiver leaves room. */
+export const UNTOLD_JOBS_MAX = 500;
 /** Failed ranges of one job; beyond it neighbours are merged, never dropped. */
 export const FAILED_RANGES_MAX = 1_000;
 /** Priority of a job, from minus this on. */
