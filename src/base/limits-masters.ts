@@ -10,9 +10,11 @@ export const OUTSIDE_WAIT_MS = 5_000;
 export const OUTSIDE_BYTES_MAX = 64 * KIB;
 /** Completions being told at a time. */
 export const NOTICES_ASKING_MAX = 16;
-/** Tries to tell of a completion before it is given up: with the back-off below some six hours. */
-export const NOTICE_ATTEMPTS_MAX = 500;
-/** Back-off between them, doubled from the first to the last, with jitter. */
+/** Of these, completions that somebody did not take before: who does not answer must not keep the news from others. */
+export const NOTICES_AGAIN_MAX = 8;
+/** Tries at a Master, some three minutes, after which it and the webhook take turns: neither keeps it from the other. */
+export const NOTICE_TURNS_AFTER = 10;
+/** Back-off between tries, doubled from the first to the last, with jitter; it goes on as long as the job is kept. */
 export const NOTICE_RETRY_MS_MIN = 500;
 export const NOTICE_RETRY_MS_MAX = 60_000;
 /** Calls of Masters at a time on the leader. */

@@ -197,6 +197,8 @@ export const OPEN_JOBS_MAX = 1_000;
 export const FINISHED_JOBS_MAX = 1_000;
 /** And no longer than 30 days by the leader's stamps. */
 export const FINISHED_JOBS_AGE_MS = 30 * 24 * 3_600_000;
+/** Finished jobs kept before others until somebody took the word of their end: half, so that a dead receiver leaves room. */
+export const UNTOLD_JOBS_MAX = 500;
 /** Failed ranges of one job; beyond it neighbours are merged, never dropped. */
 export const FAILED_RANGES_MAX = 1_000;
 /** Priority of a job, from minus this on. */
@@ -290,6 +292,8 @@ export const SHRINK_POINTS_MIN = 2;
 export const SHRINKS_ASKED_MAX = 64;
 /** Without headway for so long, a task counts as one that will take for ever. */
 export const SHRINK_STUCK_MS = 1_000;
+/** And for so long it is named in the reason of its job: far longer than most points take, and nothing is done about it. */
+export const TASK_STILL_MS = 5 * 60_000;
 /** Between two questions to a throttle hook, when nothing is said about it. */
 export const THROTTLE_INTERVAL_MS_DEFAULT = 5_000;
 /** A hold is looked at again after the interval, doubled each time, and never later than this. */

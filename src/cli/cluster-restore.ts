@@ -54,6 +54,7 @@ export const clusterRestore: CliCommand = {
     const made = { from: backup.clusterId, clusterId: target.clusterId, id, address, dataDir, index, jobs, paused };
     io.stdout.write(wantsJson(args) ? renderJson(made) : renderMade(made));
     tellHowToGoOn(io, { id, listen, dataDir, paused });
+    if (args['above'] === undefined) tellOfTwins(io);
     return 0;
   },
 };
@@ -99,4 +100,10 @@ function tellHowToGoOn(io: CliIo, next: { id: string; listen: Address; dataDir: 
   io.stderr.write(`Start it: polaris node --id ${next.id} --listen ${next.listen} --data-dir ${next.dataDir}\n`);
   if (next.paused === 0) return;
   io.stderr.write('Nothing runs before it is resumed: polaris job list --state paused, polaris job resume ID\n');
+}
+
+function tellOfTwins(io: CliIo): void {
+  const twins =
+    'Another restore of this backup gives the same epochs again, and no fence can tell the two clusters apart';
+  io.stderr.write(`${twins}: give it --above INDEX, with the largest commit index of this one in cluster status\n`);
 }

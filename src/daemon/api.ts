@@ -99,7 +99,7 @@ export interface NodeApi {
   runner(request: RunnerRequest, done: Done<RunnerAnswer>): () => void;
   /** In id order. Known to the leader alone; null elsewhere. */
   workers(): readonly WorkerStatus[] | null;
-  /** Why an open job is given nothing just now, where the table does not say it. Null where this node does not lead. */
+  /** Why an open job is given nothing just now, or what of it stands still, where the table does not say it. Null where this node does not lead. */
   holdOf(id: JobId): string | null;
   /** Leader only, else NO_LEADER; BAD_MEMBERSHIP with the reason when it cannot or should not be done. */
   changeMembers(request: MemberRequest, done: Done<void>): void;

@@ -8,9 +8,9 @@
  * What is wanted back is wanted only of tasks that take point after point: they stop at the next one, and what is left
  * goes to others, untouched. A program that was begun is left to end, since stopping it would mean to begin it again.
  */
-import { BUCKET_BURST_MS } from '../base/limits.ts';
+import { BUCKET_BURST_MS, TASK_STILL_MS } from '../base/limits.ts';
 import type { JobId, LogIndex, NodeId, Point } from '../base/types.ts';
-import type { Command, JobView, Outcome, Table, TableEvent, WorkerView } from '../ranges/types.ts';
+import type { Command, JobView, Outcome, Table, TableEvent, Task, WorkerView } from '../ranges/types.ts';
 import type { LeaseOffer } from '../wire/messages.ts';
 import type { Done, JobPace, Result } from './api.ts';
 import type { Env } from './env.ts';
@@ -77,6 +77,19 @@ export class Dispatch {
     return this.#throttles.hold(job);
   }
 
+  /** Names the task of a job that has not come further for the longest; null while none stands still for long. */
+  standstillOf(id: JobId): string | null {
+    const now = this.#options.env.clock.now();
+    const stillMs = ({ epoch }: Task) => this.#pace.still(epoch, now);
+    const tasks = this.#options.table.job(id)?.tasks.filter((task) => stillMs(task) >= TASK_STILL_MS) ?? [];
+    const [longest] = [...tasks].sort((one, other) => stillMs(other) - stillMs(one));
+    if (longest === undefined) return null;
+    const { cursor, end, worker } = longest;
+    const more = tasks.length > 1 ? ` (and ${tasks.length - 1} more)` : '';
+    const what = `[${cursor}, ${end}) on ${worker}${more} has not moved for more than ${TASK_STILL_MS / 60_000} minutes`;
+    return `${what}: if its code hangs, cancel the job and give it a taskTimeoutMs`;
+  }
+
   inFlightOf(worker: NodeId): number {
     return this.#grants.inFlightOf(worker);
   }
@@ -109,7 +122,10 @@ export class Dispatch {
         return;
       }
       case 'task-progressed':
+        this.#pace.cameFurther(event.epoch, now);
         return this.#pace.moved(event.job, event.to - event.from, now);
+      case 'task-checkpointed':
+        return this.#pace.cameFurther(event.epoch, now);
       case 'task-shrunk':
         this.#pace.shrunk(event);
         this.#shrinks.shrunk(event.epoch);
@@ -118,7 +134,6 @@ export class Dispatch {
       case 'task-ended':
         this.#pace.ended(event.job, event.worker, event.epoch, event.how === 'completed', now);
         return this.heard(event.worker, true);
-      case 'task-checkpointed':
       case 'outputs-added':
       case 'outputs-folded':
       case 'master-taken':

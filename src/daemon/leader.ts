@@ -117,9 +117,9 @@ export class Leader {
     return this.#dispatch.jobPace(job);
   }
 
-  /** Why an open job is given nothing just now, where the table does not say it. */
+  /** Why an open job is given nothing just now, or what of it stands still, where the table does not say it. */
   holdOf(job: JobId): string | null {
-    return this.#dispatch.holdOf(job) ?? this.#folds.holdOf(job);
+    return this.#dispatch.holdOf(job) ?? this.#folds.holdOf(job) ?? this.#dispatch.standstillOf(job);
   }
 
   workers(): WorkerStatus[] {

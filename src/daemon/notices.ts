@@ -1,15 +1,16 @@
 /**
  * Notices: tells that a run of a job has ended: first its Master, where its type has one, then whoever asked (`onDone`).
  *
- * The table says which runs are still to be told of; the leader calls and POSTs, and once both have taken the notice, or
- * one did not for very long, one command strikes it off. A leader that is lost before that tells again: at least once,
- * and always under the same key, `<job>/<run>`, so that the receiver can count to one.
+ * The table says which runs are still to be told of; the leader calls and POSTs, and once both have taken the notice, one
+ * command strikes it off. Until then it goes on, ever more seldom, as long as the table keeps the job. A leader that is
+ * lost tells again: at least once, and always under the same key, `<job>/<run>`, so that the receiver can count to one.
  */
 import { must } from '../base/assert.ts';
 import {
-  NOTICE_ATTEMPTS_MAX,
   NOTICE_RETRY_MS_MAX,
   NOTICE_RETRY_MS_MIN,
+  NOTICE_TURNS_AFTER,
+  NOTICES_AGAIN_MAX,
   NOTICES_ASKING_MAX,
 } from '../base/limits-masters.ts';
 import type { Logger } from '../base/log.ts';
@@ -24,11 +25,10 @@ import type { Probe, ProbeAnswer } from './probe.ts';
 interface Notice {
   readonly job: JobId;
   readonly run: number;
-  /** Who is next to be told. */
-  next: 'master' | 'webhook';
+  /** Who has not taken it yet, and who is next first; empty when it is to be struck off. */
+  readonly left: ('master' | 'webhook')[];
+  /** Times that it was not taken. */
   tries: number;
-  /** Whether it was taken; null while that is open. */
-  taken: boolean | null;
   tryAt: number;
   /** A request or the command is under way. */
   busy: boolean;
@@ -61,12 +61,18 @@ export class Notices {
       return;
     }
     if (this.#notices.get(spec.id)?.run === first.run) return;
-    const next = spec.overseen ? 'master' : 'webhook';
-    this.#notices.set(spec.id, { job: spec.id, run: first.run, next, tries: 0, taken: null, tryAt: 0, busy: false });
+    const left: Notice['left'] = spec.overseen ? ['master'] : [];
+    if (spec.options.onDone !== null) left.push('webhook');
+    this.#notices.set(spec.id, { job: spec.id, run: first.run, left, tries: 0, tryAt: 0, busy: false });
   }
 
+  /** The job has left the table: who was not told of its end by now never is. */
   forget(job: JobId): void {
+    const notice = this.#notices.get(job);
+    if (notice === undefined) return;
     this.#notices.delete(job);
+    const { run, left, tries } = notice;
+    if (left.length > 0) this.#options.log.warn({ job, run, left, tries }, 'notice-lost');
   }
 
   tick(): void {
@@ -74,8 +80,9 @@ export class Notices {
     const now = this.#options.clock.now();
     for (const notice of this.#notices.values()) {
       if (notice.busy || now < notice.tryAt) continue;
-      if (notice.taken !== null) this.#strikeOff(notice, notice.taken);
-      else if (this.#asking < NOTICES_ASKING_MAX) this.#tell(notice);
+      const askingMax = notice.tries === 0 ? NOTICES_ASKING_MAX : NOTICES_AGAIN_MAX;
+      if (notice.left.length === 0) this.#strikeOff(notice);
+      else if (this.#asking < askingMax) this.#tell(notice);
     }
   }
 
@@ -90,15 +97,18 @@ export class Notices {
       this.#notices.delete(notice.job);
       return;
     }
+    // Behind all others: where not all can be told at a time, each has its turn.
+    this.#notices.delete(notice.job);
+    this.#notices.set(notice.job, notice);
     const report = reportOf(job, end);
     notice.busy = true;
     this.#asking++;
     const heard = (refusal: string | null) => {
       this.#asking--;
       notice.busy = false;
-      if (this.#notices.get(notice.job) === notice) this.#heard(notice, job, refusal);
+      if (this.#notices.get(notice.job) === notice) this.#heard(notice, refusal);
     };
-    if (notice.next === 'master') this.#tellMaster(job, report, heard);
+    if (notice.left[0] === 'master') this.#tellMaster(job, report, heard);
     else this.#post(job, report, heard);
   }
 
@@ -116,28 +126,30 @@ export class Notices {
     this.#options.probe.fetch({ method: 'POST', url, headers, body }, (answer) => heard(refusalOf(answer)));
   }
 
-  #heard(notice: Notice, { spec }: JobView, refusal: string | null): void {
-    const { job, run, next } = notice;
-    if (refusal !== null) {
-      notice.tries++;
-      this.#options.log.warn({ job, run, to: next, tries: notice.tries, why: refusal }, 'notice-not-taken');
-      if (notice.tries < NOTICE_ATTEMPTS_MAX) return this.#wait(notice);
+  #heard(notice: Notice, refusal: string | null): void {
+    const { job, run, left } = notice;
+    const asked = must(left.shift(), 'somebody was asked');
+    if (refusal === null) {
+      notice.tries = 0;
+      if (left.length === 0) this.#strikeOff(notice);
+      return;
     }
-    if (next === 'webhook' || spec.options.onDone === null) return this.#strikeOff(notice, refusal === null);
-    notice.next = 'webhook';
-    notice.tries = 0;
+    notice.tries++;
+    this.#options.log.warn({ job, run, to: asked, tries: notice.tries, why: refusal }, 'notice-not-taken');
+    if (notice.tries < NOTICE_TURNS_AFTER) left.unshift(asked);
+    else left.push(asked);
+    this.#wait(notice);
   }
 
-  /** Never given up: a notice that the log cannot strike off is told by the next leader at the latest. */
-  #strikeOff(notice: Notice, taken: boolean): void {
+  /** A notice that the log cannot strike off is told by the next leader at the latest. */
+  #strikeOff(notice: Notice): void {
     const { propose, stamp, log } = this.#options;
     const { job: id, run } = notice;
-    notice.taken = taken;
     notice.busy = true;
-    propose({ kind: 'job-notified', at: stamp(), id, run, ok: taken }, (result) => {
+    propose({ kind: 'job-notified', at: stamp(), id, run }, (result) => {
       notice.busy = false;
       if (!result.ok) return this.#wait(notice);
-      log.info({ job: id, run }, taken ? 'notice-taken' : 'notice-given-up');
+      log.info({ job: id, run }, 'notice-taken');
       if (this.#notices.get(id) === notice) this.#notices.delete(id);
       // The end of a later run may have waited behind it.
       const job = this.#options.table.job(id);

@@ -26,6 +26,14 @@ interface WorkerPace {
   scraps: number;
 }
 
+interface Begun {
+  readonly at: number;
+  readonly from: Point;
+  readonly size: number;
+  /** When it last came further. */
+  readonly movedAt: number;
+}
+
 /** So many small tasks in a row are no end of a range any more: there are more workers, or less for each. */
 const SCRAPS_MAX = 4;
 
@@ -39,11 +47,11 @@ interface Meter {
 export class Pace {
   readonly #workers = new Map<JobId, Map<NodeId, WorkerPace>>();
   readonly #meters = new Map<JobId, Meter>();
-  readonly #begun = new Map<Epoch, { readonly at: number; readonly from: Point; readonly size: number }>();
+  readonly #begun = new Map<Epoch, Begun>();
 
   /** A task was granted, or is taken over from another leader at this cursor. */
   granted({ epoch, cursor, end }: Pick<Task, 'epoch' | 'cursor' | 'end'>, now: number): void {
-    this.#begun.set(epoch, { at: now, from: cursor, size: end - cursor });
+    this.#begun.set(epoch, { at: now, from: cursor, size: end - cursor, movedAt: now });
   }
 
   /** A task has another end now. */
@@ -61,6 +69,17 @@ export class Pace {
     if (elapsed >= SHRINK_STUCK_MS) return Number.POSITIVE_INFINITY;
     const pace = this.#workers.get(job)?.get(worker);
     return pace === undefined ? null : (end - cursor) / pace.speed;
+  }
+
+  /** A task came further: points of it were acknowledged, or it has a checkpoint more. */
+  cameFurther(epoch: Epoch, now: number): void {
+    const begun = this.#begun.get(epoch);
+    if (begun !== undefined) this.#begun.set(epoch, { ...begun, movedAt: now });
+  }
+
+  /** Milliseconds since a task last came further, or was granted; 0 for one that nothing is known of. */
+  still(epoch: Epoch, now: number): number {
+    return now - (this.#begun.get(epoch)?.movedAt ?? now);
   }
 
   /** Points of a job were acknowledged. */

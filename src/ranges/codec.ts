@@ -127,7 +127,7 @@ function commandToFields(command: Command): readonly Packed[] {
     case 'set-job':
       return [kind, command.at, command.id, ...controlsToFields(command.changes)];
     case 'job-notified':
-      return [kind, command.at, command.id, command.run, command.ok ? 1 : 0];
+      return [kind, command.at, command.id, command.run];
     case 'put-schedule':
       return [kind, command.at, scheduleToFields(command.schedule), command.nextAt];
     case 'drop-schedule':
@@ -277,13 +277,7 @@ function readSteering(kind: Steering, fields: Fields): Extract<Command, { readon
     case 'set-job':
       return { kind, at: fields.natural(), id: readId(fields), changes: readChanges(fields) };
     case 'job-notified':
-      return {
-        kind,
-        at: fields.natural(),
-        id: readId(fields),
-        run: fields.natural(),
-        ok: fields.integer(0, 1) === 1,
-      };
+      return { kind, at: fields.natural(), id: readId(fields), run: fields.natural() };
     case 'put-schedule':
       return {
         kind,

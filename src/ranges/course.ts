@@ -82,7 +82,7 @@ export class Course {
     this.#enter(this.#now.state, this.#now.reason, emit);
   }
 
-  /** Somebody took the word of this run, or nobody ever will. False when it was said already. */
+  /** The word of this run was taken. False when that was said already. */
   notified(run: number): boolean {
     const { untold } = this.#now;
     const left = untold.filter((end) => end.run !== run);

@@ -304,7 +304,7 @@ export class Job {
     this.#course.followed(how, emit);
   }
 
-  /** Somebody took the word of this run, or nobody ever will. False when it was said already. */
+  /** The word of this run was taken. False when that was said already. */
   notified(run: number): boolean {
     return this.#course.notified(run);
   }

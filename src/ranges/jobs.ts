@@ -2,7 +2,8 @@
  * Jobs: which jobs the table has, in order of submission, and which of the finished ones it still keeps.
  *
  * Open jobs are never dropped, so too many of them are refused. Finished ones are kept for those who ask later, until
- * they are too many, too old, or in the way of a new one; the longest finished goes first. So it is with what they emitted.
+ * they are too many, too old, or in the way of a new one; the longest finished goes first, and one of whose end somebody
+ * is still to be told after the others. So it is with what they emitted.
  *
  * Invariants: open jobs, finished jobs, their metadata and, while none is open, their outputs are bounded · the line of the finished holds each of them once.
  */
@@ -13,6 +14,7 @@ import {
   METADATA_TOTAL_BYTES_MAX,
   OPEN_JOBS_MAX,
   OUTPUTS_TOTAL_MAX,
+  UNTOLD_JOBS_MAX,
 } from '../base/limits.ts';
 import type { JobId } from '../base/types.ts';
 import type { Job } from './job.ts';
@@ -102,21 +104,38 @@ export class Jobs {
     this.#openMetadataBytes += utf8Length(job.spec.metadata);
   }
 
-  /** Lets go of finished jobs that are too many or too old, or whose metadata takes the room of `wanted`. */
-  evict(at: number, wanted: JobSpec | null, emit: Emit): void {
-    const room = METADATA_TOTAL_BYTES_MAX - (wanted === null ? 0 : utf8Length(wanted.metadata));
+  /** Lets go of finished jobs that are too old or too many, or whose metadata or outputs take too much room. */
+  evict(at: number, emit: Emit): void {
     for (const id of this.#finished) {
-      const job = must(this.#byId.get(id), 'a finished job is in the table');
-      const age = at - must(job.view.finishedAt, 'a finished job has a time');
-      const fits = this.#finished.size <= FINISHED_JOBS_MAX && this.#metadataBytes <= room;
-      if (fits && age <= FINISHED_JOBS_AGE_MS) break;
+      const job = this.#finishedJob(id);
+      if (at - must(job.view.finishedAt, 'a finished job has a time') <= FINISHED_JOBS_AGE_MS) break;
       this.#drop(job, emit);
     }
-    for (const id of this.#finished) {
+    for (const job of this.#fits ? [] : this.#leaving()) {
+      if (this.#fits) break;
+      this.#drop(job, emit);
+    }
+    for (const job of this.#outputCount > OUTPUTS_TOTAL_MAX ? this.#leaving() : []) {
       if (this.#outputCount <= OUTPUTS_TOTAL_MAX) return;
-      const job = must(this.#byId.get(id), 'a finished job is in the table');
       if (job.outputCount > 0) this.#drop(job, emit);
     }
+  }
+
+  get #fits(): boolean {
+    return this.#finished.size <= FINISHED_JOBS_MAX && this.#metadataBytes <= METADATA_TOTAL_BYTES_MAX;
+  }
+
+  /** The finished jobs as they make room: those of whose end somebody is still to be told come last, but for the surplus. */
+  #leaving(): Job[] {
+    const jobs = [...this.#finished].map((id) => this.#finishedJob(id));
+    let surplus = jobs.filter(isUntold).length - UNTOLD_JOBS_MAX;
+    const [first, last]: [Job[], Job[]] = [[], []];
+    for (const job of jobs) (isUntold(job) && surplus-- <= 0 ? last : first).push(job);
+    return [...first, ...last];
+  }
+
+  #finishedJob(id: JobId): Job {
+    return must(this.#byId.get(id), 'a finished job is in the table');
   }
 
   #drop(job: Job, emit: Emit): void {
@@ -128,4 +147,8 @@ export class Jobs {
     job.evicted();
     emit({ kind: 'job-evicted', job: id });
   }
+}
+
+function isUntold({ view }: Job): boolean {
+  return view.untold.length > 0;
 }

@@ -186,7 +186,7 @@ export class JobTable implements Table {
 
   /** `index` becomes the epoch of what is granted and the incarnation of who joins. */
   #applyCommand(index: number, command: Command): Outcome {
-    if ('at' in command) this.#jobs.evict(command.at, null, this.#emit);
+    if ('at' in command) this.#jobs.evict(command.at, this.#emit);
     switch (command.kind) {
       case 'submit-job':
         return this.#submit(command);
@@ -270,7 +270,7 @@ export class JobTable implements Table {
     this.#emit({ kind: 'job-submitted', job: spec.id });
     if (before !== undefined) this.#chain(job, before);
     // At last, since it may be the one that this one comes after.
-    this.#jobs.evict(at, null, this.#emit);
+    this.#jobs.evict(at, this.#emit);
     return { kind: 'created', id: spec.id };
   }
 

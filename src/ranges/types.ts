@@ -202,14 +202,8 @@ export type Command =
     }
   /** Changes the controls of an open job. */
   | { readonly kind: 'set-job'; readonly at: number; readonly id: JobId; readonly changes: Partial<Controls> }
-  /** Somebody took the word that a run has ended, or nobody did for very long. */
-  | {
-      readonly kind: 'job-notified';
-      readonly at: number;
-      readonly id: JobId;
-      readonly run: number;
-      readonly ok: boolean;
-    }
+  /** Whoever was to be told that a run has ended took the word. */
+  | { readonly kind: 'job-notified'; readonly at: number; readonly id: JobId; readonly run: number }
   /** In place of the one of its key. */
   | {
       readonly kind: 'put-schedule';

@@ -128,11 +128,14 @@ describe('cluster restore', () => {
   test('twice from one file makes two clusters that are strangers to each other', async () => {
     writeFileSync(file, someBackup().bytes);
     const ids = new Set<string>();
+    const indexes = new Set<number>();
     for (const name of ['a', 'b']) {
       const ran = await restore('--data-dir', join(dir, name), '-o', 'json');
       ids.add(JSON.parse(ran.stdout).clusterId);
+      indexes.add(JSON.parse(ran.stdout).index);
+      expect(ran.stderr).toMatch(/^Another restore of this backup gives the same epochs again, .* --above INDEX, .*$/m);
     }
-    expect(ids.size).toBe(2);
+    expect([ids.size, indexes.size]).toEqual([2, 1]);
   });
 
   test('begins above where another cluster from the same file stood last', async () => {
@@ -140,6 +143,7 @@ describe('cluster restore', () => {
     writeFileSync(file, bytes);
     const ran = await restore('--data-dir', join(dir, 'data'), '--above', '5_000_000_000', '-o', 'json');
     expect(JSON.parse(ran.stdout).index).toBe(5_000_000_000 + RESTORE_INDEX_GAP);
+    expect(ran.stderr).not.toContain('epochs');
     for (const wrong of ['--above=-1', '--above=x']) {
       expect((await restore('--data-dir', join(dir, 'other'), wrong)).exit).toBe(2);
     }

@@ -192,6 +192,33 @@ describe('job verify', () => {
   });
 });
 
+describe('job verify as a table', () => {
+  const again = (start: number, times: number, ...workers: string[]) => ({ start, end: start + 5, times, workers });
+
+  test('says what ran again, how often and by whom, and what may be claimed', async () => {
+    const client = new FakeClient();
+    const claim = 're-executed at most 20 times in all';
+    client.verified = { ...client.verified, reexecuted: [again(0, 2, 'w1'), again(50, 2, 'w1', 'w2')], claim };
+    const ran = await run(['job', 'verify', ID], { client });
+    expect(ran).toMatchObject({ exit: 0, stderr: '' });
+    expect(ran.stdout.split('\n').slice(-3)).toEqual([
+      'reexecuted  [0, 5)x2 by w1 [50, 55)x2 by w1,w2',
+      'claim       re-executed at most 20 times in all',
+      '',
+    ]);
+  });
+
+  test('counts the ranges that do not fit on a line', async () => {
+    const client = new FakeClient();
+    client.verified = {
+      ...client.verified,
+      reexecuted: Array.from({ length: 13 }, (_, at) => again(10 * at, 1, 'w1')),
+    };
+    const { stdout } = await run(['job', 'verify', ID], { client });
+    expect(stdout).toMatch(/^reexecuted {2}\[0, 5\)x1 by w1 .* \[90, 95\)x1 by w1 and 3 more$/m);
+  });
+});
+
 describe('the other commands', () => {
   test('job list is a table whose columns line up, or JSON', async () => {
     const client = new FakeClient();

@@ -15,9 +15,12 @@ const READABLE = {
   exiting: /process\.exit\(7\)/,
   killing: /job host was killed by SIGKILL/,
   hoarding: /memory|MB|MiB/i,
+  looping: /taskTimeoutMs of 500 ms/,
 } as const;
+/** For the one that would never end; the others need no bound. */
+const TIMEOUTS: { readonly [name: string]: number } = { looping: 500 };
 
-test('code that exits, kills its process or hoards memory costs attempts of its own job alone', async () => {
+test('code that exits, kills its process, hoards memory or outlasts its time costs attempts of its own job alone', async () => {
   const scene = await openScene(voters(2), ['--jobs', JOBS_DIR, '--session-ttl-ms', '60000']);
   const { cluster } = scene;
   const pids = cluster.ids.map((id) => cluster.pid(id));
@@ -27,7 +30,10 @@ test('code that exits, kills its process or hoards memory costs attempts of its 
   });
   const options = { taskSize: 2, maxAttempts: MAX_ATTEMPTS };
   const bad = [];
-  for (const name of Object.keys(READABLE)) bad.push(await scene.submit({ name, start: 0, end: 2, options }));
+  for (const name of Object.keys(READABLE)) {
+    const taskTimeoutMs = TIMEOUTS[name] ?? null;
+    bad.push(await scene.submit({ name, start: 0, end: 2, options: { ...options, taskTimeoutMs } }));
+  }
 
   for (const { id, name } of bad) {
     const job = await scene.finished(id);

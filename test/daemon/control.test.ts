@@ -127,6 +127,25 @@ describe('within a second', () => {
     expect(plant.until(() => plant.job(2).tasks.length === 8, 'it has all slots')).toBeLessThan(SECOND);
   });
 
+  test('every grant follows another priority; tasks of the default size that run end first, after about five seconds', () => {
+    const plant = new Plant(['w1', 'w2'], { slots: 1 });
+    plant.submit({ end: 1e9 });
+    plant.submit({ end: 1e9, id: jobId(2) });
+    const isLarge = () => plant.job().tasks.some(({ start, end }) => end - start >= 400);
+    plant.until(isLarge, 'its tasks have grown to some five seconds');
+    const from = plant.cluster.time.now();
+    plant.ask((node, done) => node.set(jobId(2), { priority: 1 }, done));
+    plant.cluster.time.pass(SECOND);
+    const { frontier, tasks } = plant.job();
+    expect(tasks).not.toEqual([]);
+    plant.until(() => plant.job().tasks.length === 0, 'what ran has ended');
+    expect(plant.cluster.time.now() - from).toBeLessThan(6 * SECOND);
+    plant.cluster.time.pass(2 * SECOND);
+    // Nothing new was granted, and nothing came back.
+    expect(plant.job()).toMatchObject({ frontier, coveredPoints: frontier, tasks: [], returned: [] });
+    expect(plant.job(2).tasks).toHaveLength(2);
+  });
+
   test('a drained worker holds nothing, its work goes on elsewhere, and it stays', () => {
     const plant = new Plant(['w1', 'w2']);
     plant.submit({ ...LARGE, options: { taskSize: 100_000, maxConcurrency: 4 } });

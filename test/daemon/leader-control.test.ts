@@ -3,9 +3,15 @@
  */
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
-import { REST_WAIT_MS, SHRINK_AGAIN_MS, SHRINK_EVERY_MS, SHRINK_STUCK_MS } from '../../src/base/limits.ts';
+import {
+  REST_WAIT_MS,
+  SHRINK_AGAIN_MS,
+  SHRINK_EVERY_MS,
+  SHRINK_STUCK_MS,
+  TASK_STILL_MS,
+} from '../../src/base/limits.ts';
 import type { Result } from '../../src/daemon/api.ts';
-import { jobId, type SpecChanges } from '../ranges/fixtures.ts';
+import { handleOf, jobId, type SpecChanges } from '../ranges/fixtures.ts';
 import { answered } from './fakes.ts';
 import { joined, Office } from './office.ts';
 
@@ -135,6 +141,26 @@ describe('a throttle', () => {
     office.hand.probe.reply(answered(200));
     expect(office.run()).toEqual([]);
   });
+});
+
+test('a task that has not moved for long is the reason why its job does not get on, until it moves', () => {
+  const office = staffed(3);
+  const { leader } = office;
+  const [first, second, third] = office.pen.job().tasks.map(({ epoch }) => epoch);
+  office.hand.time.pass(TASK_STILL_MS - 1);
+  expect(leader.holdOf(jobId(1))).toBeNull();
+  office.report({ epoch: must(second, 'it was granted'), cursor: 130 });
+  office.run();
+  office.hand.time.pass(1);
+  const advice = 'if its code hangs, cancel the job and give it a taskTimeoutMs';
+  expect(leader.holdOf(jobId(1))).toBe(`[0, 100) on w1 (and 1 more) has not moved for more than 5 minutes: ${advice}`);
+  office.report({ epoch: must(first, 'it was granted'), cursor: 10 }, { sequence: 2 });
+  office.run();
+  expect(leader.holdOf(jobId(1))).toBe(`[200, 300) on w1 has not moved for more than 5 minutes: ${advice}`);
+  const checkpoint = { stage: 1, name: 'first', fingerprint: 'f', handle: handleOf(1), stamp: 1 };
+  office.report({ epoch: must(third, 'it was granted'), cursor: 200, checkpoint }, { sequence: 3 });
+  office.run();
+  expect(leader.holdOf(jobId(1))).toBeNull();
 });
 
 describe('the end of a job', () => {

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { PolarisError } from '../../src/base/errors.ts';
-import { NOTICE_ATTEMPTS_MAX, NOTICE_RETRY_MS_MAX, NOTICES_ASKING_MAX } from '../../src/base/limits-masters.ts';
+import { FINISHED_JOBS_AGE_MS } from '../../src/base/limits.ts';
+import {
+  NOTICE_RETRY_MS_MAX,
+  NOTICE_TURNS_AFTER,
+  NOTICES_AGAIN_MAX,
+  NOTICES_ASKING_MAX,
+} from '../../src/base/limits-masters.ts';
 import { SILENT } from '../../src/base/log.ts';
 import { createPrng } from '../../src/base/prng.ts';
 import type { Done } from '../../src/daemon/api.ts';
@@ -19,6 +25,7 @@ class Desk {
   readonly executor = new HandExecutor(['mail'], 'window', true);
   readonly pen = new Pen();
   readonly proposed: { readonly command: Command; readonly done: Done<Outcome> }[] = [];
+  readonly warned: unknown[] = [];
   notices = this.lead();
 
   constructor() {
@@ -29,8 +36,9 @@ class Desk {
   lead(): Notices {
     const { time: clock, probe, executor, pen } = this;
     const propose = (command: Command, done: Done<Outcome>) => void this.proposed.push({ command, done });
+    const log = { ...SILENT, warn: (fields: object, event: string) => void this.warned.push({ event, ...fields }) };
     this.notices = new Notices({
-      ...{ table: pen.table, clock, prng: createPrng(1), probe, executor, log: SILENT, propose },
+      ...{ table: pen.table, clock, prng: createPrng(1), probe, executor, log, propose },
       stamp: () => clock.now(),
     });
     for (const job of pen.table.jobs()) this.notices.follow(job);
@@ -51,6 +59,16 @@ class Desk {
       this.notices.tick();
     }
     return this.probe.asked.length - before;
+  }
+
+  /** So often the longest back-off, with one tick behind each; gives how often somebody was asked. */
+  tryOn(times: number): number {
+    const before = this.probe.asked.length + this.executor.overseen.length;
+    for (let left = times; left > 0; left--) {
+      this.time.pass(NOTICE_RETRY_MS_MAX);
+      this.notices.tick();
+    }
+    return this.probe.asked.length + this.executor.overseen.length - before;
   }
 
   commit(): Command {
@@ -79,7 +97,7 @@ test('the end of a job is told with its numbers and a key, and is struck off whe
     progress: { total: 10, done: 10, failed: 0, uncertain: 0, reexecuted: 0 },
   });
   desk.probe.reply(answered(204));
-  expect(desk.commit()).toMatchObject({ kind: 'job-notified', id: jobId(1), run: 1, ok: true });
+  expect(desk.commit()).toMatchObject({ kind: 'job-notified', id: jobId(1), run: 1 });
   expect(desk.pen.job().untold).toEqual([]);
   expect(desk.pass(NOTICE_RETRY_MS_MAX)).toBe(0);
 });
@@ -111,16 +129,20 @@ test('what was not taken is told again, ever more seldom, under the same key', (
   expect(desk.proposed).toEqual([]);
 });
 
-test('it is given up in the end, and the table is told that nobody took it', () => {
+test('it is told as long as its job is kept, and a warning names the job when that is over', () => {
   const desk = new Desk();
   desk.finish();
   desk.probe.answer = answered(404);
-  for (let tries = 0; tries < NOTICE_ATTEMPTS_MAX; tries++) {
-    expect(desk.proposed).toEqual([]);
-    desk.time.pass(NOTICE_RETRY_MS_MAX);
-    desk.notices.tick();
-  }
-  expect(desk.commit()).toMatchObject({ kind: 'job-notified', ok: false });
+  desk.tryOn(1_000);
+  expect(desk.warned).toHaveLength(1_000);
+  expect(desk.proposed).toEqual([]);
+  desk.pen.at += FINISHED_JOBS_AGE_MS + 1;
+  desk.pen.submit({ id: jobId(2) });
+  expect(desk.pen.last).toContainEqual({ kind: 'job-evicted', job: jobId(1) });
+  desk.notices.forget(jobId(1));
+  expect(desk.warned.at(-1)).toEqual({ event: 'notice-lost', job: jobId(1), run: 1, left: ['webhook'], tries: 1_000 });
+  desk.tryOn(3);
+  expect(desk.warned).toHaveLength(1_001);
 });
 
 test('a new leader goes on where the last one was lost, with the same key', () => {
@@ -144,7 +166,7 @@ test('what was taken is not told again because the log was slow or full', () => 
   desk.probe.reply(answered(200));
   desk.proposed.shift()?.done({ ok: false, error: new PolarisError('OVERLOADED') });
   expect(desk.pass(2_000)).toBe(0);
-  expect(desk.commit()).toMatchObject({ ok: true });
+  expect(desk.commit()).toMatchObject({ kind: 'job-notified', run: 1 });
 });
 
 test('no more are told at a time than the limit, and none is forgotten', () => {
@@ -175,17 +197,60 @@ test('the Master of a job hears of its end before anybody else, and until it has
   must(desk.executor.overseen.shift(), 'the Master is called again').done(null);
   expect(desk.pass(20)).toBe(1);
   desk.probe.reply(answered(200));
-  expect(desk.commit()).toMatchObject({ kind: 'job-notified', run: 1, ok: true });
+  expect(desk.commit()).toMatchObject({ kind: 'job-notified', run: 1 });
 });
 
-test('a leader that lacks the Master does not strike its notice off', () => {
+test('a leader that lacks the Master never strikes its notice off', () => {
   const desk = new Desk();
   desk.pen.submit({ name: 'index', overseen: true });
   desk.pen.control('cancel');
   desk.notices.follow(desk.pen.job());
-  desk.pass(NOTICE_RETRY_MS_MAX);
+  desk.tryOn(1_000);
   expect([desk.executor.overseen, desk.probe.asked, desk.proposed]).toEqual([[], [], []]);
+  expect(desk.warned).toHaveLength(1_000);
   expect(desk.pen.job().untold).toEqual([{ run: 1, state: 'cancelled' }]);
+});
+
+test('a Master that never takes it does not keep it from the webhook, and is told on', () => {
+  const desk = new Desk();
+  desk.finish(jobId(1), { overseen: true });
+  for (let tries = 1; tries <= NOTICE_TURNS_AFTER; tries++) {
+    expect([desk.tryOn(1), desk.probe.asked]).toEqual([1, []]);
+    must(desk.executor.overseen.shift(), 'the Master is called').done('it threw');
+  }
+  desk.tryOn(1);
+  desk.probe.reply(answered(200));
+  for (let tries = 1; tries <= 2 * NOTICE_TURNS_AFTER; tries++) {
+    desk.tryOn(1);
+    must(desk.executor.overseen.shift(), 'the Master is called again').done('it threw');
+  }
+  expect([desk.probe.asked, desk.proposed]).toEqual([[], []]);
+  desk.tryOn(1);
+  must(desk.executor.overseen.shift(), 'and again').done(null);
+  expect(desk.commit()).toMatchObject({ kind: 'job-notified', run: 1 });
+});
+
+test('receivers that do not answer keep the news from nobody else, and each has its turn', () => {
+  const desk = new Desk();
+  const silent = 2 * NOTICES_AGAIN_MAX + 1;
+  for (let number = 1; number <= silent; number++) desk.finish(jobId(number));
+  const asked = new Set<string | undefined>();
+  const refuse = () => {
+    asked.add(desk.probe.asked[0]?.request?.headers['idempotency-key']);
+    desk.probe.reply({ kind: 'unreachable', why: 'nobody answered in time' });
+  };
+  desk.tryOn(2);
+  while (desk.probe.asked.length > 0) refuse();
+  desk.tryOn(1);
+  while (desk.probe.asked.length > 0) refuse();
+  asked.clear();
+  for (let rounds = 0; rounds < 3; rounds++) {
+    expect(desk.tryOn(1)).toBe(NOTICES_AGAIN_MAX);
+    desk.finish(jobId(silent + 1 + rounds));
+    expect(desk.tryOn(1)).toBe(1);
+    for (let each = 0; each <= NOTICES_AGAIN_MAX; each++) refuse();
+  }
+  expect(asked.size).toBe(silent + 3);
 });
 
 test('runs that ended one after the other are told one after the other, each as it ended', () => {

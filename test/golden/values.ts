@@ -204,7 +204,7 @@ export const COMMANDS: { readonly [K in Command['kind']]: CommandOf<K> } = {
   release: { kind: 'release', outputs: [], at: AT + 8, epoch: 7, cursor: 250, begun: 260 },
   'retry-job': { kind: 'retry-job', at: AT + 9, id: JOB_1, range: { start: -5, end: 250 }, uncertain: true },
   'set-job': { kind: 'set-job', at: AT + 10, id: JOB_1, changes: { weight: 7, maxConcurrency: null, tolerate: '5%' } },
-  'job-notified': { kind: 'job-notified', at: AT + 11, id: JOB_1, run: 1, ok: true },
+  'job-notified': { kind: 'job-notified', at: AT + 11, id: JOB_1, run: 1 },
   'put-schedule': {
     ...{ kind: 'put-schedule', at: AT + 12, nextAt: AT + 60_000 },
     schedule: { key: 'nightly', cron: '0 3 * * *', timeZone: 'Europe/Berlin', spec: work() },

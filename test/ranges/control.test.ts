@@ -93,7 +93,7 @@ describe('a shrink', () => {
 });
 
 describe('the word that a run has ended', () => {
-  const notified = (pen: Pen, run: number) => pen.apply({ kind: 'job-notified', id: jobId(1), run, ok: true });
+  const notified = (pen: Pen, run: number) => pen.apply({ kind: 'job-notified', id: jobId(1), run });
 
   test('is due for each run until somebody took it', () => {
     const pen = started({ options: { onDone: 'http://h/', maxAttempts: 1 } });

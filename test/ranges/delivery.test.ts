@@ -1,5 +1,21 @@
 import { describe, expect, test } from 'vitest';
+import { must } from '../../src/base/assert.ts';
+import { UNCERTAIN_RANGES_MAX } from '../../src/base/limits.ts';
+import { decodeTable, encodeTable } from '../../src/ranges/snapshot.ts';
 import { jobId, Pen, type SpecChanges } from './fixtures.ts';
+
+/** The table after many leases that each left every second point uncertain, without the entries that it took. */
+function withUncertain(pen: Pen, count: number): void {
+  const image = decodeTable(pen.table.snapshot());
+  const job = must(image.jobs[0], 'a job was submitted');
+  const uncertain = Array.from({ length: count }, (_, at) => {
+    return { start: 2 * at, end: 2 * at + 1, epoch: 1, worker: 'w1', at: pen.at };
+  });
+  const covered = [{ start: 0, end: 2 * count }];
+  const begun = { state: 'running', startedAt: pen.at, frontier: 2 * count } as const;
+  const jobs = [{ ...job, ...begun, uncertain, covered }];
+  pen.table.restore(pen.table.appliedIndex, encodeTable({ ...image, jobs }));
+}
 
 /** A job whose points must never run twice. */
 function claiming(changes: SpecChanges = {}): Pen {
@@ -52,6 +68,22 @@ describe('at most once', () => {
       range: { start: 4, end: 5 },
       worker: 'w1',
     });
+  });
+
+  test('a job with more uncertain ranges than a person can look through pauses and says so', () => {
+    const pen = claiming({ end: 1e6, options: { tolerate: '100%' } });
+    withUncertain(pen, UNCERTAIN_RANGES_MAX - 1);
+    const leaveOne = () => {
+      const epoch = pen.grant(2);
+      const { start } = must(pen.table.task(epoch), 'it was granted');
+      pen.progress(epoch, start, start + 1);
+      pen.fail(epoch, start, start + 1, 'connection reset');
+    };
+    leaveOne();
+    expect(pen.job()).toMatchObject({ state: 'running', uncertain: { length: UNCERTAIN_RANGES_MAX } });
+    leaveOne();
+    expect(pen.job()).toMatchObject({ state: 'paused', reason: 'it has 10001 uncertain ranges' });
+    expect(pen.tryGrant(1)).toEqual({ kind: 'nothing' });
   });
 
   test('a release between two points leaves nothing uncertain', () => {

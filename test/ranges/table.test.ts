@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { FINISHED_JOBS_AGE_MS, FINISHED_JOBS_MAX, OFFERED_NAMES_MAX, OPEN_JOBS_MAX } from '../../src/base/limits.ts';
+import {
+  FINISHED_JOBS_AGE_MS,
+  FINISHED_JOBS_MAX,
+  OFFERED_NAMES_MAX,
+  OPEN_JOBS_MAX,
+  UNTOLD_JOBS_MAX,
+} from '../../src/base/limits.ts';
 import { encodeCommand } from '../../src/ranges/codec.ts';
+import { JobTable } from '../../src/ranges/table.ts';
 import { jobId, Pen, type SpecChanges, specOf } from './fixtures.ts';
 
 /** A job of [0, 100) with a commit window of 10, and one worker. */
@@ -103,6 +110,42 @@ describe('keeping finished jobs', () => {
     expect(events).toContainEqual({ kind: 'job-evicted', job: jobId(1) });
     expect(table.job(jobId(1))).toBeUndefined();
     expect(table.job(jobId(0))?.state).toBe('cancelled');
+  });
+
+  /** Submits a job and cancels it; gives whom the table let go of meanwhile. */
+  function finish(table: JobTable, number: number, onDone: string | null): string[] {
+    const spec = specOf({ id: jobId(number), options: { onDone } });
+    const commands = [
+      { kind: 'submit-job', stamp: null, at: 1, spec },
+      { kind: 'control-job', at: 1, id: spec.id, action: 'cancel' },
+    ] as const;
+    return commands.flatMap((command) => {
+      const { events } = table.apply(table.appliedIndex + 1, encodeCommand(command));
+      return events.flatMap((event) => (event.kind === 'job-evicted' ? [event.job] : []));
+    });
+  }
+
+  test('an untold job outlives others, up to so many of them, whatever replica one asks', () => {
+    const table = new JobTable();
+    const untold = UNTOLD_JOBS_MAX + 2;
+    for (let number = 1; number <= FINISHED_JOBS_MAX + 1; number++) {
+      expect(finish(table, number, number <= untold ? 'http://h/' : null)).toEqual([]);
+    }
+    const copy = new JobTable();
+    copy.restore(table.appliedIndex, table.snapshot());
+    for (const each of [table, copy]) {
+      const evicted = [2_001, 2_002, 2_003, 2_004].flatMap((number) => finish(each, number, null));
+      expect(evicted).toEqual([1, 2, untold + 1, untold + 2].map(jobId));
+    }
+    expect(copy.snapshot()).toEqual(table.snapshot());
+  });
+
+  test('an untold job is too old some day', () => {
+    const pen = started({ options: { onDone: 'http://h/' } });
+    pen.control('cancel');
+    pen.at += FINISHED_JOBS_AGE_MS + 1;
+    pen.join('w2');
+    expect(pen.last[0]).toEqual({ kind: 'job-evicted', job: jobId(1) });
   });
 
   test('those that are too old by the stamps are evicted, open ones never', () => {

@@ -169,8 +169,8 @@ export class Auditor {
   }
 
   /** Nobody strikes off the end of a run that its Master has not taken. */
-  #notified({ id, run, ok }: Extract<Command, { kind: 'job-notified' }>): void {
-    if (!ok || this.table.job(id)?.spec.overseen !== true) return;
+  #notified({ id, run }: Extract<Command, { kind: 'job-notified' }>): void {
+    if (this.table.job(id)?.spec.overseen !== true) return;
     this.#trace.count('a Master was told of an end');
     expectThat(
       this.ledger.wasTold(id, run),

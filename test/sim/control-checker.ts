@@ -91,7 +91,7 @@ export class ControlChecker {
       case 'job-notified': {
         const job = this.#table.job(command.id);
         // The Master of a job is asked after elsewhere: auditor.ts.
-        if (!isDone || !command.ok || job === undefined || job.spec.options.onDone === null) return;
+        if (!isDone || job === undefined || job.spec.options.onDone === null) return;
         const isTaken = this.#outside.hasTaken(command.id, command.run);
         expectThat(isTaken, () => `run ${command.run} of job ${command.id} is struck off as told, and nobody has it`);
         return;
