@@ -15,6 +15,7 @@ import {
   arbitraryRows,
   arbitrarySpec,
   batchOf,
+  bytesOf,
   cut,
   type TestRow,
   travelled,
@@ -70,6 +71,23 @@ describe('windows of a job', () => {
     const master = new (windows(SPEC).Master)();
     expect(await master.state()).toEqual([]);
     expect(await master.finish()).toEqual([]);
+  });
+
+  test('go on from a state of many batches as from one', async () => {
+    const { Master } = windows({ ...SPEC, aggregates: [{ fn: 'count', as: 'rows' }], allowedLatenessMs: 90_000 });
+    // Each row opens a window, and more of them are open, and more were told, than one batch has rows.
+    const rows = Array.from({ length: 9_500 }, (_, row): TestRow => {
+      return { at: row * 10, product: 'tea', shop: 0, amount: BigInt(row), price: null };
+    });
+    const [first, second] = [new Master(), new Master()];
+    await first.collect(batchOf(rows));
+    const state = await first.state();
+    expect(state.length).toBeGreaterThan(4);
+    await second.restore(state.map(travelled));
+    for (const master of [first, second]) await master.collect(batchOf([{ ...rows[0]!, at: 95_000 }]));
+    const [kept, went] = [await first.finish(), await second.finish()];
+    expect(went.map(bytesOf)).toEqual(kept.map(bytesOf));
+    expect(went.reduce((count, batch) => count + batch.numRows, 0)).toBe(9_501);
   });
 
   test('take outputs in order, as a Master that Polaris finds beside a Client', () => {

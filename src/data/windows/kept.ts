@@ -3,8 +3,9 @@
  *
  * Tasks emit rows, or partials of their rows. A partial is packed: the columns that it was made of, and its state, each as
  * bytes in a row of its own, so that whoever opens it needs to know nothing else. The state of a Master is packed the same way:
- * columns, open windows, and what was told. A window that is told again, with rows that came late, takes the place of
- * what was told of it before; rows that were too late for every window stand alone and are never replaced.
+ * columns, open windows, and what was told; each part is cut, and each piece is a batch, so that a state may be larger than a
+ * batch. A window that is told again, with rows that came late, takes the place of what was told of it before; rows that
+ * were too late for every window stand alone and are never replaced.
  */
 import {
   Binary,
@@ -19,6 +20,7 @@ import {
 import { must } from '../../base/assert.ts';
 import { PolarisError } from '../../base/errors.ts';
 import { emptyBatch } from '../build.ts';
+import { cutBatch } from '../cut.ts';
 import { buildBatch, type Cell, cellReader } from './columns.ts';
 import type { WindowsSpec } from './spec.ts';
 import { createPartialWindows, createWindows, restoreWindows, type Windows } from './windows.ts';
@@ -54,7 +56,7 @@ export class KeptWindows {
     if (parts === null) this.#windows(batch.schema).add(batch);
     else {
       const windows = this.#windows(partOf(parts, 'columns').schema);
-      for (const [part, partial] of parts) if (part === 'partial') windows.merge(partial);
+      for (const partial of piecesOf(parts, 'partial')) windows.merge(partial);
     }
     this.#hear(must(this.#open, 'it is open').windows.advance());
   }
@@ -64,18 +66,27 @@ export class KeptWindows {
     if (this.#open === null) return [];
     const { schema, windows } = this.#open;
     this.#told = this.#standing(windows.schema);
-    const told = this.#told.map((batch): [Part, RecordBatch] => ['told', batch]);
-    return [pack([['columns', emptyBatch(schema)], ['open', windows.save()], ...told])];
+    const whole: readonly [Part, readonly RecordBatch[]][] = [
+      ['columns', [emptyBatch(schema)]],
+      ['open', [windows.save()]],
+      ['told', this.#told],
+    ];
+    const pieces = whole.flatMap(([part, batches]) => {
+      return batches.flatMap((batch) => [...cutBatch(batch)].map((piece): [Part, RecordBatch] => [part, piece]));
+    });
+    return pieces.map((piece) => pack([piece]));
   }
 
   restore(batches: readonly RecordBatch[]): void {
-    for (const batch of batches) {
-      const parts = unpack(batch);
-      if (parts === null) throw new PolarisError('BAD_WINDOWS', 'this is no state of windows');
-      const { schema } = partOf(parts, 'columns');
-      this.#open = { schema, windows: restoreWindows(this.#spec, schema, partOf(parts, 'open')) };
-      this.#told = parts.flatMap(([part, told]) => (part === 'told' ? [told] : []));
-    }
+    if (batches.length === 0) return;
+    const parts = batches.flatMap((batch) => {
+      const found = unpack(batch);
+      if (found === null) throw new PolarisError('BAD_WINDOWS', 'this is no state of windows');
+      return found;
+    });
+    const { schema } = partOf(parts, 'columns');
+    this.#open = { schema, windows: restoreWindows(this.#spec, schema, ...piecesOf(parts, 'open')) };
+    this.#told = piecesOf(parts, 'told');
   }
 
   /** Every window as it was told last; nothing when there was no batch. Nothing can be taken after it. */
@@ -153,7 +164,11 @@ function unpack(batch: RecordBatch): [Part, RecordBatch][] | null {
 }
 
 function partOf(parts: readonly [Part, RecordBatch][], wanted: Part): RecordBatch {
-  const found = parts.find(([part]) => part === wanted);
+  const [found] = piecesOf(parts, wanted);
   if (found === undefined) throw new PolarisError('BAD_WINDOWS', `a packed batch lacks its part "${wanted}"`);
-  return found[1];
+  return found;
+}
+
+function piecesOf(parts: readonly [Part, RecordBatch][], wanted: Part): RecordBatch[] {
+  return parts.flatMap(([part, piece]) => (part === wanted ? [piece] : []));
 }
