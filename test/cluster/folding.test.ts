@@ -5,11 +5,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { naiveTurnover } from '../../jobs/trades/naive.ts';
 import { countsOfText } from './folding-words.ts';
 import { JOBS_DIR, openScene, report, type Scene, voters } from './harness.ts';
 
 const POINTS = 600;
 const ROWS = 3_000;
+const SEED = 5;
+const SECONDS = 120;
 
 /** The rows of a result as CSV, without the names of the columns, as soon as some node serves it. */
 async function resultOf({ cluster }: Scene, id: string): Promise<string[]> {
@@ -29,15 +32,28 @@ function foldsOf(scene: Scene, node: string, job: string): number {
   return scene.log(node).filter((record) => record.msg === 'outputs-folded' && record['job'] === job).length;
 }
 
-/** Kills whoever leads, once the log holds some folds of the job and the job is still at work. */
-async function killLeaderAmidst(scene: Scene, job: string): Promise<void> {
+/** Kills whoever leads, once the log holds some folds of each job and all of them are still at work. */
+async function killLeaderAmidst(scene: Scene, ...jobs: readonly string[]): Promise<void> {
   const { cluster } = scene;
   const leader = await cluster.until('a leader that folds', async () => {
     const leads = await cluster.leader();
-    return foldsOf(scene, leads, job) >= 2 ? leads : null;
+    return jobs.every((job) => foldsOf(scene, leads, job) >= 2) ? leads : null;
   });
-  expect((await scene.job(job)).state).toBe('running');
+  for (const job of jobs) expect((await scene.job(job)).state).toBe('running');
   await cluster.signal(leader, 'SIGKILL');
+}
+
+/** The windows of turnover in the result of a job, as `naiveTurnover` gives them. */
+async function turnoverOf(scene: Scene, id: string): Promise<unknown[]> {
+  const told = (await resultOf(scene, id)).map((line) => {
+    const [start = '', , product, region, orders, pieces, euroCents = '', largest = ''] = line.split(',');
+    return {
+      ...{ windowStart: Date.parse(start), product, region, orders: Number(orders), pieces: Number(pieces) },
+      ...{ euroCents: BigInt(euroCents), largest: BigInt(largest) },
+    };
+  });
+  const textOf = (one: { product: unknown; region: unknown }) => `${one.product}/${one.region}`;
+  return told.sort((one, other) => one.windowStart - other.windowStart || (textOf(one) < textOf(other) ? -1 : 1));
 }
 
 test('in order: kill -9 of the Master’s host between collect and fold, and of the leader in the middle', async () => {
@@ -54,7 +70,7 @@ test('in order: kill -9 of the Master’s host between collect and fold, and of 
   for (const node of scene.cluster.ids) report(`${node}: ${foldsOf(scene, node, id)} folds seen`);
 });
 
-test('wordcount of a dataset that its Master planned, with the leader killed, equals the count in one process', async () => {
+test('wordcount of a dataset that its Master planned, and the windows of trades, with the leader killed, equal those of one process', async () => {
   const scene = await openScene(voters(1));
   const { cluster } = scene;
   const text = Array.from(
@@ -72,10 +88,15 @@ test('wordcount of a dataset that its Master planned, with the leader killed, eq
   const options = { commitEvery: 25, commitIntervalMs: 50, taskSize: 100, pointsPerSecond: 500 };
   const job = await scene.submit({ name: 'wordcount', metadata, options });
   expect(job).toMatchObject({ start: 0, end: ROWS });
-  await killLeaderAmidst(scene, job.id);
+  const market = { name: 'trades', start: 0, end: SECONDS, metadata: { seed: SEED } };
+  const trades = await scene.submit({ ...market, options: { taskSize: 5, pointsPerSecond: 20 } });
+  await killLeaderAmidst(scene, job.id, trades.id);
   expect((await scene.finished(job.id)).state).toBe('done');
   const counted = (await resultOf(scene, job.id)).sort();
   expect(counted).toEqual(countsOfText(text));
+  // Whoever led next went on with windows that were open, and others that were told.
+  expect((await scene.finished(trades.id)).state).toBe('done');
+  expect(await turnoverOf(scene, trades.id)).toEqual(naiveTurnover(SEED, 0, SECONDS));
   // The same rows once more, asked in SQL on all workers.
   const sql = "SELECT count(*) AS n, max(line) AS last FROM books WHERE line LIKE '%row-7%'";
   const asked = await scene.polaris(['query', sql, '--job', '-o', 'csv']);
