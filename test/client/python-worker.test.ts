@@ -19,6 +19,7 @@ const LINES_MAX = 40;
 const LINE_WIDTH_MAX = 112;
 const refusal = pythonRefusal();
 const why = refusal === null ? '' : ` (${refusal})`;
+if (refusal !== null) process.stdout.write(`    skipped: ${refusal}\n`);
 const WORDS = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'];
 
 let office: Office;
