@@ -2,7 +2,7 @@
  * csv-clean: a CSV dataset through three stages, each with a checkpoint behind it.
  *
  *     polaris dataset put people people.csv
- *     polaris submit csv-clean --metadata '{"dataset":"people","required":["email"],"lower":["email"]}'
+ *     polaris job submit csv-clean --metadata '{"dataset":"people","required":["email"],"lower":["email"]}'
  *
  * Text that is nothing but white space becomes no value, rows that lack a required one go, and columns that are read
  * without regard to case are written in one. A worker that is lost in the third stage costs the third stage.

@@ -1,7 +1,7 @@
 /**
  * trades: the turnover of a made-up market by product, region and minute.
  *
- *     polaris submit trades --start 0 --end 3600 --metadata '{"seed":42}'
+ *     polaris job submit trades --start 0 --end 3600 --metadata '{"seed":42}'
  *
  * A point is one second of orders. They are validated and enriched, and each second is folded into partial windows, which a
  * task can make of its own seconds without those before them. The Master merges the partials in the order of time: only

@@ -94,7 +94,8 @@ function nameOf(entry: CliCommand | (typeof NOUNS)[number]): string {
 
 type Run = (command: CliCommand, args: CliArguments) => Promise<void>;
 
-function createParser(io: CliIo, run: Run): Argv {
+/** Parses a command line as `main` does, and hands the command that it names to `run`. */
+export function createParser(io: Pick<CliIo, 'stdout'>, run: Run): Argv {
   const parser = yargs([])
     .scriptName('polaris')
     .usage('$0 <command>\n\nRuns jobs that are ranges of integers, and proves that every integer was worked.')

@@ -18,16 +18,19 @@ interface GivenTable {
  * @throws PolarisError BAD_SCHEMA for what is neither, or cannot be carried; BATCH_TOO_LARGE
  */
 export function givenBatches(given: unknown): readonly RecordBatch[] {
-  const batches = isTable(given) ? given.batches : [given];
-  return batches.map((batch) => {
-    if (!isBatch(batch)) {
-      throw new PolarisError('BAD_SCHEMA', `a RecordBatch or a Table of apache-arrow is needed, not ${wordFor(given)}`);
-    }
+  return batchesIn(given).map((batch) => {
     const plain = plainBatch(batch);
     const bytes = batchBytes(plain);
     if (bytes <= BATCH_BYTES_MAX) return plain;
     throw new PolarisError('BATCH_TOO_LARGE', `the batch has ${bytes} bytes; ${BATCH_BYTES_MAX} are allowed: cut it`);
   });
+}
+
+/** The batches as they came, of whatever size. @throws PolarisError BAD_SCHEMA for what is neither batch nor table */
+export function batchesIn(given: unknown): readonly RecordBatch[] {
+  const batches = isTable(given) ? given.batches : [given];
+  if (batches.every(isBatch)) return batches;
+  throw new PolarisError('BAD_SCHEMA', `a RecordBatch or a Table of apache-arrow is needed, not ${wordFor(given)}`);
 }
 
 function isTable(given: unknown): given is GivenTable {

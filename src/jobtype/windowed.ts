@@ -16,7 +16,6 @@
  * A node reads this file when it starts; what knows Arrow is loaded with the first batch.
  */
 import type { RecordBatch } from 'apache-arrow';
-import { PolarisError } from '../base/errors.ts';
 import type { KeptWindows } from '../data/windows/kept.ts';
 import type { WindowsSpec } from '../data/windows/spec.ts';
 import { Master } from './master.ts';
@@ -39,14 +38,8 @@ export interface WindowedJob {
 
 const engine = () => import('../data/windows/kept.ts');
 
-/** @throws PolarisError BAD_WINDOWS for `late: 'side'`: a Master has no place for the rows themselves. */
+/** With `late: 'side'` the result has the rows that were too late behind the windows, in columns of their own. */
 export function windows(spec: WindowsSpec): WindowedJob {
-  if (spec.late === 'side') {
-    throw new PolarisError(
-      'BAD_WINDOWS',
-      `late "side" hands out rows, and a Master keeps windows: use "drop" or "fire"`,
-    );
-  }
   return {
     partial: async (rows) => (await engine()).packPartial(spec, rows),
     Master: class WindowsMaster extends Master {

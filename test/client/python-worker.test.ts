@@ -1,27 +1,32 @@
-/** The worker in Python of the guide, as it stands there, with rows to read and rows to leave. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+/** The workers in Python of the guide, as they stand there: of points alone, and with rows to read and rows to leave. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RunnerReport } from '../../src/daemon/runner-api.ts';
 import { readArrowFile } from '../../src/data/arrow-file.ts';
 import type { DatasetJson } from '../../src/http/datasets.ts';
 import { Office } from '../daemon/office.ts';
 import { DataCluster } from '../data/depot/cluster.ts';
+import { pythonRefusal, pythonWorkers } from '../support/python-worker.ts';
 
-const GUIDE = fileURLToPath(new URL('../../docs/guides/runners.md', import.meta.url));
 const TTL = 10_000;
 const TURN_MS = 5;
+const LINES_MAX = 40;
+const LINE_WIDTH_MAX = 112;
+const refusal = pythonRefusal();
+const why = refusal === null ? '' : ` (${refusal})`;
+if (refusal !== null) process.stdout.write(`    skipped: ${refusal}\n`);
 const WORDS = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'];
 
 let office: Office;
 let cluster: DataCluster;
 let turns: NodeJS.Timeout;
 let directory: string;
-let python: ChildProcess;
+let python: ChildProcess | null;
 
 beforeEach(async () => {
   office = new Office(TTL);
@@ -33,14 +38,11 @@ beforeEach(async () => {
     office.run();
   }, TURN_MS);
   directory = mkdtempSync(join(tmpdir(), 'polaris-python-'));
-  const text = /```python\n([\s\S]*?)```/.exec(readFileSync(GUIDE, 'utf8'))?.[1] ?? '';
-  writeFileSync(join(directory, 'worker.py'), text);
-  const urls = cluster.nodes.map(({ address }) => `http://${address}`).join(',');
-  python = spawn('python3', [join(directory, 'worker.py'), urls, 'py'], { stdio: ['ignore', 'inherit', 'inherit'] });
+  python = null;
 });
 
 afterEach(async () => {
-  if (python.exitCode === null) {
+  if (python !== null && python.exitCode === null) {
     const ended = once(python, 'exit');
     python.kill('SIGKILL');
     await ended;
@@ -51,13 +53,15 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-function hasPython(): boolean {
-  try {
-    execFileSync('python3', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
+/** Runs a program of the guide; gives the lines that it prints. */
+function start(text: string): string[] {
+  writeFileSync(join(directory, 'worker.py'), text);
+  const urls = cluster.nodes.map(({ address }) => `http://${address}`).join(',');
+  const child = spawn('python3', [join(directory, 'worker.py'), urls, 'py'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  python = child;
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  return lines;
 }
 
 function submit(changes: object): void {
@@ -80,7 +84,24 @@ async function made(): Promise<unknown[]> {
   return rows;
 }
 
-test.skipIf(!hasPython())('reads the row of each point and leaves what it made of it, once', async () => {
+test('the worker has forty lines that fit a page', () => {
+  const lines = pythonWorkers().points.trimEnd().split('\n');
+  expect(lines.length).toBeLessThanOrEqual(LINES_MAX);
+  expect(lines.filter((line) => line.length > LINE_WIDTH_MAX)).toEqual([]);
+});
+
+test.skipIf(refusal !== null)(`of points alone works each once, at most once${why}`, async () => {
+  const lines = start(pythonWorkers().points);
+  submit({ options: { commitEvery: 3, taskSize: 5, delivery: 'at-most-once' } });
+  await expect.poll(() => office.pen.job().state, { timeout: 60_000 }).toBe('done');
+  expect(office.pen.job()).toMatchObject({ reexecuted: [], uncertain: [] });
+  await expect.poll(() => lines.length).toBe(WORDS.length);
+  const points = lines.map((line) => Number(line.split(' ')[0]));
+  expect(points.sort((left, right) => left - right)).toEqual(WORDS.map((_word, at) => at));
+});
+
+test.skipIf(refusal !== null)(`reads the row of each point and leaves what it made of it, once${why}`, async () => {
+  start(pythonWorkers().rows);
   const answer = await fetch(`http://${cluster.node(1).address}/v1/datasets/lines`, {
     method: 'PUT',
     body: WORDS.join('\n'),
@@ -93,7 +114,8 @@ test.skipIf(!hasPython())('reads the row of each point and leaves what it made o
   expect(await made()).toEqual(WORDS.map((word, at) => ({ point: BigInt(at), text: word.toUpperCase() })));
 });
 
-test.skipIf(!hasPython())('works without an input, and at most once, too', async () => {
+test.skipIf(refusal !== null)(`works without an input, and at most once, too${why}`, async () => {
+  start(pythonWorkers().rows);
   submit({ options: { commitEvery: 3, taskSize: 5, delivery: 'at-most-once' } });
   await expect.poll(() => office.pen.job().state, { timeout: 60_000 }).toBe('done');
   expect(office.pen.job().uncertain).toEqual([]);

@@ -10,6 +10,7 @@ import type { Work } from '../../src/client/runner-attempt.ts';
 import type { RunnerReport } from '../../src/daemon/runner-api.ts';
 import { readArrowFile } from '../../src/data/arrow-file.ts';
 import type { DatasetJson } from '../../src/http/datasets.ts';
+import { pipeline } from '../../src/jobtype/pipeline.ts';
 import { Office } from '../daemon/office.ts';
 import { DataCluster } from '../data/depot/cluster.ts';
 import { MAIL } from '../ranges/fixtures.ts';
@@ -192,8 +193,10 @@ test('holds no more than it may: what is ready is sent before more is taken, and
 test('says clearly what it cannot give', async () => {
   office.submit({ end: 1 });
   const said: string[] = [];
+  const Staged = pipeline('staged').stage('same', (batch) => batch);
   const work: Work = async (task) => {
-    for (const attempt of [() => task.input(), () => task.emit(one(1)), () => task.rows()]) {
+    const attempts = [() => task.input(), () => task.emit(one(1)), () => task.rows(), () => new Staged().work(task)];
+    for (const attempt of attempts) {
       try {
         await attempt();
       } catch (thrown) {
@@ -211,6 +214,7 @@ test('says clearly what it cannot give', async () => {
     expect.stringContaining('has no input'),
     expect.stringContaining('belongs to a point'),
     expect.stringContaining('has no input'),
+    'BAD_OPTION: a runner makes no checkpoints: run pipelines on nodes',
     expect.stringContaining('same columns'),
   ]);
 });

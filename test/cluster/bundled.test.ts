@@ -1,18 +1,17 @@
 /**
- * The job types with data that come with Polaris, on a real node: each gives what one loop gives.
+ * The job types with data that come with Polaris, on a real node without peers: each gives what one loop gives. The market is
+ * the one that folding.test.ts has on three voters.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { tableFromIPC } from 'apache-arrow';
 import { expect, test } from 'vitest';
-import { naiveTurnover } from '../../jobs/trades/naive.ts';
 import { ask, STREAM } from './dataset-clients.ts';
 import { openScene, type Scene, type Submission, voters } from './harness.ts';
+import { expectedTurnover, MARKET, turnoverIn } from './market.ts';
 
 const BASE = fileURLToPath(new URL('../../src/base/', import.meta.url));
-const SEED = 11;
-const SECONDS = 130;
 
 async function put({ cluster }: Scene, name: string, csv: string): Promise<void> {
   await cluster.until(`dataset ${name}`, async () => {
@@ -22,14 +21,16 @@ async function put({ cluster }: Scene, name: string, csv: string): Promise<void>
 }
 
 /** Its result, when it is done. */
-async function rowsOf(scene: Scene, submission: Submission): Promise<Record<string, unknown>[]> {
+async function resultOf(scene: Scene, submission: Submission, accept: string): Promise<Buffer> {
   const { id } = await scene.submit(submission);
   expect(await scene.finished(id)).toMatchObject({ state: 'done' });
-  const { status, bytes } = await ask(`${scene.cluster.url('n1')}/v1/jobs/${id}/result`, {
-    headers: { accept: STREAM },
-  });
+  const { status, bytes } = await ask(`${scene.cluster.url('n1')}/v1/jobs/${id}/result`, { headers: { accept } });
   expect(status).toBe(200);
-  return tableFromIPC(bytes)
+  return Buffer.from(bytes);
+}
+
+async function rowsOf(scene: Scene, submission: Submission): Promise<Record<string, unknown>[]> {
+  return tableFromIPC(await resultOf(scene, submission, STREAM))
     .toArray()
     .map((row) => ({ ...row.toJSON() }));
 }
@@ -54,14 +55,7 @@ test('hash-files, csv-clean and trades give what one loop gives', async () => {
     { name: 'Bob', email: 'bob@y.org' },
   ]);
 
-  const trades = { name: 'trades', start: 0, end: SECONDS, metadata: { seed: SEED }, options: { taskSize: 40 } };
-  const turnover = (await rowsOf(scene, trades)).map(
-    ({ window_start: start, product, region, orders, pieces, euro_cents: euroCents, largest }) => ({
-      ...{ windowStart: Number(start), product, region, orders: Number(orders), pieces: Number(pieces) },
-      ...{ euroCents, largest },
-    }),
-  );
-  const textOf = (one: { product: unknown; region: unknown }) => `${one.product}/${one.region}`;
-  turnover.sort((one, other) => one.windowStart - other.windowStart || (textOf(one) < textOf(other) ? -1 : 1));
-  expect(turnover).toEqual(naiveTurnover(SEED, 0, SECONDS));
+  const trades = await resultOf(scene, { ...MARKET, options: { taskSize: 40 } }, 'text/csv');
+  const [, ...lines] = trades.toString().trim().split(/\r?\n/);
+  expect(turnoverIn(lines)).toEqual(expectedTurnover());
 });

@@ -6,8 +6,10 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { PolarisClient } from '../../src/client/client.ts';
 import { countsOfText } from './folding-words.ts';
 import { JOBS_DIR, openScene, report, type Scene, voters } from './harness.ts';
+import { expectedTurnover, MARKET, turnoverIn } from './market.ts';
 
 const POINTS = 600;
 const ROWS = 3_000;
@@ -30,15 +32,23 @@ function foldsOf(scene: Scene, node: string, job: string): number {
   return scene.log(node).filter((record) => record.msg === 'outputs-folded' && record['job'] === job).length;
 }
 
-/** Kills whoever leads, once the log holds some folds of the job and the job is still at work. */
-async function killLeaderAmidst(scene: Scene, job: string): Promise<void> {
+/** Kills whoever leads, once the log holds some folds of each job and all of them are still at work. */
+async function killLeaderAmidst(scene: Scene, ...jobs: readonly string[]): Promise<void> {
   const { cluster } = scene;
   const leader = await cluster.until('a leader that folds', async () => {
     const leads = await cluster.leader();
-    return foldsOf(scene, leads, job) >= 2 ? leads : null;
+    return jobs.every((job) => foldsOf(scene, leads, job) >= 2) ? leads : null;
   });
-  expect((await scene.job(job)).state).toBe('running');
+  for (const job of jobs) expect((await scene.job(job)).state).toBe('running');
   await cluster.signal(leader, 'SIGKILL');
+}
+
+/** Takes away the bound that kept a job at work until its leader was killed. */
+async function hurry({ cluster }: Scene, job: string): Promise<void> {
+  const client = new PolarisClient({ urls: cluster.ids.map((node) => cluster.url(node)) });
+  await cluster.until(`job ${job} is not held back`, () =>
+    client.set(job, { pointsPerSecond: null }).catch(() => null),
+  );
 }
 
 test('in order: kill -9 of the Master’s host between collect and fold, and of the leader in the middle', async () => {
@@ -55,7 +65,7 @@ test('in order: kill -9 of the Master’s host between collect and fold, and of 
   for (const node of scene.cluster.ids) report(`${node}: ${foldsOf(scene, node, id)} folds seen`);
 });
 
-test('wordcount of a dataset that its Master planned, with the leader killed, equals the count in one process', async () => {
+test('wordcount of a dataset that its Master planned, and the windows of trades, with the leader killed, equal those of one process', async () => {
   // All nodes keep their blobs in one place.
   const shared = mkdtempSync(join(tmpdir(), 'polaris-shared-'));
   onTestFinished(() => rmSync(shared, { recursive: true, force: true }));
@@ -73,15 +83,20 @@ test('wordcount of a dataset that its Master planned, with the leader killed, eq
     return response?.status === 200 || response?.status === 201 ? true : null;
   });
   const metadata = { dataset: 'books', column: 'line' };
-  const options = { commitEvery: 25, commitIntervalMs: 50, taskSize: 100, pointsPerSecond: 500 };
+  const options = { commitEvery: 25, commitIntervalMs: 50, taskSize: 100, pointsPerSecond: 100 };
   const job = await scene.submit({ name: 'wordcount', metadata, options });
   expect(job).toMatchObject({ start: 0, end: ROWS });
-  await killLeaderAmidst(scene, job.id);
+  const trades = await scene.submit({ ...MARKET, options: { taskSize: 5, pointsPerSecond: 5 } });
+  await killLeaderAmidst(scene, job.id, trades.id);
+  for (const { id } of [job, trades]) await hurry(scene, id);
   expect((await scene.finished(job.id)).state).toBe('done');
   expect(readdirSync(shared).filter((name) => /^[0-9a-f]{3}$/.test(name)).length).toBeGreaterThan(0);
   expect(cluster.ids.filter((id) => existsSync(join(cluster.dataDir(id), 'blobs')))).toEqual([]);
   const counted = (await resultOf(scene, job.id)).sort();
   expect(counted).toEqual(countsOfText(text));
+  // Whoever led next went on with windows that were open, and others that were told.
+  expect((await scene.finished(trades.id)).state).toBe('done');
+  expect(turnoverIn(await resultOf(scene, trades.id))).toEqual(expectedTurnover());
   // The same rows once more, asked in SQL on all workers.
   const sql = "SELECT count(*) AS n, max(line) AS last FROM books WHERE line LIKE '%row-7%'";
   const asked = await scene.polaris(['query', sql, '--job', '-o', 'csv']);

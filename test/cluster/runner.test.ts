@@ -2,21 +2,22 @@
  * Workers that are no nodes, before a cluster of real processes: the Python worker of the guide as it stands there, and
  * the runner of the SDK.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Table } from 'apache-arrow';
 import { afterEach, expect, test } from 'vitest';
 import type { PolarisError } from '../../src/base/errors.ts';
 import { PolarisClient } from '../../src/client/client.ts';
 import { runner } from '../../src/client/runner.ts';
 import type { Work } from '../../src/client/runner-attempt.ts';
+import { pythonRefusal, pythonWorkers } from '../support/python-worker.ts';
 import { openScene, report, type Scene, underWay, voters } from './harness.ts';
 import { expectBoundedRepeats, expectExactlyOnce, repeated } from './lines.ts';
 
-const GUIDE = fileURLToPath(new URL('../../docs/guides/runners.md', import.meta.url));
+const refusal = pythonRefusal();
+if (refusal !== null) report(`skipped: ${refusal}`);
 /** A change of leader on a busy machine must not cost a live runner its session. */
 const TTL = ['--session-ttl-ms', '10000'];
 const COMMIT_EVERY = 20;
@@ -33,20 +34,10 @@ async function killed(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-function hasPython(): boolean {
-  try {
-    execFileSync('python3', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The program of the guide, word for word, as another process. */
 function startPython(scene: Scene, name: string): ChildProcess {
-  const text = /```python\n([\s\S]*?)```/.exec(readFileSync(GUIDE, 'utf8'))?.[1] ?? '';
   const program = join(scene.dir, 'worker.py');
-  writeFileSync(program, text);
+  writeFileSync(program, pythonWorkers().rows);
   const urls = scene.cluster.ids.map((id) => scene.cluster.url(id)).join(',');
   const child = spawn('python3', [program, urls, name], { stdio: ['ignore', 'inherit', 'inherit'] });
   children.push(child);
@@ -66,8 +57,8 @@ async function joined(scene: Scene, ...names: readonly string[]): Promise<void> 
   });
 }
 
-test.skipIf(!hasPython())(
-  'two workers in Python: kill -9 of one, then of the leader, and every point is worked',
+test.skipIf(refusal !== null)(
+  `two workers in Python: kill -9 of one, then of the leader, and every point is worked${refusal === null ? '' : ` (${refusal})`}`,
   async () => {
     const scene = await openScene(voters(0), TTL);
     const { cluster } = scene;

@@ -15,7 +15,9 @@ import {
   arbitraryRows,
   arbitrarySpec,
   batchOf,
+  bytesOf,
   cut,
+  SCHEMA,
   type TestRow,
   travelled,
 } from '../data/windows/rows.ts';
@@ -52,15 +54,33 @@ function standing(spec: WindowsSpec, told: readonly ToldWindow[]): ToldWindow[] 
   return [...places.values()];
 }
 
+/** Where a window stands there is no row. */
+function windowIn(told: ToldWindow): ToldWindow {
+  const { aside, ...rest } = told;
+  const columns = Object.entries(rest).filter(([name]) => !name.startsWith('row.'));
+  if (aside !== undefined) expect(columns.length + 1 + SCHEMA.fields.length).toBe(Object.keys(told).length);
+  for (const { name } of SCHEMA.fields) expect(told[`row.${name}`] ?? null).toBe(null);
+  return Object.fromEntries(columns);
+}
+
+/** Where a row stands there is no window. */
+function rowIn(told: ToldWindow): object {
+  for (const [name, cell] of Object.entries(told)) {
+    if (name !== 'aside' && !name.startsWith('row.')) expect(cell).toBe(null);
+  }
+  const row = Object.fromEntries(SCHEMA.fields.map(({ name }) => [name, told[`row.${name}`]]));
+  return { ...row, at: typeof row['at'] === 'bigint' ? Number(row['at']) : null };
+}
+
 describe('windows of a job', () => {
   const places = fc.array(fc.nat({ max: 1_000 }), { maxLength: 6 });
-  const kept = arbitrarySpec.filter(({ late }) => late !== 'side');
-
   test('are those of one loop, whoever takes in the rows, and in whatever pieces', async () => {
     await fc.assert(
-      fc.asyncProperty(kept, arbitraryRows, places, fc.boolean(), async (spec, rows, at, packs) => {
-        const found = await resultOf(spec, cut(rows, at), packs && spec.late !== 'fire');
-        expect(found).toEqual(standing(spec, answer(spec, rows).told));
+      fc.asyncProperty(arbitrarySpec, arbitraryRows, places, fc.boolean(), async (spec, rows, at, packs) => {
+        const found = await resultOf(spec, cut(rows, at), packs && spec.late === 'drop');
+        const { told, aside } = answer(spec, rows);
+        expect(found.filter((row) => row['aside'] !== true).map(windowIn)).toEqual(standing(spec, told));
+        expect(found.filter((row) => row['aside'] === true).map(rowIn)).toEqual(aside);
       }),
       { seed: 20_261_121, numRuns: 60 },
     );
@@ -70,6 +90,23 @@ describe('windows of a job', () => {
     const master = new (windows(SPEC).Master)();
     expect(await master.state()).toEqual([]);
     expect(await master.finish()).toEqual([]);
+  });
+
+  test('go on from a state of many batches as from one', async () => {
+    const { Master } = windows({ ...SPEC, aggregates: [{ fn: 'count', as: 'rows' }], allowedLatenessMs: 90_000 });
+    // Each row opens a window, and more of them are open, and more were told, than one batch has rows.
+    const rows = Array.from({ length: 9_500 }, (_, row): TestRow => {
+      return { at: row * 10, product: 'tea', shop: 0, amount: BigInt(row), price: null };
+    });
+    const [first, second] = [new Master(), new Master()];
+    await first.collect(batchOf(rows));
+    const state = await first.state();
+    expect(state.length).toBeGreaterThan(4);
+    await second.restore(state.map(travelled));
+    for (const master of [first, second]) await master.collect(batchOf([{ ...rows[0]!, at: 95_000 }]));
+    const [kept, went] = [await first.finish(), await second.finish()];
+    expect(went.map(bytesOf)).toEqual(kept.map(bytesOf));
+    expect(went.reduce((count, batch) => count + batch.numRows, 0)).toBe(9_501);
   });
 
   test('take outputs in order, as a Master that Polaris finds beside a Client', () => {
@@ -82,8 +119,14 @@ describe('windows of a job', () => {
     expect(new Master().ordered).toBe(true);
   });
 
-  test('have no place for rows that are too late, and go on from no state but their own', async () => {
-    expect(() => windows({ ...SPEC, late: 'side' })).toThrow(expect.objectContaining({ code: 'BAD_WINDOWS' }));
+  test('say with the first rows that two columns of the result would have one name', async () => {
+    const aggregates = [{ fn: 'count', as: 'row.shop' }] as const;
+    const { Master } = windows({ ...SPEC, aggregates, late: 'side' });
+    const refusal = { code: 'BAD_WINDOWS', message: expect.stringContaining('called "row.shop"') };
+    await expect(new Master().collect(batchOf([]))).rejects.toMatchObject(refusal);
+  });
+
+  test('go on from no state but their own', async () => {
     const [batch] = tableFromArrays({ polaris_part: ['open'], other: ['?'] }).batches;
     await expect(new (windows(SPEC).Master)().restore([batch!])).rejects.toMatchObject({ code: 'BAD_WINDOWS' });
     const other = windows({ ...SPEC, window: tumbling(11) });

@@ -3,8 +3,10 @@
  *
  * Tasks emit rows, or partials of their rows. A partial is packed: the columns that it was made of, and its state, each as
  * bytes in a row of its own, so that whoever opens it needs to know nothing else. The state of a Master is packed the same way:
- * columns, open windows, and what was told. A window that is told again, with rows that came late, takes the place of
- * what was told of it before; rows that were too late for every window stand alone and are never replaced.
+ * columns, open windows, and what was told; each part is cut, and each piece is a batch, so that a state may be larger than a
+ * batch. A window that is told again, with rows that came late, takes the place of what was told of it before. Rows
+ * that were too late for every window are never replaced: with late 'fire' each stands alone, with 'side' they are kept as they
+ * came, and stand in the result behind the windows.
  */
 import {
   Binary,
@@ -19,6 +21,8 @@ import {
 import { must } from '../../base/assert.ts';
 import { PolarisError } from '../../base/errors.ts';
 import { emptyBatch } from '../build.ts';
+import { cutBatch } from '../cut.ts';
+import { AsideTable, joined } from './aside.ts';
 import { buildBatch, type Cell, cellReader } from './columns.ts';
 import type { WindowsSpec } from './spec.ts';
 import { createPartialWindows, createWindows, restoreWindows, type Windows } from './windows.ts';
@@ -26,7 +30,7 @@ import { createPartialWindows, createWindows, restoreWindows, type Windows } fro
 const PART = 'polaris_part';
 const BYTES = 'polaris_bytes';
 
-type Part = 'columns' | 'partial' | 'open' | 'told';
+type Part = 'columns' | 'partial' | 'open' | 'told' | 'aside';
 
 /** The windows of some rows, packed, to be merged where the rows in front of them are known. */
 export function packPartial(spec: WindowsSpec, rows: RecordBatch): RecordBatch {
@@ -43,6 +47,8 @@ export class KeptWindows {
   /** Null before the first batch: nobody knows the columns. */
   #open: { readonly schema: Schema; readonly windows: Windows } | null = null;
   #told: RecordBatch[] = [];
+  /** With late 'side': rows that were too late, in the order in which they came. */
+  #aside: RecordBatch[] = [];
 
   constructor(spec: WindowsSpec) {
     this.#spec = spec;
@@ -54,9 +60,11 @@ export class KeptWindows {
     if (parts === null) this.#windows(batch.schema).add(batch);
     else {
       const windows = this.#windows(partOf(parts, 'columns').schema);
-      for (const [part, partial] of parts) if (part === 'partial') windows.merge(partial);
+      for (const partial of piecesOf(parts, 'partial')) windows.merge(partial);
     }
-    this.#hear(must(this.#open, 'it is open').windows.advance());
+    const { windows } = must(this.#open, 'it is open');
+    this.#hear(windows.advance());
+    this.#aside.push(...windows.late());
   }
 
   /** All that must be known to go on; nothing before the first batch. */
@@ -64,32 +72,51 @@ export class KeptWindows {
     if (this.#open === null) return [];
     const { schema, windows } = this.#open;
     this.#told = this.#standing(windows.schema);
-    const told = this.#told.map((batch): [Part, RecordBatch] => ['told', batch]);
-    return [pack([['columns', emptyBatch(schema)], ['open', windows.save()], ...told])];
+    if (this.#aside.length > 0) this.#aside = [joined(schema, this.#aside)];
+    const whole: readonly [Part, readonly RecordBatch[]][] = [
+      ['columns', [emptyBatch(schema)]],
+      ['open', [windows.save()]],
+      ['told', this.#told],
+      ['aside', this.#aside],
+    ];
+    const pieces = whole.flatMap(([part, batches]) => {
+      return batches.flatMap((batch) => [...cutBatch(batch)].map((piece): [Part, RecordBatch] => [part, piece]));
+    });
+    return pieces.map((piece) => pack([piece]));
   }
 
   restore(batches: readonly RecordBatch[]): void {
-    for (const batch of batches) {
-      const parts = unpack(batch);
-      if (parts === null) throw new PolarisError('BAD_WINDOWS', 'this is no state of windows');
-      const { schema } = partOf(parts, 'columns');
-      this.#open = { schema, windows: restoreWindows(this.#spec, schema, partOf(parts, 'open')) };
-      this.#told = parts.flatMap(([part, told]) => (part === 'told' ? [told] : []));
-    }
+    if (batches.length === 0) return;
+    const parts = batches.flatMap((batch) => {
+      const found = unpack(batch);
+      if (found === null) throw new PolarisError('BAD_WINDOWS', 'this is no state of windows');
+      return found;
+    });
+    const { schema } = partOf(parts, 'columns');
+    this.#open = { schema, windows: restoreWindows(this.#spec, schema, ...piecesOf(parts, 'open')) };
+    this.#told = piecesOf(parts, 'told');
+    this.#aside = piecesOf(parts, 'aside');
   }
 
   /** Every window as it was told last; nothing when there was no batch. Nothing can be taken after it. */
   finish(): RecordBatch[] {
     if (this.#open === null) return [];
-    const { windows } = this.#open;
+    const { schema, windows } = this.#open;
     this.#hear(windows.close());
-    const [result] = this.#standing(windows.schema);
-    return [result ?? emptyBatch(windows.schema)];
+    const [standing] = this.#standing(windows.schema);
+    const result = standing ?? emptyBatch(windows.schema);
+    if (this.#spec.late !== 'side') return [result];
+    const table = new AsideTable(windows.schema, schema);
+    return [table.windows(result), table.rows(joined(schema, this.#aside))];
   }
 
   #windows(schema: Schema): Windows {
-    this.#open ??= { schema, windows: createWindows(this.#spec, schema) };
-    return this.#open.windows;
+    if (this.#open !== null) return this.#open.windows;
+    const windows = createWindows(this.#spec, schema);
+    // What the result cannot be made of is said with the first rows.
+    if (this.#spec.late === 'side') new AsideTable(windows.schema, schema);
+    this.#open = { schema, windows };
+    return windows;
   }
 
   #hear(told: RecordBatch): void {
@@ -153,7 +180,11 @@ function unpack(batch: RecordBatch): [Part, RecordBatch][] | null {
 }
 
 function partOf(parts: readonly [Part, RecordBatch][], wanted: Part): RecordBatch {
-  const found = parts.find(([part]) => part === wanted);
+  const [found] = piecesOf(parts, wanted);
   if (found === undefined) throw new PolarisError('BAD_WINDOWS', `a packed batch lacks its part "${wanted}"`);
-  return found[1];
+  return found;
+}
+
+function piecesOf(parts: readonly [Part, RecordBatch][], wanted: Part): RecordBatch[] {
+  return parts.flatMap(([part, piece]) => (part === wanted ? [piece] : []));
 }

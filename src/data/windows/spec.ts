@@ -36,7 +36,7 @@ export interface Aggregate {
 
 /**
  * What becomes of a row that is too late for its window. `drop`: it is counted. `side`: it is handed out by `late()`, as it
- * came. `fire`: it is told at once as a window of its own, with `alone` set.
+ * came; a job has it in its result, marked in the column `aside`. `fire`: it is told at once as a window of its own, with `alone` set.
  */
 export const LATE_POLICIES = ['drop', 'side', 'fire'] as const;
 export type LatePolicy = (typeof LATE_POLICIES)[number];

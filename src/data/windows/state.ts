@@ -63,20 +63,16 @@ export function saveState(plan: WindowsPlan, header: StateHeader, windows: reado
   return buildBatch(schema, columns, must(columns[0], 'a state has columns').length);
 }
 
-/** @throws PolarisError BAD_WINDOWS when it is not a state of windows that are described the same. */
+/** Of the state, whole or cut. @throws PolarisError BAD_WINDOWS when it is not one of windows that are described the same. */
 export function openState(
   plan: WindowsPlan,
-  state: RecordBatch,
+  ...pieces: readonly RecordBatch[]
 ): { readonly header: StateHeader; readonly windows: readonly SavedWindow[] } {
-  const schema = stateSchema(plan);
-  if (shapeOf(state.schema) !== shapeOf(schema)) {
-    throw new PolarisError('BAD_WINDOWS', 'the saved state has other columns than these windows would give it');
-  }
-  const read = schema.fields.map((_field, at) => cellReader(must(state.getChildAt(at), 'the schema was compared')));
-  const header = openHeader(plan, state.numRows === 0 ? null : (read[0]?.(0) ?? null));
+  const rows = rowsOf(plan, pieces);
+  const [first] = rows.next().value ?? [];
+  const header = openHeader(plan, first ?? null);
   const windows = new Map<string, SavedWindow>();
-  for (let row = 1; row < state.numRows; row++) {
-    const [, start, end, late, fired, count, ...rest] = read.map((each) => each(row));
+  for (const [, start, end, late, fired, count, ...rest] of rows) {
     const keys = rest.slice(0, plan.keys.length);
     const place = { keys, start: wholeOf(start), end: wholeOf(end), fired: fired === true };
     const id = `${place.start}/${keyText(keys)}`;
@@ -87,6 +83,18 @@ export function openState(
     else window.main = layer;
   }
   return { header, windows: [...windows.values()] };
+}
+
+/** Rows of all pieces, one after the other. */
+function* rowsOf(plan: WindowsPlan, pieces: readonly RecordBatch[]): Generator<Cell[], undefined> {
+  const schema = stateSchema(plan);
+  for (const piece of pieces) {
+    if (shapeOf(piece.schema) !== shapeOf(schema)) {
+      throw new PolarisError('BAD_WINDOWS', 'the saved state has other columns than these windows would give it');
+    }
+    const read = schema.fields.map((_field, at) => cellReader(must(piece.getChildAt(at), 'the schema was compared')));
+    for (let row = 0; row < piece.numRows; row++) yield read.map((each) => each(row));
+  }
 }
 
 function restoreLayer(plan: WindowsPlan, cells: readonly Cell[]): Layer['accumulators'] {

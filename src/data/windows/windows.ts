@@ -50,10 +50,10 @@ export function createPartialWindows(spec: WindowsSpec, schema: Schema): Windows
   throw new PolarisError('BAD_WINDOWS', `rows that are too late for a partial are dropped: late "${plan.late}" is not`);
 }
 
-/** Windows as they were when they were saved. @throws PolarisError BAD_WINDOWS when the state is not one of this description. */
-export function restoreWindows(spec: WindowsSpec, schema: Schema, state: RecordBatch): Windows {
+/** Windows as they were saved, whole or cut. @throws PolarisError BAD_WINDOWS when the state is not one of this description. */
+export function restoreWindows(spec: WindowsSpec, schema: Schema, ...state: readonly RecordBatch[]): Windows {
   const plan = planWindows(spec, schema);
-  const { header, windows } = openState(plan, state);
+  const { header, windows } = openState(plan, ...state);
   const restored = new Windows(plan, header.partial);
   restored.restore(header.counts, header.watermark, windows);
   return restored;
