@@ -85,7 +85,7 @@ describe('a guest', () => {
 
   test('without a voter that is known it says so', async () => {
     const { peers } = must((await open(1)) && opened, 'opened');
-    const depot = { open: () => expect.unreachable() };
+    const depot = { open: () => expect.unreachable(), isStamped: () => expect.unreachable() };
     const guest = new Guest({ depot, peers, voters: () => [] });
     await expect(guest.keep(chunksOf(CONTENT), BYTES)).rejects.toMatchObject({ code: 'NO_LEADER' });
   });
