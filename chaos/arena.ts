@@ -40,6 +40,7 @@ export class Arena {
   readonly links: Links | null;
   readonly over: AbortSignal;
   kills = 0;
+  leaderKills = 0;
   strikes = 0;
   readonly #regrants: Regrants;
   readonly #wrap: (id: string) => readonly string[];

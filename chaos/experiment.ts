@@ -166,6 +166,7 @@ class Run {
       ...spec,
       commitEvery: plan.commitEvery,
       kills: this.#arena.kills + this.#crashes,
+      leaderKills: this.#arena.leaderKills,
       strikes,
       missing: count.missing.length,
       duplicates: count.duplicates.length,

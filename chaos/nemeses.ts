@@ -94,7 +94,11 @@ async function killWorker(arena: Arena, _strike: Strike, victim: string | null):
 async function killLeader(arena: Arena): Promise<void> {
   const leader = await arena.leader();
   if (leader === null) return;
-  await killOne(arena, leader);
+  await arena.with([leader], 0, async (id) => {
+    arena.leaderKills++;
+    await arena.kill(id);
+    arena.start(id);
+  });
   await arena.back(leader);
 }
 

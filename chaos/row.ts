@@ -47,6 +47,8 @@ export interface Row extends RowSpec {
   readonly commitEvery: number;
   /** Processes killed with -9; in soft mode, exceptions thrown. */
   readonly kills: number;
+  /** Of the kills, those of whoever led just then. */
+  readonly leaderKills: number;
   /** Everything that was done to the cluster, the kills among them. */
   readonly strikes: number;
   /** Distinct points of [0, length) that are not in the sink. */

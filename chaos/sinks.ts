@@ -87,21 +87,14 @@ async function postgresSink(dir: string): Promise<Sink> {
         // A run that wrote nothing has made no table.
         const there = await client.query('SELECT to_regclass($1) AS name', [`"${name}"`]);
         if (there.rows[0]?.name === null) return [];
-        const { rows } = await client.query<Readonly<Record<string, unknown>>>(`SELECT * FROM "${name}"`);
-        return whole(rows.map(lineOf));
+        const { rows } = await client.query<{ readonly line: string }>(`SELECT line FROM "${name}"`);
+        return whole(rows.map(({ line }) => line));
       } finally {
         await client.end();
       }
     },
     close: () => server.stop(),
   };
-}
-
-/** The column that holds the whole line, or the line made of the columns that are named like its fields. */
-function lineOf(row: Readonly<Record<string, unknown>>): string {
-  const line = Object.values(row).find((value) => typeof value === 'string' && value.includes('\t'));
-  if (typeof line === 'string') return line;
-  return ['at', 'point', 'epoch', 'worker'].map((name) => String(row[name] ?? 0)).join('\t');
 }
 
 function whole(lines: readonly string[]): string[] {

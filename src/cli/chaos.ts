@@ -6,7 +6,7 @@
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { ProgressOfRun } from '../../chaos/experiment.ts';
-import { MODES, NEMESES, type NemesisName, type Row, type RowSpec, SINKS } from '../../chaos/row.ts';
+import { type ChaosReport, MODES, NEMESES, type NemesisName, type Row, type RowSpec, SINKS } from '../../chaos/row.ts';
 import type { Span } from '../../chaos/schedule.ts';
 import { errorText, PolarisError } from '../base/errors.ts';
 import { COMMIT_EVERY_MAX } from '../base/limits.ts';
@@ -63,7 +63,6 @@ export const chaos: CliCommand = {
 
 async function runChaos(io: CliIo, args: CliArguments): Promise<number> {
   const { runCampaign, specsOf } = await import('../../chaos/campaign.ts');
-  const { markdown, brokenLines } = await import('../../chaos/report.ts');
   const plan = {
     seed: integerOf(args, 'seed', { min: 0, max: SEED_MAX }) ?? randomInt(SEED_MAX),
     workers: integerOf(args, 'workers', { min: 1, max: WORKERS_MAX }) ?? 4,
@@ -85,14 +84,7 @@ async function runChaos(io: CliIo, args: CliArguments): Promise<number> {
   const view = progressView(io);
   try {
     const report = await runCampaign({ plan, rows, interrupted: interruption.signal, ...view });
-    io.stdout.write(markdown(report));
-    const svg = textOf(args, 'svg');
-    if (svg !== null) save(svg, (await import('../../chaos/chart.ts')).chartSvg(report.rows));
-    const json = textOf(args, 'json');
-    if (json !== null) save(json, `${JSON.stringify(report, null, 2)}\n`);
-    const broken = brokenLines(report);
-    for (const line of broken) io.stderr.write(`polaris: ${line}\n`);
-    return broken.length === 0 ? 0 : EXIT_BROKEN;
+    return await publish(io, args, report);
   } catch (thrown) {
     if (!interruption.signal.aborted) throw thrown;
     io.stderr.write('Interrupted; everything that was started is ended.\n');
@@ -101,6 +93,23 @@ async function runChaos(io: CliIo, args: CliArguments): Promise<number> {
     view.end();
     interruption.release();
   }
+}
+
+/** Prints the table, writes the files that were asked for and says what was broken. Gives the exit code. */
+export async function publish(
+  io: Pick<CliIo, 'stdout' | 'stderr'>,
+  args: CliArguments,
+  report: ChaosReport,
+): Promise<number> {
+  const { markdown, brokenLines } = await import('../../chaos/report.ts');
+  io.stdout.write(markdown(report));
+  const svg = textOf(args, 'svg');
+  if (svg !== null) save(svg, (await import('../../chaos/chart.ts')).chartSvg(report.rows));
+  const json = textOf(args, 'json');
+  if (json !== null) save(json, `${JSON.stringify(report, null, 2)}\n`);
+  const broken = brokenLines(report);
+  for (const line of broken) io.stderr.write(`polaris: ${line}\n`);
+  return broken.length === 0 ? 0 : EXIT_BROKEN;
 }
 
 /** Ctrl-C, and whatever else asks a process to go: the cluster is ended first. */
@@ -142,7 +151,8 @@ function progressView({ stderr }: CliIo) {
   };
 }
 
-async function sinkThere(io: CliIo): Promise<'redis' | 'file'> {
+/** The default: a Redis where there is one; elsewhere a file, which is said. */
+export async function sinkThere(io: Pick<CliIo, 'stderr'>): Promise<'redis' | 'file'> {
   const { sinkRefusal } = await import('../../chaos/sinks.ts');
   const refusal = sinkRefusal('redis');
   if (refusal === null) return 'redis';

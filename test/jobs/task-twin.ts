@@ -15,6 +15,8 @@ interface TwinOptions extends Range {
   /** The whole input of the job. */
   readonly input?: readonly RecordBatch[];
   readonly commitEvery?: number;
+  /** Its id, for what is kept by job outside. */
+  readonly job?: string;
   /** It was asked back before it began. */
   readonly stopped?: boolean;
 }
@@ -23,13 +25,13 @@ type Worker = new () => { work(task: RunningTask): Promise<void> };
 
 /** Works a range by itself, and gives what it emitted. */
 export async function emittedBy(type: unknown, options: TwinOptions): Promise<RecordBatch[]> {
-  const { start, end, metadata, input, commitEvery = 100 } = options;
+  const { start, end, metadata, input, commitEvery = 100, job = 'job' } = options;
   const cell = Cell.create(start, end, end, Number.POSITIVE_INFINITY);
   const emitted: RecordBatch[] = [];
   let saved: Checkpoint | null = null;
   const task = new RunningTask({
     order: {
-      ...{ epoch: 1, job: 'job', start, end, cursor: start, attempts: 0, metadata: JSON.stringify(metadata) },
+      ...{ epoch: 1, job, start, end, cursor: start, attempts: 0, metadata: JSON.stringify(metadata) },
       options: { delivery: 'at-least-once', commitEvery },
     },
     ...{ cell, worker: 'w1', nudge: () => {}, log: () => {}, codeHash: 'code', isWhole: isPipeline(type) },
