@@ -2,8 +2,8 @@
  * append: writes one line a point to a file, a Redis list or a PostgreSQL table. The smallest job type that shows every
  * effect, so that a test can count what ran twice and what never ran.
  *
- * A line is `<epoch ms>\t<point>\t<epoch>\t<worker>\n`, written before the point is acknowledged: after a crash a line may
- * stand twice, and none is missing. With a fenced sink none stands twice.
+ * A line is `<epoch ms>\t<point>\t<epoch>\t<worker>\n`, written before the point is acknowledged, and in a file synced: after a
+ * crash, of the machine too, a line may stand twice, and none is missing. With a fenced sink none stands twice.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type TaskContext } from '../../src/jobtype/client.ts';
@@ -60,8 +60,8 @@ export class Append extends Client<AppendMetadata> {
 
 /** What a sink needs is loaded with it: nodes import this file to read the schema, and have no use for the clients. */
 async function openSink(task: TaskContext<AppendMetadata>): Promise<AppendSink> {
-  const { sink } = task.metadata;
-  if (sink.startsWith('file:')) return openFile(task, sink.slice('file:'.length));
+  const { sink, intervalMs = 0 } = task.metadata;
+  if (sink.startsWith('file:')) return openFile(task, { path: sink.slice('file:'.length), syncsEach: intervalMs > 0 });
   if (sink.startsWith('postgres:')) return (await import('./postgres.ts')).openTable(task, sink);
   return (await import('./redis.ts')).openList(task, sink);
 }

@@ -455,6 +455,8 @@ export const SINK_BATCH_POINTS_MAX = 1_000;
 export const SINK_PUSH_TRIES_MAX = 8;
 /** A Redis or PostgreSQL that does not answer within this time fails the task of `append`, which is tried again. */
 export const SINK_REPLY_MS = 10_000;
+/** Lines that `append` writes to a file between two syncs, where `commitEvery` allows it: their writing takes as long as the sync. */
+export const APPEND_SYNC_POINTS_MAX = 1_000;
 
 // ---- Data -----------------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ class Program implements Attempt {
   readonly #recordsDir: string;
   #child: ChildProcess | null = null;
   #cursor: Point;
+  /** Cursor at the last nudge. */
+  #nudged: Point;
   #begun: Point;
   #stderrTail = '';
   #grace: NodeJS.Timeout | null = null;
@@ -59,6 +61,7 @@ class Program implements Attempt {
     this.#events = events;
     this.#recordsDir = recordsDir;
     this.#cursor = order.cursor;
+    this.#nudged = order.cursor;
     this.#begun = order.cursor;
     this.#limit = order.claimed;
     // In a later turn, so that the attempt is known before it can end.
@@ -189,6 +192,9 @@ class Program implements Attempt {
     const cursor = Number(line);
     if (!Number.isSafeInteger(cursor) || cursor <= this.#cursor || cursor > this.order.end) return;
     this.#cursor = cursor;
+    // Half of what may be lost, as with the points of a thread: a flood of lines is seen by the next sample.
+    if (cursor - this.#nudged < this.order.options.commitEvery / 2) return;
+    this.#nudged = cursor;
     this.#events.nudge();
   }
 

@@ -36,6 +36,7 @@ async function load(): Promise<ClientClass> {
 
 async function run(task: RunningTask): Promise<void> {
   const ended = await attempt(task);
+  limiter.end();
   running = null;
   data = null;
   report({ type: 'ended', ...ended });

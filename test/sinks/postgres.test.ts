@@ -112,6 +112,24 @@ describe.skipIf(absent)(`in PostgreSQL${absent ? ' (there is none that could be 
     expect((await opening).done).toEqual([{ start: 0, end: 1 }]);
   });
 
+  test('opens take turns: one that waited for that of a newer lease in its range is refused', async () => {
+    const job = nextJob();
+    await sinkOf(job).open({ start: 0, end: 2 }, 1);
+    const client = await pool().connect();
+    try {
+      // An open that has the row of the job, has written its segment and has not committed yet.
+      await client.query('BEGIN');
+      await client.query('SELECT 1 FROM polaris_fence_job WHERE job = $1 FOR UPDATE', [job]);
+      await client.query('INSERT INTO polaris_fence_segment VALUES ($1, 2, 2, 6, 3)', [job]);
+      const refused = expect(sinkOf(job).open({ start: 2, end: 4 }, 2)).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+      await waitsForLock();
+      await client.query('COMMIT');
+      await refused;
+    } finally {
+      client.release();
+    }
+  });
+
   test('a push that waited for the open of a newer lease is refused', async () => {
     const job = nextJob();
     const older = await sinkOf(job).open({ start: 0, end: 4 }, 1);

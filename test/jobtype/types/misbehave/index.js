@@ -20,6 +20,9 @@ const deeds = {
     });
     throw new Error('half of it failed');
   },
+  chat(task) {
+    for (let line = 0; line < task.metadata.lines; line += 1) task.log(`line ${line}`);
+  },
   exit() {
     process.exit(3);
   },
