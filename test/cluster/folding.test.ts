@@ -86,7 +86,7 @@ test('wordcount of a dataset that its Master planned, and the windows of trades,
   const options = { commitEvery: 25, commitIntervalMs: 50, taskSize: 100, pointsPerSecond: 100 };
   const job = await scene.submit({ name: 'wordcount', metadata, options });
   expect(job).toMatchObject({ start: 0, end: ROWS });
-  const trades = await scene.submit({ ...MARKET, options: { taskSize: 5, pointsPerSecond: 5 } });
+  const trades = await scene.submit({ ...MARKET, options: { taskSize: 10, pointsPerSecond: 5 } });
   await killLeaderAmidst(scene, job.id, trades.id);
   for (const { id } of [job, trades]) await hurry(scene, id);
   expect((await scene.finished(job.id)).state).toBe('done');
