@@ -57,8 +57,10 @@ export class Membership {
   #rosterAddresses = new Map<NodeId, Address>();
   readonly #dialled = new Set<Address>();
   readonly #refusals = new Map<Address, Refusal>();
-  /** A worker's knowledge of the voters and of who leads. */
+  /** A worker's knowledge of the voters and of who leads: all that anybody ever named. */
   readonly #learnt = new Map<NodeId, Address>();
+  /** What the leader of the newest term named: others may tell of members that have been removed since. */
+  #told: { readonly term: Term; readonly members: ReadonlyMap<NodeId, Address> } | null = null;
   #guess: NodeId | null = null;
   #guessTerm: Term = 0;
 
@@ -142,7 +144,8 @@ export class Membership {
       }));
     }
     if (config.peers.length > 0) return config.peers;
-    return [...this.#learnt].map(([id, address]) => ({ id, address })).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const known = this.#told?.members ?? this.#learnt;
+    return [...known].map(([id, address]) => ({ id, address })).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   addressOf(id: NodeId): Address | null {
@@ -273,9 +276,13 @@ export class Membership {
   // ---- a worker's guess of the leader -----------------------------------------------------------------------------
 
   /** True when the guess changed. */
-  heardOfLeader(leader: NodeId | null, term: Term, members: readonly Place[]): boolean {
+  heardOfLeader(from: NodeId, leader: NodeId | null, term: Term, members: readonly Place[]): boolean {
     if (!this.#isGuest) return false;
     this.#learnMembers(members);
+    if (from === leader && members.length > 0 && term >= (this.#told?.term ?? 0)) {
+      const others = members.filter(({ id }) => id !== this.#options.config.id);
+      this.#told = { term, members: new Map(others.map(({ id, address }) => [id, address])) };
+    }
     if (leader === null || term < this.#guessTerm) return false;
     const changed = leader !== this.#guess;
     // Whoever was just named has not been asked yet.

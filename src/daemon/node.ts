@@ -514,7 +514,7 @@ export class Node implements NodeApi {
         else this.#sayLeader(from);
         return;
       case 'leader':
-        if (this.#membership.heardOfLeader(message.leader, message.term, message.members)) {
+        if (this.#membership.heardOfLeader(from, message.leader, message.term, message.members)) {
           this.#noteLeader(this.#leaderNow());
         }
         return;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { injectionRefusal, tamperWithSync } from '../../chaos/disk-faults.ts';
 import { acknowledge, expectCaughtUp, expectGoesOn, expectKept, expectLeanedOn, smallJob } from './disk-scene.ts';
-import { openScene, report, voters } from './harness.ts';
+import { openScene, report, voters, worker } from './harness.ts';
 
 const refusal = injectionRefusal();
 if (refusal !== null) report(`skipped: ${refusal}`);
@@ -15,7 +15,8 @@ test.skipIf(refusal !== null)(
     refusal === null ? '' : ` (${refusal})`
   }`,
   async () => {
-    const scene = await openScene(voters(1));
+    // What jobs write goes to the disk of a worker: one that stalls would hold its task, and the job with it.
+    const scene = await openScene([...voters(0), worker('w1', 1)]);
     const { cluster } = scene;
     const jobs = await acknowledge(scene, 5);
     const leader = await cluster.leader();

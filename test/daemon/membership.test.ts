@@ -261,18 +261,35 @@ describe('a worker', () => {
   test('dials members that joined after it had connected, and takes them for its leaders', () => {
     const worker = new Member('w1', { config: WORKER });
     worker.membership.connected(hello('n1'));
-    expect(worker.membership.heardOfLeader('n4', 5, peersOf('n1', 'n4'))).toBe(true);
+    expect(worker.membership.heardOfLeader('n1', 'n4', 5, peersOf('n1', 'n4'))).toBe(true);
     expect(worker.hand.network.dialled).toEqual(['there:n1', 'there:n2', 'there:n3', 'there:n4']);
     expect(worker.membership.addressOf('n4')).toBe('there:n4');
+  });
+
+  test('takes the word of the leader on who the members are, and lets go of those that were removed', () => {
+    const worker = new Member('w1', { config: WORKER });
+    worker.membership.connected(hello('n1'));
+    const known = () => worker.membership.members().map(({ id }) => id);
+    expect(known()).toEqual(['n1', 'n2', 'n3']);
+    worker.membership.heardOfLeader('n4', 'n4', 5, peersOf('n3', 'n4'));
+    expect(known()).toEqual(['n3', 'n4']);
+    // Somebody who has not heard of the removals, and a leader that is none any more.
+    worker.membership.heardOfLeader('n3', 'n4', 5, peersOf('n1', 'n2', 'n3', 'n4'));
+    worker.membership.heardOfLeader('n1', 'n1', 4, peersOf('n1', 'n2', 'n3'));
+    expect(known()).toEqual(['n3', 'n4']);
+    // They can be reached all the same: one of them may know who leads.
+    expect(worker.hand.network.dialled).toContain('there:n2');
+    worker.membership.heardOfLeader('n4', 'n4', 5, peersOf('n3', 'n4', 'n5'));
+    expect(known()).toEqual(['n3', 'n4', 'n5']);
   });
 
   test('takes the word of the newest term on who leads', () => {
     const worker = new Member('w1', { config: WORKER });
     worker.membership.connected(hello('n1'));
     expect(worker.membership.guess).toBe('n1');
-    expect(worker.membership.heardOfLeader('n2', 5, [])).toBe(true);
-    expect(worker.membership.heardOfLeader('n3', 4, [])).toBe(false);
-    expect(worker.membership.heardOfLeader(null, 6, [])).toBe(false);
+    expect(worker.membership.heardOfLeader('n1', 'n2', 5, [])).toBe(true);
+    expect(worker.membership.heardOfLeader('n1', 'n3', 4, [])).toBe(false);
+    expect(worker.membership.heardOfLeader('n1', null, 6, [])).toBe(false);
     expect(worker.membership.guess).toBe('n2');
   });
 
