@@ -33,7 +33,7 @@ export type {
 } from './client/results.ts';
 export { type RunnerOptions, runner } from './client/runner.ts';
 export type { Work } from './client/runner-attempt.ts';
-export { StoreBatchError, type StoreOptions } from './client/tables.ts';
+export { type Columns, StoreBatchError, type StoreOptions, type TableLike } from './client/tables.ts';
 export type { DataSource } from './client/upload.ts';
 export type { ClusterStatus } from './daemon/api.ts';
 export {

@@ -1,5 +1,6 @@
 /**
- * Limits of results, and of what runners read and leave, each with the reason for it; all others are in limits.ts.
+ * Limits of results, of what runners read and leave, and of tables on their way through a node, each with the reason for it;
+ * all others are in limits.ts.
  */
 import { CONNECTION_SILENCE_MS } from './limits.ts';
 
@@ -14,6 +15,8 @@ export const RESULT_WAIT_MS = 10_000;
 export const RESULT_BEAT_MS = CONNECTION_SILENCE_MS / 6;
 /** A node that has known no leader for so long gives up what it follows: another node may know more. Several elections. */
 export const RESULT_LEADERLESS_MS = 10_000;
+/** Tables on their way into a node or out of it: each may hold a batch of 64 MiB, and most hold one of less than one. */
+export const TABLE_STREAMS_MAX = 64;
 /** Results followed on one node: each looks at the table four times a second. */
 export const RESULTS_FOLLOWED_MAX = 64;
 /** Results that one node without a table hands on from the leader: as many as the leader would let be followed. */

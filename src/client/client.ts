@@ -26,11 +26,11 @@ import type { ScheduleJson } from '../http/schedules.ts';
 import type { WorkerJson } from '../http/workers.ts';
 import type { Controls, JobState } from '../ranges/types.ts';
 import { noAnswer, parseAnswer, problemError, type Tried } from './answers.ts';
-import { Datasets, type ReadOptions } from './datasets.ts';
+import { Datasets, type KeepOptions, type ReadOptions } from './datasets.ts';
 import { type Health, healthOf } from './health.ts';
 import { Queries, type QueryOptions } from './query.ts';
 import { Results } from './results.ts';
-import { type StoreOptions, Tables } from './tables.ts';
+import { type StoreOptions, type TableLike, Tables } from './tables.ts';
 import { Tries, type Unsure } from './tries.ts';
 
 export interface ClientOptions {
@@ -270,15 +270,23 @@ export class PolarisClient {
 
   // ---- tables of apache-arrow, which is loaded by the first of these calls and not before ------------------------------
 
-  /** A table under a name, or under one that is drawn for it and stands in the answer. */
-  store(table: Table, options: StoreOptions = {}): Promise<DatasetJson> {
-    return this.#tables.store(table, options);
+  /** A table, or columns, under a name. @throws PolarisError BAD_DATA for none, and for some of several lengths */
+  store(name: string, table: TableLike, options?: KeepOptions): Promise<DatasetJson>;
+  /** The same under a name among the options, or under one that is drawn for it and stands in the answer. */
+  store(table: TableLike, options?: StoreOptions): Promise<DatasetJson>;
+  store(
+    first: string | TableLike,
+    second: TableLike | StoreOptions = {},
+    third: KeepOptions = {},
+  ): Promise<DatasetJson> {
+    if (typeof first !== 'string') return this.#tables.store(first, second as StoreOptions);
+    return this.#tables.store(second as TableLike, { ...third, name: first });
   }
 
-  /** Many tables by their names, in one request for each hundred. @throws StoreBatchError with what was stored and what was not */
+  /** Many tables by their names, up to a hundred in one request. @throws StoreBatchError with what was stored and what was not */
   storeBatch(
-    tables: ReadonlyMap<string, Table> | { readonly [name: string]: Table },
-    options: Omit<StoreOptions, 'name'> = {},
+    tables: ReadonlyMap<string, TableLike> | { readonly [name: string]: TableLike },
+    options: KeepOptions = {},
   ): Promise<ReadonlyMap<string, DatasetJson>> {
     return this.#tables.storeBatch(tables, options);
   }

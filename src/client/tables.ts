@@ -15,6 +15,14 @@ import type { DatasetContent } from './download.ts';
 import { type SizedTable, sendTables } from './table-batch.ts';
 import type { Tries } from './tries.ts';
 
+/** Columns by their names, all of one length: numbers become float64, bigints int64, texts utf8. */
+export interface Columns {
+  readonly [column: string]: readonly unknown[] | (ArrayBufferView & { readonly length: number });
+}
+
+/** What can be stored. */
+export type TableLike = Table | Columns;
+
 export interface StoreOptions extends KeepOptions {
   /**
    * A UUID is drawn when left out, and not a name made of the content: two who store the same table then have a name
@@ -46,20 +54,23 @@ export class Tables {
     this.#tries = tries;
   }
 
-  async store(table: Table, { name = v4(), ...options }: StoreOptions): Promise<DatasetJson> {
-    return this.#datasets.put(name, await streamOf(table), { ...options, contentType: MEDIA_TYPES.arrow });
+  async store(table: TableLike, { name = v4(), ...options }: StoreOptions): Promise<DatasetJson> {
+    return this.#datasets.put(name, await streamOf(await tableOf(table)), {
+      ...options,
+      contentType: MEDIA_TYPES.arrow,
+    });
   }
 
   async storeBatch(
-    tables: ReadonlyMap<string, Table> | { readonly [name: string]: Table },
+    tables: ReadonlyMap<string, TableLike> | { readonly [name: string]: TableLike },
     options: KeepOptions,
   ): Promise<ReadonlyMap<string, DatasetJson>> {
-    const entries = tables instanceof Map ? [...tables] : Object.entries<Table>(tables as { [name: string]: Table });
+    const entries: [string, TableLike][] = tables instanceof Map ? [...tables] : Object.entries(tables);
     const outcome = { stored: new Map<string, DatasetJson>(), failed: new Map<string, PolarisError>() };
     const sized: SizedTable[] = [];
     for (const [name, table] of entries) {
       try {
-        sized.push(await sizedTable(name, table));
+        sized.push(await sizedTable(name, await tableOf(table)));
       } catch (thrown) {
         outcome.failed.set(name, thrown instanceof PolarisError ? thrown : internal(thrown));
       }
@@ -97,6 +108,25 @@ export class Tables {
     }
     checkRows(name, content, rows);
   }
+}
+
+/** @throws PolarisError BAD_DATA for no columns, and for some of several lengths, which Arrow would fill up with nulls */
+async function tableOf(given: TableLike): Promise<Table> {
+  // Not by its class: a program may have another copy of apache-arrow than we have.
+  if (isTable(given)) return given;
+  const columns = Object.entries(given);
+  if (columns.length === 0) throw new PolarisError('BAD_DATA', 'a table has columns: none were given');
+  const lengths = new Set(columns.map(([, { length }]) => length));
+  if (lengths.size > 1) {
+    const said = columns.map(([name, { length }]) => `${name} has ${length}`).join(', ');
+    throw new PolarisError('BAD_DATA', `columns of a table have the same length: ${said}`);
+  }
+  const { tableFromArrays } = await import('apache-arrow');
+  return tableFromArrays(given as Parameters<typeof tableFromArrays>[0]);
+}
+
+function isTable(given: TableLike): given is Table {
+  return typeof (given as Partial<Table>).getChild === 'function';
 }
 
 /** @throws PolarisError TRANSFER_BROKEN */

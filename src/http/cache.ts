@@ -6,7 +6,10 @@ import type { DataContext, HttpRoute } from './route.ts';
 import { expectNothing } from './schema.ts';
 
 /** Counts since the node began; `bytes` and `pieces` are held now. */
-export type CacheJson = CacheCounts;
+export interface CacheJson extends CacheCounts {
+  /** The share of all that was asked for that was at hand, from 0 to 1; null before anybody asked. */
+  readonly hitRate: number | null;
+}
 
 export function cacheRoutes({ data }: DataContext): readonly HttpRoute[] {
   return [
@@ -15,7 +18,9 @@ export function cacheRoutes({ data }: DataContext): readonly HttpRoute[] {
       url: '/v1/cache',
       handle: async (request, reply) => {
         expectNothing(request.query, 'the query');
-        return reply.send(data.cache.counts);
+        const { counts } = data.cache;
+        const asked = counts.hits + counts.misses;
+        return reply.send({ ...counts, hitRate: asked === 0 ? null : counts.hits / asked } satisfies CacheJson);
       },
     },
   ];

@@ -35,6 +35,7 @@ export function datasetBatchRoutes(context: DatasetContext): readonly HttpRoute[
 }
 
 async function putMany(context: DatasetContext, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  context.streams.enter(reply);
   expectNothing(request.query, 'the query');
   const type = mediaType(request);
   if (type !== TABLES_TYPE) {

@@ -37,9 +37,11 @@ import type { DataPlane, HttpRoute } from './route.ts';
 import { expectNothing } from './schema.ts';
 import { sendBytes } from './send-bytes.ts';
 import { changeData, readTable } from './settle.ts';
+import type { Streams } from './streams.ts';
 
 export interface DatasetContext extends ReadContext {
   readonly data: DataPlane;
+  readonly streams: Streams;
 }
 
 export interface DatasetJson {
@@ -97,6 +99,7 @@ async function put(context: DatasetContext, request: FastifyRequest, reply: Fast
     const naming = parseNaming(parseJsonBody(await gather(body)));
     return answerPut(reply, await nameStored(context, request, name, naming));
   }
+  context.streams.enter(reply);
   const { takeIn } = await import('./dataset-bytes.ts');
   const taken = await takeIn(context.data, request.headers, body, { types });
   return answerPut(reply, await nameKept(context, request, name, { ...taken, expected, ttlMs, pinned }));
@@ -220,6 +223,7 @@ async function read(context: DatasetContext, request: FastifyRequest, reply: Fas
   const { contentType, open } = giveOut(data, { first: handle }, request.headers.accept);
   reply.type(contentType).header('vary', 'accept').header('polaris-rows', String(handle.rows));
   if (request.method === 'HEAD') return reply.send();
+  context.streams.enter(reply);
   return sendBytes(data, reply, [handle.hash], open);
 }
 

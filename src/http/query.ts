@@ -25,7 +25,7 @@ import type { HttpContext, HttpRoute } from './route.ts';
 import { expectNothing, parse } from './schema.ts';
 import { readTable } from './settle.ts';
 
-export interface QueryContext extends DatasetContext {
+export interface QueryContext extends Omit<DatasetContext, 'streams'> {
   readonly queries: QueryDesk;
 }
 

@@ -69,6 +69,7 @@ async function read(
   reply.type(contentType).header('vary', 'accept').headers(headersOf(look));
   if (request.method === 'HEAD') return reply.send();
   const hashes = look.outputs.map(({ handle }) => handle.hash);
+  context.streams.enter(reply);
   return sendBytes(context.data, reply, hashes, open);
 }
 

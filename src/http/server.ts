@@ -39,6 +39,7 @@ import type { ReadContext } from './read.ts';
 import { resultRoutes } from './results.ts';
 import type { DataPlane, HttpContext, HttpRoute } from './route.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { Streams } from './streams.ts';
 import { taskDataRoutes } from './task-data.ts';
 import { taskRoutes } from './tasks.ts';
 import { Turnstile } from './turnstile.ts';
@@ -156,7 +157,7 @@ function withData(context: ReadContext, data: DataPlane): DatasetContext {
     get api() {
       return context.api;
     },
-    ...{ log: context.log, prng: context.prng, turnstile: context.turnstile, data },
+    ...{ log: context.log, prng: context.prng, turnstile: context.turnstile, data, streams: new Streams() },
   };
 }
 

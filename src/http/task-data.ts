@@ -80,6 +80,7 @@ async function giveInput(context: DatasetContext, request: FastifyRequest, reply
     .header('vary', 'accept')
     .header('polaris-rows', String(to - from));
   if (request.method === 'HEAD') return reply.send();
+  context.streams.enter(reply);
   return sendBytes(context.data, reply, [input.hash], open);
 }
 
@@ -89,6 +90,7 @@ async function takeOutput(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  context.streams.enter(reply);
   const { types, ...range } = parseOutputQuery(request.query);
   const lease = await leaseOf(context, request);
   checkWithin(lease, range);

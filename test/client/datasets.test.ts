@@ -209,6 +209,25 @@ describe('tables', () => {
     expect([none.numRows, none.schema.fields.map(({ name }) => name)]).toEqual([0, ['id']]);
   });
 
+  test('are stored from columns, under a name that comes first', async () => {
+    await client.store('prices', { symbol: ['BTC', 'ETH', 'SOL'], price: [50_000, 3_000, 100] });
+    const loaded = await client.load('prices');
+    expect(loaded.toArray().map(({ symbol, price }) => [symbol, price])).toEqual([
+      ['BTC', 50_000],
+      ['ETH', 3_000],
+      ['SOL', 100],
+    ]);
+    await client.store('same', loaded, { pinned: true });
+    expect((await client.load('same')).numRows).toBe(3);
+    await client.storeBatch({ left: { id: [1] }, right: { id: [2, 3] } });
+    expect((await client.load('right')).numRows).toBe(2);
+    const uneven = { symbol: ['BTC', 'ETH'], price: [50_000] };
+    await expect(client.store('uneven', uneven)).rejects.toMatchObject({
+      ...{ code: 'BAD_DATA', detail: expect.stringContaining('price has 1') },
+    });
+    await expect(client.store('empty', {})).rejects.toMatchObject({ code: 'BAD_DATA' });
+  });
+
   test('that are given no name are named apart, and their bytes are kept once', async () => {
     const [one, other] = [await client.store(tableOf(5)), await client.store(tableOf(5))];
     expect(one.name).not.toBe(other.name);
@@ -281,12 +300,15 @@ test('a node counts what its cache was asked for', async () => {
   const holders = await cluster.holders(handle.hash);
   const stranger = [0, 1, 2].findIndex((at) => !holders.includes(at));
   const other = new PolarisClient({ urls: [urlOf(stranger)] });
-  expect(await other.cacheStats()).toEqual({ hits: 0, misses: 0, evictions: 0, pieces: 0, bytes: 0 });
+  expect(await other.cacheStats()).toEqual({
+    ...{ hits: 0, misses: 0, evictions: 0, pieces: 0, bytes: 0 },
+    hitRate: null,
+  });
   await other.load('a');
   const first = await other.cacheStats();
   expect(first).toMatchObject({ misses: 1, evictions: 0, pieces: 1, bytes: handle.bytes });
   await other.load('a');
   const again = await other.cacheStats();
-  expect(again).toEqual({ ...first, hits: again.hits });
+  expect(again).toEqual({ ...first, hits: again.hits, hitRate: again.hits / (again.hits + 1) });
   expect(again.hits).toBeGreaterThan(first.hits);
 });

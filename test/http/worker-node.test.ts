@@ -108,7 +108,7 @@ describe('a dataset through a worker', () => {
     expect(first).toMatchObject({ misses: 1, pieces: 1 });
     await read();
     const again = await counts();
-    expect(again).toEqual({ ...first, hits: again.hits });
+    expect(again).toEqual({ ...first, hits: again.hits, hitRate: again.hits / (again.hits + again.misses) });
     expect(again.hits).toBeGreaterThan(first.hits);
   });
 
