@@ -19,7 +19,7 @@ export type RangeRead = (start: number, end: number) => ByteSource;
 /** What is aligned to this is aligned to every number that Arrow knows. */
 const ALIGNMENT = 8;
 
-/** Takes exactly so many bytes at a time from pieces of any size. */
+/** Takes bytes from pieces of any size: exactly so many, or as they lie, or through the next end of a line. */
 export class ByteReader {
   readonly #pieces: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
@@ -52,6 +52,25 @@ export class ByteReader {
       filled += piece.byteLength;
     }
     return new Uint8Array(whole.buffer, 0, filled);
+  }
+
+  /** The next bytes as they lie, `most` of them or fewer; null where the source ends. */
+  async piece(most: number): Promise<Uint8Array | null> {
+    if (this.#rest.byteLength === 0 && !(await this.#next())) return null;
+    return this.#cut(Math.min(most, this.#rest.byteLength));
+  }
+
+  /** The next bytes through the first that is `end`, but `most` of them, and fewer where the source ends before it. */
+  async through(end: number, most: number): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for (let left = most; left > 0 && (this.#rest.byteLength > 0 || (await this.#next())); ) {
+      const at = this.#rest.indexOf(end);
+      const piece = this.#cut(Math.min(left, at < 0 ? this.#rest.byteLength : at + 1));
+      pieces.push(piece);
+      left -= piece.byteLength;
+      if (piece.at(-1) === end) break;
+    }
+    return Buffer.concat(pieces);
   }
 
   async #next(): Promise<boolean> {

@@ -12,7 +12,7 @@
 import { z } from 'zod';
 import { PolarisError } from '../base/errors.ts';
 import { BLOB_BYTES_MAX, TABLE_HEAD_BYTES_MAX, TABLES_PER_REQUEST_MAX } from '../base/limits.ts';
-import type { ByteSource } from '../data/sources.ts';
+import { ByteReader, type ByteSource } from '../data/sources.ts';
 import { parseJsonBody } from './json-body.ts';
 import { parse } from './schema.ts';
 
@@ -26,8 +26,7 @@ const frameSchema = z.looseObject({
 export type TableHead = z.infer<typeof frameSchema>;
 
 export class TableFrames {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #rest: Uint8Array = new Uint8Array(0);
+  readonly #reader: ByteReader;
   /** Of the table whose head was given last. */
   #bytesLeft = 0;
   #count = 0;
@@ -35,7 +34,7 @@ export class TableFrames {
   #bytes = 0;
 
   constructor(source: ByteSource) {
-    this.#chunks = source[Symbol.asyncIterator]();
+    this.#reader = new ByteReader(source);
   }
 
   /**
@@ -68,11 +67,11 @@ export class TableFrames {
   /** The bytes of the table whose head was given last. @throws PolarisError BAD_DATA when it is cut off */
   async *table(): ByteSource {
     while (this.#bytesLeft > 0) {
-      if (!(await this.#fill())) {
+      const piece = await this.#reader.piece(this.#bytesLeft);
+      if (piece === null) {
         const missing = `the body ends ${this.#bytesLeft} bytes before the end of table ${this.#count}`;
         throw new PolarisError('BAD_DATA', missing);
       }
-      const piece = this.#cut(Math.min(this.#rest.length, this.#bytesLeft));
       this.#bytesLeft -= piece.length;
       yield piece;
     }
@@ -80,36 +79,11 @@ export class TableFrames {
 
   /** Null where there is nothing more. */
   async #line(): Promise<Uint8Array | null> {
-    const pieces: Uint8Array[] = [];
-    let length = 0;
-    while (await this.#fill()) {
-      const end = this.#rest.indexOf(LINE_FEED);
-      const piece = this.#cut(end < 0 ? this.#rest.length : end + 1);
-      length += piece.length;
-      if (length > TABLE_HEAD_BYTES_MAX) {
-        const detail = `the head of table ${this.#count + 1} is no line of at most ${TABLE_HEAD_BYTES_MAX} bytes`;
-        throw new PolarisError('BAD_DATA', detail);
-      }
-      pieces.push(piece);
-      if (end >= 0) return Buffer.concat(pieces);
-    }
-    if (length === 0) return null;
-    throw new PolarisError('BAD_DATA', `the body ends within the head of table ${this.#count + 1}`);
-  }
-
-  /** False where there is nothing more. */
-  async #fill(): Promise<boolean> {
-    while (this.#rest.length === 0) {
-      const { done, value } = await this.#chunks.next();
-      if (done === true) return false;
-      this.#rest = value;
-    }
-    return true;
-  }
-
-  #cut(bytes: number): Uint8Array {
-    const piece = this.#rest.subarray(0, bytes);
-    this.#rest = this.#rest.subarray(bytes);
-    return piece;
+    const line = await this.#reader.through(LINE_FEED, TABLE_HEAD_BYTES_MAX);
+    if (line.length === 0) return null;
+    if (line.at(-1) === LINE_FEED) return line;
+    const place = `the head of table ${this.#count + 1}`;
+    if (line.length < TABLE_HEAD_BYTES_MAX) throw new PolarisError('BAD_DATA', `the body ends within ${place}`);
+    throw new PolarisError('BAD_DATA', `${place} is no line of at most ${TABLE_HEAD_BYTES_MAX} bytes`);
   }
 }

@@ -64,7 +64,8 @@ describe.each(SINKS.map((kind) => ({ kind, refusal: sinkRefusal(kind) })))('$kin
     });
 
     // Another job has another fence: it lets through what a broken one would.
-    test.runIf(FENCED.includes(kind))('counts what a fence that does not hold lets through twice', async () => {
+    if (!FENCED.includes(kind)) return;
+    test('counts what a fence that does not hold lets through twice', async () => {
       await work('twice', [0, LENGTH], 'first');
       await work('twice', [3, LENGTH], 'second');
       const duplicates = POINTS.slice(3);
