@@ -63,8 +63,9 @@ class CsvRecords {
     while (start < this.#text.length) {
       this.#linesInCell = 0;
       const row = this.#row();
-      this.#requireLength(this.#at - start);
       if (row === UNFINISHED) break;
+      // Without the LF that was stepped over.
+      this.#requireLength(this.#at - 1 - start);
       const isEmptyLine = row.length === 1 && row[0] === '' && this.#text[start] !== QUOTE;
       if (!isEmptyLine) rows.push({ row, line: this.#line, bytes: this.#at - start });
       this.#line += 1 + this.#linesInCell;

@@ -69,13 +69,15 @@ export class Checkpoints implements CheckpointStore {
 async function writeWhole(path: string, batches: BatchSource): Promise<void> {
   let file: SpoolFile | null = null;
   let schema: Schema | null = null;
+  let bytes = 0;
   try {
     for await (const given of batches) {
       for (const batch of givenBatches(given)) {
         schema ??= batch.schema;
         requireSameSchema(schema, batch.schema);
         file ??= new SpoolFile(path, schema);
-        if (file.bytes + batchBytes(batch) > OUTPUT_BYTES_MAX) {
+        bytes += batchBytes(batch);
+        if (bytes > OUTPUT_BYTES_MAX) {
           throw new PolarisError('BLOB_TOO_LARGE', `a checkpoint may have ${OUTPUT_BYTES_MAX} bytes`);
         }
         if (batch.numRows > 0) file.add(batch);

@@ -38,6 +38,8 @@ interface Segment {
   good: { readonly end: Point; readonly mark: SpoolMark } | null;
   /** The point at work has something in it. */
   isOpen: boolean;
+  /** Bytes of that. */
+  openBytes: number;
 }
 
 export class Emitter {
@@ -60,7 +62,7 @@ export class Emitter {
     if (this.#isOver) throw new PolarisError('WRONG_STATE', 'the task has ended: it emits nothing more');
     const batches = givenBatches(given).filter((batch) => this.#fits(batch) && batch.numRows > 0);
     if (batches.length === 0) return;
-    const bytes = batches.reduce((sum, batch) => sum + batchBytes(batch), this.#segment?.file.bytes ?? 0);
+    const bytes = batches.reduce((sum, batch) => sum + batchBytes(batch), this.#segment?.openBytes ?? 0);
     if (bytes > OUTPUT_BYTES_MAX) {
       throw new PolarisError(
         'BLOB_TOO_LARGE',
@@ -77,6 +79,7 @@ export class Emitter {
       file.rewind(mark);
       throw thrown;
     }
+    this.#segment.openBytes = bytes;
   }
 
   /** All points below are good. */
@@ -85,6 +88,7 @@ export class Emitter {
     if (segment === null) return;
     if (segment.isOpen) {
       segment.isOpen = false;
+      segment.openBytes = 0;
       segment.good = { end: cursor, mark: segment.file.mark() };
     }
     const isOld = performance.now() - segment.begunAt >= OUTPUT_SEAL_MS;
@@ -151,11 +155,12 @@ export class Emitter {
     this.#options.cell.hold(start);
     const timer = setTimeout(() => this.seal(), OUTPUT_SEAL_MS);
     timer.unref();
-    return { start, file, begunAt: performance.now(), timer, good: null, isOpen: false };
+    return { start, file, begunAt: performance.now(), timer, good: null, isOpen: false, openBytes: 0 };
   }
 
   #sweep(segment: Segment): void {
     segment.isOpen = false;
+    segment.openBytes = 0;
     if (segment.good !== null) return segment.file.rewind(segment.good.mark);
     clearTimeout(segment.timer);
     segment.file.discard();
