@@ -499,6 +499,8 @@ export const DATASET_TTL_MS_MAX = 100 * 365 * 24 * 3_600_000;
 export const CONDEMNED_MAX = 4_096;
 /** Blobs condemned by one entry: some 17 KiB. */
 export const CONDEMNED_PER_ENTRY_MAX = 256;
+/** And by one round of a node, each BLOB_SWEEP_MS: more a second than can be stored, and a quarter of what is remembered. */
+export const CONDEMNED_PER_ROUND_MAX = CONDEMNED_MAX / 4;
 /** Outputs of a job that wait for its Master or its end: 2 MB of a snapshot. A job with more pauses: its `commitEvery` is too small. */
 export const OUTPUTS_PER_JOB_MAX = 16 * KIB;
 /**

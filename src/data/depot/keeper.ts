@@ -20,6 +20,7 @@ import {
   BLOB_SCRUB_MS,
   BLOB_SWEEP_MS,
   CONDEMNED_PER_ENTRY_MAX,
+  CONDEMNED_PER_ROUND_MAX,
 } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { NodeId } from '../../base/types.ts';
@@ -90,9 +91,13 @@ export class Keeper {
 
   /** Blobs that the log refers to and that have no copy here. @throws PolarisError NO_LEADER before there is a table. */
   async lacking(): Promise<BlobHash[]> {
+    const copies = new Set((await this.#copies()).map(({ hash }) => hash));
     const held = await localTable(this.#options.api, (table) => [...table.heldBlobs()]);
     const lacking: BlobHash[] = [];
-    for (const hash of held) if ((await this.#options.store.stat(hash)) === null) lacking.push(hash);
+    for (const hash of held) {
+      // The list may miss what is stamped anew meanwhile.
+      if (!copies.has(hash) && (await this.#options.store.stat(hash)) === null) lacking.push(hash);
+    }
     return lacking;
   }
 
@@ -124,6 +129,13 @@ export class Keeper {
     const pulled = await this.#pullAll(await this.lacking());
     const { deleted, garbage } = await this.#clear();
     return { pulled, deleted, condemned: await this.#putUp(garbage), dropped: await this.#dropExpired() };
+  }
+
+  /** In one walk: of a store that is far away, a request for a thousand. */
+  async #copies(): Promise<BlobEntry[]> {
+    const entries: BlobEntry[] = [];
+    for await (const entry of this.#options.store.list()) entries.push(entry);
+    return entries;
   }
 
   // ---- what is missing ----------------------------------------------------------------------------------------------
@@ -172,8 +184,7 @@ export class Keeper {
   /** Deletes what may go, and gives what nothing has referred to for so long that it should be condemned. */
   async #clear(): Promise<{ readonly deleted: number; readonly garbage: readonly BlobHash[] }> {
     const { api, store, depot, clock, graceMs = BLOB_GRACE_MS } = this.#options;
-    const entries: BlobEntry[] = [];
-    for await (const entry of store.list()) entries.push(entry);
+    const entries = await this.#copies();
     const judged = await localTable(api, (table) =>
       entries.map((entry) => ({
         ...entry,
@@ -202,19 +213,21 @@ export class Keeper {
     return { deleted, garbage };
   }
 
-  /** So many as one entry takes; the rest has its turn in the next round. */
+  /** Entry after entry; what is more than a round takes has its turn in the next. */
   async #putUp(garbage: readonly BlobHash[]): Promise<number> {
-    const hashes = garbage.slice(0, CONDEMNED_PER_ENTRY_MAX);
-    if (hashes.length === 0) return 0;
     const { api, peers } = this.#options;
-    if (api.leads()) await change(api, { kind: 'condemn', hashes });
-    else {
-      const leader = api.leaderAddress();
-      if (leader === null) return 0;
-      await peers.condemn(leader, hashes);
+    const round = garbage.slice(0, CONDEMNED_PER_ROUND_MAX);
+    for (let at = 0; at < round.length; at += CONDEMNED_PER_ENTRY_MAX) {
+      const hashes = round.slice(at, at + CONDEMNED_PER_ENTRY_MAX);
+      if (api.leads()) await change(api, { kind: 'condemn', hashes });
+      else {
+        const leader = api.leaderAddress();
+        if (leader === null) return at;
+        await peers.condemn(leader, hashes);
+      }
+      for (const hash of hashes) this.#unheldSince.delete(hash);
     }
-    for (const hash of hashes) this.#unheldSince.delete(hash);
-    return hashes.length;
+    return round.length;
   }
 
   async #dropExpired(): Promise<number> {

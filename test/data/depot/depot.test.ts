@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { must } from '../../../src/base/assert.ts';
 import type { Handle } from '../../../src/base/handle.ts';
-import { BLOB_PIECE_BYTES } from '../../../src/base/limits.ts';
+import { BLOB_PIECE_BYTES, CONDEMNED_PER_ENTRY_MAX, CONDEMNED_PER_ROUND_MAX } from '../../../src/base/limits.ts';
 import { chunksOf, content, gather, hashOf } from '../../store/blobs/content.ts';
 import { DataCluster, type DataNode, GRACE_MS, SCRUB_MS } from './cluster.ts';
 
@@ -187,6 +187,39 @@ describe('a keeper', () => {
     expect(await cluster.node(1).keeper.round()).toMatchObject({ condemned: 1, deleted: 0 });
     for (const node of cluster.nodes) expect(await node.keeper.round()).toMatchObject({ deleted: 1 });
     expect(await cluster.holders(HASH)).toEqual([]);
+  });
+
+  test('puts up as much as a round takes, more than one entry of the log, and the rest in the next', async () => {
+    const cluster = await open(1);
+    const { store, keeper } = cluster.node(0);
+    const count = CONDEMNED_PER_ROUND_MAX + 1;
+    for (let at = 0; at < count; at++) await store.put(chunksOf(content(at, 8)), { stamp: 0, maxBytes: 8 });
+    await keeper.round();
+    cluster.now += GRACE_MS;
+    const before = cluster.pen.table.appliedIndex;
+    expect(await keeper.round()).toMatchObject({ condemned: CONDEMNED_PER_ROUND_MAX, deleted: 0 });
+    const entries = CONDEMNED_PER_ROUND_MAX / CONDEMNED_PER_ENTRY_MAX;
+    expect(cluster.pen.table.appliedIndex - before).toBe(entries);
+    expect(await keeper.round()).toMatchObject({ condemned: 1, deleted: CONDEMNED_PER_ROUND_MAX });
+    expect(await keeper.round()).toMatchObject({ condemned: 0, deleted: 1 });
+    expect(await store.usage()).toEqual({ blobs: 0, bytes: 0 });
+  });
+
+  test('walks along its copies instead of asking for each', async () => {
+    const cluster = await open(1);
+    const { store, keeper } = cluster.node(0);
+    const { hash } = await keep(cluster.node(0));
+    name(cluster, 'a', hash);
+    const asked: string[] = [];
+    const stat = store.stat.bind(store);
+    store.stat = (one) => {
+      asked.push(one);
+      return stat(one);
+    };
+    expect([await keeper.lacking(), asked]).toEqual([[], []]);
+    // A walk may pass by what is stamped anew meanwhile: of what it did not see, the store is asked.
+    store.list = async function* () {};
+    expect([await keeper.lacking(), asked]).toEqual([[], [hash]]);
   });
 
   test('keeps what was named in time, and lets it go when its name is dropped', async () => {
