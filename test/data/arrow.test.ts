@@ -1,5 +1,6 @@
 import {
   BinaryView,
+  type Data,
   Dictionary,
   Field,
   Int32,
@@ -320,5 +321,39 @@ describe('what is carried beside the values', () => {
     const bytes = await fileOf(list('item'), list('element'));
     const file = await readArrowFile(rangesOf(bytes).read, bytes.byteLength);
     expect(await valuesOfAll(file.batches())).toEqual([[[1], [1]]]);
+  });
+});
+
+describe('memory of buffers', () => {
+  // Above what is joined with its neighbours, below what is cut.
+  const numbers = Int32Array.from({ length: 8_000 }, (_, at) => at);
+  const batch = batchOf(new Schema([new Field('n', new Int32(), false)]), [
+    makeData({ type: new Int32(), length: numbers.length, nullCount: 0, data: numbers }),
+  ]);
+  const memoryOf = ({ data }: RecordBatch) => (data.children[0] as Data<Int32>).values.buffer;
+
+  test('goes into a file as it is', async () => {
+    const chunks = await collect(writeArrowFile(batchesOf(batch)));
+    expect(chunks.some((chunk) => chunk.buffer === numbers.buffer)).toBe(true);
+  });
+
+  test('comes out of a file, and out of a stream, as part of the piece that it was in', async () => {
+    const file = await bytesOfAll(writeArrowFile(batchesOf(batch)));
+    const pieces: ArrayBufferLike[] = [];
+    async function* read(start: number, end: number) {
+      const piece = file.slice(start, end);
+      pieces.push(piece.buffer);
+      yield piece;
+    }
+    const [filed] = await collect((await readArrowFile(read, file.byteLength)).batches());
+    expect(pieces).toContain(memoryOf(filed!));
+
+    const stream = await bytesOfAll(writeArrowStream(batchesOf(batch)));
+    const [streamed] = await collect(readArrowStream(sourceOf(stream)));
+    expect(memoryOf(streamed!)).toBe(stream.buffer);
+  });
+
+  test('is the same in a slice', () => {
+    expect(memoryOf(sliceRows(batch, 100, 200))).toBe(numbers.buffer);
   });
 });
