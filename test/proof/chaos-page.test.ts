@@ -69,6 +69,13 @@ describe('the share of points that are there twice', () => {
   });
 });
 
+test('a run of nemeses in which nobody struck shows nothing, and is said to', () => {
+  const brokenOf = (row: Parameters<typeof rowWith>[0]) => judged({ ...KEPT, rows: [rowWith(row)] }).rows[0]?.broken;
+  const row = { mode: 'none', nemeses: ['all'], kills: 0, leaderKills: 0 } as const;
+  expect(brokenOf({ ...row, strikes: 0 })).toEqual(['nobody struck before the job was done: this shows nothing']);
+  expect(brokenOf({ ...row, strikes: 1 })).toEqual([]);
+});
+
 describe('the page', () => {
   test('says that none broke a promise only where none did', () => {
     expect(toll([KEPT])).toBe('none of 1 runs broke a promise');
