@@ -9,6 +9,7 @@ import { CLIENT_KEYS } from '../base/config.ts';
 import { ERRORS, PolarisError } from '../base/errors.ts';
 import { FORMAT_NAMES, type FormatName } from '../base/media-types.ts';
 import type { ResultContent } from '../client/results.ts';
+import type { BatchSource } from '../data/sources.ts';
 import {
   type CliArguments,
   type CliCommand,
@@ -76,19 +77,34 @@ async function give(io: CliIo, args: CliArguments, { file, format, signal }: Tar
   const text = textOf(args, 'range');
   const range = text === null ? {} : { range: parseRange(text) };
   const { results } = await clientOf(io, args);
+  if (!follow) {
+    const content = await results.get(id, { accept: mediaTypeOf(format), signal, ...range });
+    await shown(io, file, content, content.body);
+    return exitOf(io, content);
+  }
+  const { job } = await results.info(id, { signal });
   // Of all formats a stream of Arrow alone says now and then that it lives; so the others are made here.
-  const accept = mediaTypeOf(follow ? 'arrow' : format);
-  const content = await results.get(id, { accept, follow, signal, ...range });
+  const batches = results.loadStream(job, { follow: true, beats: true, signal, ...range });
+  await shown(io, file, { job, rows: null }, await formed(batches, format));
+  return 0;
+}
+
+/** Writes it, and how far that is where nobody sees the bytes themselves. */
+async function shown(
+  io: CliIo,
+  file: string,
+  { job, rows }: Pick<ResultContent, 'job' | 'rows'>,
+  body: AsyncIterable<Uint8Array>,
+): Promise<void> {
   const isShown = file === STDOUT_FILE && io.stdout.isTTY === true;
-  const view = isShown ? SILENT : createTransferView(io, content.job, null);
+  const view = isShown ? SILENT : createTransferView(io, job, null);
   try {
-    await writeOut(io.stdout, file, follow ? await formed(content, format) : content.body, view);
-    view.end(content.rows);
+    await writeOut(io.stdout, file, body, view);
+    view.end(rows);
   } catch (thrown) {
     view.end(null);
     throw thrown;
   }
-  return exitOf(io, content);
 }
 
 /** Not all of it is no success for whoever goes on with it. */
@@ -100,13 +116,13 @@ function exitOf({ stderr }: CliIo, { complete, job, state }: ResultContent): num
   return ERRORS.FAILED_RANGES.exit;
 }
 
-async function formed({ body }: ResultContent, format: FormatName): Promise<AsyncIterable<Uint8Array>> {
-  if (format === 'arrow') return body;
-  const [{ formatNamed }, { readArrowStream }] = await Promise.all([
-    import('../data/formats.ts'),
-    import('../data/arrow-stream.ts'),
-  ]);
+async function formed(batches: BatchSource, format: FormatName): Promise<AsyncIterable<Uint8Array>> {
+  if (format === 'arrow') {
+    const { writeArrowStream } = await import('../data/arrow-stream.ts');
+    return writeArrowStream(batches, undefined, { keepsEmpty: true });
+  }
+  const { formatNamed } = await import('../data/formats.ts');
   const write = formatNamed(format)?.write;
   if (write == null) throw new PolarisError('NOT_ACCEPTABLE', `${format} is read only`);
-  return write(readArrowStream(body, { keepsEmpty: true }));
+  return write(batches);
 }

@@ -34,6 +34,8 @@ export interface ResultLoadOptions extends ResultOptions {
   readonly follow?: boolean;
   /** What is there will do, though it is not all. */
   readonly partial?: boolean;
+  /** Empty batches too, which a followed result has for a sign of life where nothing came for a while. */
+  readonly beats?: boolean;
 }
 
 export interface ResultContent extends Content {
@@ -90,9 +92,15 @@ export class Results {
     }
   }
 
-  /** Batch by batch, as they come. @throws PolarisError as `load` */
-  async *loadStream(id: string, options: ResultLoadOptions = {}): AsyncGenerator<RecordBatch, void, void> {
-    const { partial = false, ...rest } = options;
+  /**
+   * Batch by batch, as they come. Where the node of a followed result is lost, another one is asked, and what was given is not
+   * given again. @throws PolarisError as `load`
+   */
+  loadStream(id: string, options: ResultLoadOptions = {}): AsyncGenerator<RecordBatch, void, void> {
+    return options.follow === true ? this.#followed(id, options) : this.#present(id, options);
+  }
+
+  async *#present(id: string, { partial = false, beats: _, ...rest }: ResultLoadOptions): AsyncGenerator<RecordBatch> {
     const { readArrowStream } = await import('../data/arrow-stream.ts');
     const { complete, rows, body, job, cancel } = await this.get(id, { ...rest, accept: MEDIA_TYPES.arrow });
     if (complete === false && !partial) {
@@ -106,6 +114,29 @@ export class Results {
     }
     if (rows === null || rows === count) return;
     throw new PolarisError('TRANSFER_BROKEN', `the result of job ${job} has ${rows} rows, and ${count} came`);
+  }
+
+  /** Its rows are the same in the same order whoever gives them, so those that come a second time are counted and passed over. */
+  async *#followed(id: string, { partial: _, beats = false, ...rest }: ResultLoadOptions): AsyncGenerator<RecordBatch> {
+    const { readArrowStream } = await import('../data/arrow-stream.ts');
+    let given = 0;
+    for (let tries = 1; ; tries++) {
+      try {
+        const { body } = await this.get(id, { ...rest, accept: MEDIA_TYPES.arrow });
+        let come = 0;
+        for await (const batch of readArrowStream(body, { keepsEmpty: beats })) {
+          const known = Math.min(batch.numRows, given - come);
+          come += batch.numRows;
+          if (known > 0 && known === batch.numRows) continue;
+          if (come > given) [given, tries] = [come, 0];
+          yield known === 0 ? batch : batch.slice(known);
+        }
+        return;
+      } catch (thrown) {
+        const isBroken = thrown instanceof PolarisError && thrown.code === 'TRANSFER_BROKEN';
+        if (!isBroken || tries >= CLIENT_LOAD_TRIES_MAX) throw thrown;
+      }
+    }
   }
 
   #once(wanted: Wanted): Promise<ResultContent | null> {

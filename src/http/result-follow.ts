@@ -11,6 +11,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PolarisError } from '../base/errors.ts';
+import type { BlobHash } from '../base/handle.ts';
 import {
   RESULT_BEAT_MS,
   RESULT_LEADERLESS_MS,
@@ -23,7 +24,8 @@ import type { Part } from './dataset-bytes.ts';
 import type { DatasetContext } from './datasets.ts';
 import { goneWith } from './patience.ts';
 import { type FollowLook, followLook } from './result-look.ts';
-import { retainFor, sendBytes } from './send-bytes.ts';
+import type { DataPlane } from './route.ts';
+import { sendBytes } from './send-bytes.ts';
 import { readTable } from './settle.ts';
 
 export interface FollowWish {
@@ -49,7 +51,7 @@ export class Followers {
     if (gone.aborted) throw new PolarisError('OUTCOME_UNKNOWN', 'the asker has gone');
     this.#count++;
     gone.addEventListener('abort', () => this.#count--, { once: true });
-    const parts = this.#parts(reply, wish, gone);
+    const parts = this.#parts(wish, gone);
     const first = await firstOf(wish, parts);
     const { giveOut } = await import('./dataset-bytes.ts');
     const { data } = this.#context;
@@ -60,17 +62,14 @@ export class Followers {
   }
 
   /** Blobs as they are committed; null when there was none for a while. @throws PolarisError when no more can come */
-  async *#parts(reply: FastifyReply, { id, range }: FollowWish, gone: AbortSignal): AsyncGenerator<Part | null> {
+  async *#parts({ id, range }: FollowWish, gone: AbortSignal): AsyncGenerator<Part | null> {
     const { data, api } = this.#context;
+    const held = new Held(data.depot, gone);
     let reached: Point | null = null;
     let [spokeAt, ledAt] = [performance.now(), performance.now()];
     for (;;) {
       const look: FollowLook = await this.#look(id, range, reached);
-      retainFor(
-        data,
-        reply,
-        look.outputs.map(({ handle }) => handle.hash),
-      );
+      held.replace(look.outputs.map(({ handle }) => handle.hash));
       for (const { handle } of look.outputs) yield handle;
       if (look.isOver) return;
       if (look.broken !== null) throw new PolarisError('NO_RESULT', `no more comes of job ${id}: ${look.broken}`);
@@ -90,6 +89,30 @@ export class Followers {
   #look(id: JobId, range: Range | null, reached: Point | null): Promise<FollowLook> {
     const { turnstile, api } = this.#context;
     return turnstile.run(() => readTable(api, 'local', (table) => followLook(table.job(id), range, reached)));
+  }
+}
+
+/** What one follower is being given: kept until the next is looked for, since by then it has been read, or until the reader goes. */
+class Held {
+  readonly #depot: DataPlane['depot'];
+  readonly #gone: AbortSignal;
+  #release: (() => void) | null = null;
+
+  constructor(depot: DataPlane['depot'], gone: AbortSignal) {
+    this.#depot = depot;
+    this.#gone = gone;
+    gone.addEventListener('abort', () => this.#letGo(), { once: true });
+  }
+
+  replace(hashes: readonly BlobHash[]): void {
+    this.#letGo();
+    this.#gone.throwIfAborted();
+    this.#release = this.#depot.retain(hashes);
+  }
+
+  #letGo(): void {
+    this.#release?.();
+    this.#release = null;
   }
 }
 

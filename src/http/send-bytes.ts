@@ -17,12 +17,6 @@ export async function sendBytes(
   hashes: readonly BlobHash[],
   open: () => Promise<ByteSource>,
 ): Promise<FastifyReply> {
-  retainFor(data, reply, hashes);
+  if (!reply.raw.destroyed) reply.raw.once('close', data.depot.retain(hashes));
   return reply.send(Readable.from(await open(), { objectMode: false }));
-}
-
-/** Until the answer is through, or its reader has gone. */
-export function retainFor({ depot }: Pick<DataPlane, 'depot'>, reply: FastifyReply, hashes: readonly BlobHash[]): void {
-  if (reply.raw.destroyed) return;
-  reply.raw.once('close', depot.retain(hashes));
 }

@@ -1,6 +1,6 @@
 /** Results over HTTP: from any node, in range order, while the job runs and afterwards, and never half of it for the whole. */
 import { tableFromIPC } from 'apache-arrow';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import type { Handle } from '../../src/base/handle.ts';
 import { RESULTS_FOLLOWED_MAX } from '../../src/base/result-limits.ts';
@@ -189,6 +189,32 @@ describe('a followed result', () => {
       .split('\n')
       .map((line) => (JSON.parse(line) as { n: number }).n);
     expect(seen).toEqual([...numbers(0, 40), ...numbers(95, 100)]);
+  });
+
+  test('keeps what it is giving, and nothing besides, however long it goes on', async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on('warning', warned);
+    onTestFinished(() => void process.off('warning', warned));
+    const { depot } = cluster.node(2);
+    const control = new AbortController();
+    let last = must((await job.emit(0, 1)).handle.hash, 'a hash');
+    const url = `http://${cluster.node(2).address}/v1/jobs/${job.id}/result?follow`;
+    const answer = await fetch(url, { headers: { accept: 'application/x-ndjson' }, signal: control.signal });
+    const reader = must(answer.body, 'a body').pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    // More of them than listeners that Node lets pass without a word.
+    for (let point = 0; point < 15; point++) {
+      while (!text.endsWith(`{"n":${point}}\n`)) text += (await reader.read()).value;
+      expect(depot.isRetained(last)).toBe(true);
+      const next = (await job.emit(point + 1, point + 2)).handle.hash;
+      await expect.poll(() => depot.isRetained(last)).toBe(false);
+      last = next;
+    }
+    await expect.poll(() => depot.isRetained(last)).toBe(true);
+    control.abort();
+    await expect.poll(() => depot.isRetained(last)).toBe(false);
+    expect(warnings).toEqual([]);
   });
 
   test('waits for its first row', async () => {
