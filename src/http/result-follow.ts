@@ -69,7 +69,7 @@ export class Followers {
     let [spokeAt, ledAt] = [performance.now(), performance.now()];
     for (;;) {
       const look: FollowLook = await this.#look(id, range, reached);
-      held.replace(look.outputs.map(({ handle }) => handle.hash));
+      if (look.outputs.length > 0) held.replace(look.outputs.map(({ handle }) => handle.hash));
       for (const { handle } of look.outputs) yield handle;
       if (look.isOver) return;
       if (look.broken !== null) throw new PolarisError('NO_RESULT', `no more comes of job ${id}: ${look.broken}`);
@@ -92,7 +92,7 @@ export class Followers {
   }
 }
 
-/** What one follower is being given: kept until the next is looked for, since by then it has been read, or until the reader goes. */
+/** What one follower is being given: kept until there is more, since by then it has been read, or until the reader goes. */
 class Held {
   readonly #depot: DataPlane['depot'];
   readonly #gone: AbortSignal;

@@ -141,12 +141,16 @@ export class Operator {
     }, []);
   }
 
-  /** A worker that was started with the addresses of members who are all gone finds nobody, and is in no session to wake. */
+  /**
+   * Who was started with the addresses of members that are all gone by now, and is no member itself, finds nobody, and is in no
+   * session to wake.
+   */
   #isForlorn(id: NodeId): boolean {
     const { world } = this.#options;
-    const { role, join } = world.node(id).plan.config;
-    const members = new Set([...world.auditor.electorate.members.values()].map(({ address }) => address));
-    return role === 'worker' && !join.some((address) => members.has(address));
+    const { join } = world.node(id).plan.config;
+    const { members } = world.auditor.electorate;
+    const addresses = new Set([...members.values()].map(({ address }) => address));
+    return join.length > 0 && !members.has(id) && !join.some((address) => addresses.has(address));
   }
 
   #noteWake(id: NodeId): void {

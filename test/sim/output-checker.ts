@@ -46,6 +46,8 @@ export class OutputChecker {
   /** Stored last. */
   readonly #newest: BlobHash[] = [];
   readonly #made = new Map<JobId, Made[]>();
+  /** How often points were made to run again that had come to an end. */
+  readonly #retries = new Map<JobId, number>();
   /** The last stage whose checkpoint is committed, by job and range. */
   readonly #stages = new Map<string, number>();
   /** That of its range, when a lease was granted. */
@@ -114,6 +116,9 @@ export class OutputChecker {
     if (command?.kind === 'checkpoint' && events.some(({ kind }) => kind === 'task-checkpointed')) {
       this.#rely(command.checkpoint.handle, command.stamp);
     }
+    if (command?.kind === 'retry-job' && outcome.kind === 'ok') {
+      this.#retries.set(command.id, (this.#retries.get(command.id) ?? 0) + 1);
+    }
     if (command?.kind === 'fold' && outcome.kind !== 'refused') this.#folded(command);
     if (command?.kind === 'finish-master' && outcome.kind !== 'refused') this.#finished(command);
     const isRefused = outcome.kind === 'refused' && outcome.code === 'BLOB_CONDEMNED';
@@ -153,6 +158,7 @@ export class OutputChecker {
         return true;
       case 'job-evicted':
         this.#made.delete(event.job);
+        this.#retries.delete(event.job);
         return true;
       case 'blobs-condemned':
         for (const hash of event.hashes) {
@@ -176,13 +182,17 @@ export class OutputChecker {
   }
 
   #folded({ job, state, stamp, outputs }: Extract<Command, { kind: 'fold' }>): void {
-    this.#options.trace.count(outputs.length > 1 ? 'master: folded several' : 'master: folded one');
+    const { trace } = this.#options;
+    trace.count(outputs.length > 1 ? 'master: folded several' : 'master: folded one');
     if (state !== null) this.#rely(state, stamp);
     const { spec } = must(this.#options.auditor.table.job(job), 'a job of which something was folded');
     const taken = this.#options.takings.read(state);
-    const isAscending = taken.every(({ start }, at) => at === 0 || must(taken[at - 1], 'the one before').end <= start);
+    const isBack = ({ start }: Made, at: number): boolean => at > 0 && must(taken[at - 1], 'there').end > start;
+    const back = taken.filter(isBack).length;
+    if (back > 0) trace.count('master: took in what was retried');
+    // What a retry makes good comes behind what was taken in before it.
     expectThat(
-      spec.name !== 'roll' || isAscending,
+      spec.name !== 'roll' || back <= (this.#retries.get(job) ?? 0),
       () => `the Master of job ${job} took in ${told(taken)}, not in order`,
     );
     this.#compareAll(job);

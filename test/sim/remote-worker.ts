@@ -115,6 +115,8 @@ interface Held {
   limit: Point;
   ending: ExecutorEnding | null;
   keep: Point | null;
+  /** Of the order, or what it said last that it keeps. */
+  end: Point;
   readonly emitted: Emitted;
   /** What it emitted cannot be kept. */
   isRefused: boolean;
@@ -280,6 +282,7 @@ class Life {
       limit,
       ending: null,
       keep: null,
+      end: order.end,
       emitted,
       isRefused,
       isReporting: false,
@@ -297,6 +300,7 @@ class Life {
       if (this.#held.get(epoch) !== held) return;
       this.#world.trace.count('runner: keeps less');
       held.keep = end;
+      held.end = end;
       held.isDue = true;
     });
   }
@@ -342,7 +346,8 @@ class Life {
     if (held === undefined) return;
     held.emitted.add(ending.outputs);
     held.cursor = Math.max(held.cursor, ending.cursor);
-    held.ending = ending;
+    // It stands by its word: of what it gave up it never says that it was begun.
+    held.ending = { ...ending, begun: Math.min(ending.begun, held.end) };
     held.isDue = true;
     this.#report(ending.epoch);
   }
