@@ -31,6 +31,8 @@ export interface DispatchOptions {
   readonly isAvailable: (worker: WorkerView) => boolean;
   /** Leases that it may hold. */
   readonly leasesMax: (worker: WorkerView) => number;
+  /** Its Master has so much to take in that nothing new of it is to be granted. */
+  readonly isBehind: (job: JobView) => boolean;
   /** A grant to this worker was applied, or is lost. */
   readonly settled: (worker: NodeId) => void;
   readonly wake: () => void;
@@ -48,7 +50,7 @@ export class Dispatch {
 
   constructor(options: DispatchOptions) {
     this.#options = options;
-    const { env, table, isAvailable, leasesMax } = options;
+    const { env, table, isAvailable, leasesMax, isBehind } = options;
     const { clock, prng, probe } = env;
     const vacancies = new Vacancies({
       table,
@@ -58,7 +60,7 @@ export class Dispatch {
     const isHeld = (job: JobId) => throttles.hold(job) !== null;
     this.#vacancies = vacancies;
     this.#throttles = throttles;
-    this.#grants = new Grants({ table, pace: this.#pace, prng, vacancies, isHeld, leasesMax });
+    this.#grants = new Grants({ table, pace: this.#pace, prng, vacancies, isHeld, isBehind, leasesMax });
     this.#shrinks = new Shrinks({ table, pace: this.#pace, wantsMore: (job) => this.#wantsMore(job) });
     for (const job of table.jobs()) {
       for (const task of job.tasks) this.#pace.granted(task, clock.now());

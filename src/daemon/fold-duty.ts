@@ -77,7 +77,13 @@ export class FoldDuty {
     const [watch, job] = [this.#watches.get(id), this.#options.table.job(id)];
     if (watch === undefined || job === undefined) return null;
     if (watch.folding === null) return `the leader has no Master of the job type "${job.spec.name}" that collects`;
-    return watch.folding.trouble ?? backlogOf(job);
+    return watch.folding.trouble ?? watch.folding.backlog(job);
+  }
+
+  /** Whether the Master of a job has so much to take in that nothing new of it is to be granted. */
+  isBehind(job: JobView): boolean {
+    const folding = this.#watches.get(job.spec.id)?.folding ?? null;
+    return (folding === null ? backlogOf(job, null) : folding.backlog(job)) !== null;
   }
 
   tick(): void {

@@ -32,7 +32,10 @@ export type FoldMove =
   /** An order to the Master: these outputs, or (null) to finish. */
   | { readonly kind: 'order'; readonly epoch: LogIndex; readonly outputs: readonly Output[] | null };
 
-export type FoldedJob = Pick<JobView, 'spec' | 'state' | 'reason' | 'covered' | 'coveredPoints' | 'outputs' | 'master'>;
+export type FoldedJob = Pick<
+  JobView,
+  'spec' | 'state' | 'reason' | 'covered' | 'coveredPoints' | 'failed' | 'outputs' | 'master'
+>;
 
 const REST: FoldMove = { kind: 'rest', until: Number.POSITIVE_INFINITY };
 
@@ -50,6 +53,11 @@ export class Folding {
   constructor(collecting: Collecting, prng: Prng) {
     this.#collecting = collecting;
     this.#prng = prng;
+  }
+
+  /** As `backlogOf`, for its Master. */
+  backlog(job: FoldedJob): string | null {
+    return backlogOf(job, this.#collecting);
   }
 
   /** What went wrong last, as long as nothing has gone right since. */
@@ -114,14 +122,28 @@ export function mayFold({ state, reason }: Pick<JobView, 'state' | 'reason'>): b
   return state === 'running' || (state === 'paused' && isForOutputs(reason));
 }
 
-/** Why nothing new of a job is granted: its Master is behind. Null when it is not. */
-export function backlogOf({ spec, outputs }: Pick<JobView, 'spec' | 'outputs'>): string | null {
+/**
+ * Why nothing new of a job is granted: its Master is behind. Null when it is not. In order, what stands behind a failed point is
+ * not waited for: nobody can take it in before a person has that point tried again, and the rest of the job is to come to its end.
+ */
+export function backlogOf(
+  job: Pick<FoldedJob, 'spec' | 'covered' | 'failed' | 'outputs'>,
+  collecting: Collecting | null,
+): string | null {
+  const { spec, outputs } = job;
   if (!spec.collects || outputs.length < FOLD_BACKLOG_MAX) return null;
-  return `its Master has ${outputs.length} outputs to take in`;
+  const count = collecting === 'in-order' && isStopped(job) ? countReady(job) : outputs.length;
+  return count < FOLD_BACKLOG_MAX ? null : `its Master has ${count} outputs to take in`;
+}
+
+/** The first point that is not covered has failed. */
+function isStopped({ spec, covered: [first], failed }: Pick<FoldedJob, 'spec' | 'covered' | 'failed'>): boolean {
+  const open = first?.start === spec.start ? first.end : spec.start;
+  return failed.some(({ start, end }) => start <= open && open < end);
 }
 
 /** Outputs in front of which no point is open. They lie in what is covered, so those of its first piece are they. */
-function countReady({ spec, covered: [first], outputs }: FoldedJob): number {
+function countReady({ spec, covered: [first], outputs }: Pick<FoldedJob, 'spec' | 'covered' | 'outputs'>): number {
   if (first === undefined || first.start !== spec.start) return 0;
   let count = 0;
   for (const output of outputs) {

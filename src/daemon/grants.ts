@@ -14,7 +14,6 @@ import type { JobId, NodeId, Point } from '../base/types.ts';
 import type { Command, JobSpec, JobView, Table, WorkerView } from '../ranges/types.ts';
 import { BackOffs, type Shelf, type Tried } from './back-offs.ts';
 import { Bucket } from './bucket.ts';
-import { backlogOf } from './folding.ts';
 import type { Pace } from './pace.ts';
 import type { Vacancies } from './vacancies.ts';
 
@@ -55,6 +54,8 @@ export interface GrantsOptions {
   readonly vacancies: Pick<Vacancies, 'free' | 'slots'>;
   /** Something outside the table holds the job back. */
   readonly isHeld: (job: JobId) => boolean;
+  /** Its Master has so much to take in that nothing new of it is to be granted. */
+  readonly isBehind: (job: JobView) => boolean;
   /** Leases that a worker may hold: its slots, or fewer. */
   readonly leasesMax: (worker: WorkerView) => number;
 }
@@ -164,7 +165,7 @@ export class Grants {
       const underWay = this.#inFlightOfJob.get(job.spec.id);
       const shelf = this.#backOffs.shelf(job, moment.now);
       const tried = this.#eligible(shelf, underWay, moment.now);
-      const ahead = mayGoAhead(job) ? job.spec.end - job.frontier : 0;
+      const ahead = this.#mayGoAhead(job) ? job.spec.end - job.frontier : 0;
       const fresh = ahead + shelf.freshPoints - (underWay?.points ?? 0);
       const slots = job.tasks.length + (underWay?.slots ?? 0);
       const candidate = { job, fresh, tried, slots, bucket };
@@ -224,6 +225,11 @@ export class Grants {
     this.#nextLookAt = Math.min(this.#nextLookAt, time);
   }
 
+  /** Whether points that were never granted may be. What came back always may: a Master that takes things in order waits for it. */
+  #mayGoAhead(job: JobView): boolean {
+    return job.returned.length < RETURNED_RANGES_MAX && !this.#options.isBehind(job);
+  }
+
   /** The next piece for a worker. A candidate that can give no more then is taken off the list. */
   #pick(candidates: Candidate[], worker: WorkerView, { now, at }: Moment): GrantCommand | null {
     let best: Candidate | null = null;
@@ -254,11 +260,6 @@ export class Grants {
     candidate.fresh -= cut;
     return { size: cut, retry: null };
   }
-}
-
-/** Whether points that were never granted may be. What came back always may: a Master that takes things in order waits for it. */
-function mayGoAhead(job: JobView): boolean {
-  return job.returned.length < RETURNED_RANGES_MAX && backlogOf(job) === null;
 }
 
 /** It offers the type; and what is more than Polaris keeps by itself, only a node's own code has promised. */

@@ -93,6 +93,7 @@ export class Leader {
       ...{ env, table, stamp, propose, wake, tidings: this.#tidings },
       isAvailable: (worker) => this.#isAvailable(worker),
       leasesMax: (worker) => this.runners.leasesMax(worker),
+      isBehind: (job) => this.#folds.isBehind(job),
       settled: (worker) => this.#grantSettled(worker),
     });
   }

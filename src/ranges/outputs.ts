@@ -18,7 +18,7 @@ import type { Blobs } from './blobs.ts';
 import type { Output, OutputSchema, StampedOutput, Task } from './types.ts';
 
 /** Why a job pauses by itself; where its Master folds, it also goes on by itself. */
-export const TOO_MANY_OUTPUTS = `it has ${OUTPUTS_PER_JOB_MAX} outputs that no Master has folded: raise commitEvery`;
+export const TOO_MANY_OUTPUTS = `it has ${OUTPUTS_PER_JOB_MAX} outputs that no Master has folded: retry what failed in front of them, or raise commitEvery`;
 /** The same for all jobs together. */
 export const TOO_MANY_IN_ALL = `open jobs have ${OUTPUTS_TOTAL_MAX} outputs that no Master has folded: let one of them end`;
 

@@ -26,6 +26,7 @@ function jobWith(starts: readonly number[], changes: Partial<FoldedJob> = {}, by
     reason: null,
     covered: [{ start: 0, end: 5_000 }],
     coveredPoints: 5_000,
+    failed: [],
     outputs: starts.map((start) => ({ start, end: start + 1, handle })),
     master: { epoch: 9, state: null, folded: 0 },
     ...changes,
@@ -94,11 +95,37 @@ describe('what is folded next', () => {
     expect(takenBy().next(jobWith([]), 0)).toEqual(RESTS);
   });
 
-  test('nothing new is granted while a Master is far behind', () => {
-    const many = Array.from({ length: FOLD_BACKLOG_MAX }, (_, start) => start);
-    expect(backlogOf(jobWith(many))).toContain(`${FOLD_BACKLOG_MAX} outputs`);
-    expect(backlogOf(jobWith(many.slice(1)))).toBeNull();
-    expect(backlogOf(jobWith(many, { spec: specOf({ collects: false }) }))).toBeNull();
+  describe('nothing new is granted while a Master is far behind', () => {
+    const many = Array.from({ length: FOLD_BACKLOG_MAX }, (_, at) => 2_000 + at);
+    const covered = [
+      { start: 0, end: 1_000 },
+      { start: 2_000, end: 5_000 },
+    ];
+    const failedAt = (start: number, end: number) => {
+      return [{ start, end, error: 'it threw', attempts: 3, worker: 'w1', at: 1 }];
+    };
+
+    test.each(['in-order', 'as-committed', null] as const)('%s', (collecting) => {
+      expect(backlogOf(jobWith(many), collecting)).toContain(`${FOLD_BACKLOG_MAX} outputs`);
+      expect(backlogOf(jobWith(many.slice(1)), collecting)).toBeNull();
+      expect(backlogOf(jobWith(many, { spec: specOf({ collects: false }) }), collecting)).toBeNull();
+      // Points in front are at work, or will be.
+      expect(backlogOf(jobWith(many, { covered }), collecting)).not.toBeNull();
+      expect(backlogOf(jobWith(many, { covered, failed: failedAt(1_500, 2_000) }), collecting)).not.toBeNull();
+    });
+
+    test('but for what stands behind a failed point, which a Master in order cannot take in', () => {
+      for (const failed of [failedAt(1_000, 2_000), failedAt(1_000, 1_001)]) {
+        expect(backlogOf(jobWith(many, { covered, failed }), 'in-order')).toBeNull();
+        expect(backlogOf(jobWith(many, { covered, failed }), 'as-committed')).not.toBeNull();
+      }
+      const first = { covered: [{ start: 1, end: 5_000 }], failed: failedAt(0, 1) };
+      expect(backlogOf(jobWith(many, first), 'in-order')).toBeNull();
+      // What stands in front of it can be taken in.
+      const ready = many.map((start) => start - 2_000);
+      const behind = { covered: [{ start: 0, end: 2_000 }], failed: failedAt(2_000, 2_001) };
+      expect(backlogOf(jobWith(ready, behind), 'in-order')).toContain(`${FOLD_BACKLOG_MAX} outputs`);
+    });
   });
 
   test('what the node or the host spoils is tried again, ever later; a host that always dies is not', () => {

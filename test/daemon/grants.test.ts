@@ -13,6 +13,7 @@ class Desk {
   readonly pen = new Pen();
   readonly pace = new Pace();
   readonly held = new Set<string>();
+  readonly behind = new Set<string>();
   readonly vacancies: Vacancies = new Vacancies({
     table: this.pen.table,
     freeSlots: (worker) => this.grants.freeSlots(worker),
@@ -23,6 +24,7 @@ class Desk {
     prng: createPrng(1),
     vacancies: this.vacancies,
     isHeld: (job) => this.held.has(job),
+    isBehind: ({ spec }) => this.behind.has(spec.id),
     leasesMax: ({ slots }) => slots,
   });
   now = 0;
@@ -111,6 +113,18 @@ describe('which job', () => {
     desk.pen.control('resume', jobId(1));
     expect(slotsOf(desk.plan())).toEqual({ 1: 9 });
   });
+});
+
+test('of a job whose Master is behind nothing new is granted, and what came back is', () => {
+  const desk = new Desk(['w1'], [{ ...LARGE, options: { taskSize: 10 } }]);
+  const epoch = desk.pen.grant(10, { job: jobId(1) });
+  desk.behind.add(jobId(1));
+  expect(desk.plan()).toEqual([]);
+  desk.pen.release(epoch, 0, 0);
+  expect(desk.plan()).toMatchObject([{ job: jobId(1), size: 10 }]);
+  desk.behind.clear();
+  // The first plan is still under way.
+  expect(desk.plan()).toHaveLength(8);
 });
 
 describe('priority and weight', () => {
